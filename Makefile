@@ -1,0 +1,66 @@
+# The few commands of this project; `make` alone lists them. Every target brings .venv up to date first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+STACK ?= openstack-dev
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/done ## make .venv with everything that is pinned
+
+.venv/done: requirements.txt requirements-dev.txt components/pyproject.toml
+	@echo "setting up .venv (1 to 2 minutes the first time)"
+	@command -v python3.11 >/dev/null || { echo "error: python3.11 is not on PATH; install Python 3.11" >&2; exit 2; }
+	@test -x $(PY) || python3.11 -m venv .venv
+	@$(PY) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
+	@touch $@
+
+demo: setup ## the main job on a real OpenStack on this machine, without an account
+	@$(PY) -m sandbox.demo
+
+test: setup ## all tests; the engine tests build pulumi and install Neutron once
+	@$(PY) -m sandbox tools
+	@$(PY) -m pytest
+
+unit: setup ## the tests that need no engine, in seconds
+	@$(PY) -m pytest tests/unit
+
+lint: setup ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+fmt: setup ## format the code
+	@.venv/bin/ruff check --fix --quiet .
+	@.venv/bin/ruff format --quiet .
+
+golden: setup ## write the plans of the stack files anew: read the difference before you commit it
+	@$(PY) -m tests.golden
+
+bench: setup ## the measurements that the README quotes
+	@$(PY) -m bench
+
+plan: setup ## what STACK opens, without engine and account
+	@.venv/bin/kubeports plan -s $(STACK)
+
+preview up refresh destroy: setup ## the engine on STACK: make preview STACK=openstack-dev
+	@$(PY) -m sandbox $@ $(STACK)
+
+sandbox-up: setup ## an OpenStack on this machine that stays, for preview and up
+	@$(PY) -m sandbox openstack-up
+
+sandbox-down: setup ## end it
+	@$(PY) -m sandbox openstack-down
+
+pins: ## compile requirements*.txt anew from components/pyproject.toml and requirements-dev.in (needs uv)
+	{ echo "# Compiled from components/pyproject.toml by make pins."; echo "-e ./components"; \
+	  uv pip compile --quiet --no-header --no-annotate --all-extras --python-version 3.11 components/pyproject.toml; } > requirements.txt.new
+	mv requirements.txt.new requirements.txt
+	{ echo "# Compiled from requirements-dev.in by make pins."; \
+	  uv pip compile --quiet --no-header --no-annotate --python-version 3.11 \
+	    --constraint <(grep -v '^-e' requirements.txt) requirements-dev.in; } > requirements-dev.txt.new
+	mv requirements-dev.txt.new requirements-dev.txt

@@ -1,0 +1,128 @@
+"""The clouds: one module each, with the same functions.
+
+- ``encode(rules, refs)`` turns rules into resources as plain data, with markers where an id is not known yet;
+- ``decode(resources, families)`` reads them back: ``decode(encode(rules)) == rules``;
+- ``limits(plan, name)`` refuses what the cloud would refuse halfway;
+- ``create(name, plan, opts)`` makes the resources; it alone imports the cloud's SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pulumi
+
+    from kubeports.plan import Plan, Rule, Source
+    from kubeports.settings import Ref
+    from kubeports.table import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Stands for the id of a target's group, which is known when the group is there."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Stands for the id of a reference of the stack's."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource as plain data.
+
+    Args:
+        kind: ``ingress``, ``egress`` (AWS), ``rule`` (OpenStack) or ``firewall`` (GCP).
+        inputs: what the SDK's class takes, with markers for ids.
+    """
+
+    kind: str
+    inputs: Mapping[str, Any]
+
+
+#: Logical name -> resource. The names are a contract: a new name is a new resource in the cloud.
+Resources = Mapping[str, Resource]
+
+
+class Backend(Protocol):
+    """What a cloud's module has."""
+
+    def encode(self, rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
+        """Rules as resources."""
+
+    def decode(self, resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
+        """Resources as rules; ``families`` are the enabled ones, for sources that have no family of their own."""
+
+    def limits(self, plan: Plan, name: str) -> None:
+        """Raise InputError where the plan, as a firewall of this name, has more than the cloud takes."""
+
+    def create(self, name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
+        """Make the groups and rules; target -> the group's id."""
+
+
+def backend(cloud: str) -> Backend:
+    """The module of a cloud: ``aws``, ``gcp`` or ``openstack``."""
+    return cast(Backend, import_module(f"{__name__}.{cloud}"))
+
+
+def source_marker(source: Source) -> Group | Reference:
+    """The marker for a source that is a group or a reference."""
+    if source.kind == "ref":
+        return Reference(source.value)
+    return Group("nodes" if source.kind == "self" else source.value)
+
+
+def marked_source(marker: object) -> Source:
+    """The source that a marker stands for."""
+    from kubeports.plan import Source
+
+    if isinstance(marker, Reference):
+        return Source("ref", marker.name)
+    assert isinstance(marker, Group)
+    return Source("self", "self") if marker.target == "nodes" else Source("role", marker.target)
+
+
+def resolve(inputs: Mapping[str, Any], groups: Mapping[str, Any], refs: Mapping[str, Ref]) -> dict[str, Any]:
+    """Inputs with the ids in the places of the markers."""
+
+    def value(item: Any) -> Any:
+        if isinstance(item, Group):
+            return groups[item.target]
+        if isinstance(item, Reference):
+            return refs[item.name].id
+        return [value(part) for part in item] if isinstance(item, list) else item
+
+    return {key: value(item) for key, item in inputs.items()}
+
+
+def described(description: str) -> tuple[tuple[str, ...], str]:
+    """The services and the reason in a rule's description."""
+    services, _, why = description.partition(": ")
+    return tuple(services.split(", ")), why
+
+
+def imported(cloud: str) -> Callable[[str], Any]:
+    """A loader for modules of a cloud's SDK, with a message for who lacks it."""
+
+    def load(module: str) -> Any:
+        try:
+            return import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise
+            from kubeports.errors import bad
+
+            right = f"install it: pip install 'kubeports[{cloud}]'"
+            raise bad(f"cloud: {cloud}", f"the SDK {error.name} is not installed", right) from None
+
+    return load

@@ -1,0 +1,158 @@
+"""AWS: one security group per target, one standalone rule resource per rule.
+
+A rule whose source is a group does not say its family on EC2 and lets IPv4 and IPv6 pass
+(https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html): rules of both families are one resource, and a
+tag says for which families the plan has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kubeports.clouds import Group, Reference, Resource, Resources, described, imported, marked_source, resolve, source_marker
+from kubeports.errors import Problems, bad
+from kubeports.plan import Plan, Rule, Source
+from kubeports.settings import Ref
+from kubeports.table import FAMILIES, ICMP, ICMPV6, TCP, UDP, Family
+
+if TYPE_CHECKING:
+    import pulumi
+
+#: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
+#: and family; groups per network interface; the two multiplied.
+RULES, GROUPS, PRODUCT = 60, 5, 1000
+#: The longest description that EC2 takes.
+DESCRIPTION = 255
+FAMILIES_TAG = "kubeports:families"
+
+_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", None: "-1"}
+_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
+_CIDR: dict[Family, str] = {"ipv4": "cidr_ipv4", "ipv6": "cidr_ipv6"}
+
+
+def encode(rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
+    """Rules as standalone rule resources; a group's rules of both families are one."""
+    resources: dict[str, Resource] = {}
+    for rule in rules:
+        inputs: dict[str, Any] = {"security_group_id": Group(rule.target), "description": rule.description}
+        inputs["ip_protocol"] = _PROTOCOLS.get(rule.protocol, str(rule.protocol))
+        if rule.from_port is not None:
+            inputs |= {"from_port": rule.from_port, "to_port": rule.to_port}
+        elif rule.protocol in (ICMP, ICMPV6):
+            inputs |= {"from_port": -1, "to_port": -1}  # every type and code
+        name = rule.key
+        if rule.source.kind == "cidr":
+            inputs[_CIDR[rule.family]] = rule.source.value
+        elif rule.source.kind == "ref" and refs[rule.source.value].kind == "prefixes":
+            inputs["prefix_list_id"] = Reference(rule.source.value)
+            inputs["tags"] = {FAMILIES_TAG: rule.family}
+        else:
+            name = f"{rule.stem}-{rule.source.key}"
+            earlier = resources[name].inputs["tags"][FAMILIES_TAG] + " " if name in resources else ""
+            inputs["referenced_security_group_id"] = source_marker(rule.source)
+            inputs["tags"] = {FAMILIES_TAG: earlier + rule.family}
+        resources[name] = Resource(rule.direction, inputs)
+    return resources
+
+
+def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
+    """Rules of the resources; a group without the families' tag counts for each of ``families``."""
+    families = tuple(families)
+    return frozenset(rule for resource in resources.values() for rule in _decode(resource, families))
+
+
+def _decode(resource: Resource, enabled: tuple[Family, ...]) -> Iterable[Rule]:
+    inputs = resource.inputs
+    name = inputs["ip_protocol"]
+    protocol = _NUMBERS[name] if name in _NUMBERS else int(name)
+    ported = protocol in (TCP, UDP)
+    services, why = described(inputs.get("description", ""))
+    families = enabled
+    if "referenced_security_group_id" in inputs or "prefix_list_id" in inputs:
+        source = marked_source(inputs.get("referenced_security_group_id") or inputs["prefix_list_id"])
+        tagged = inputs.get("tags", {}).get(FAMILIES_TAG, "").split()
+        families = tuple(family for family in FAMILIES if family in tagged) or enabled
+    else:
+        families = ("ipv4",) if "cidr_ipv4" in inputs else ("ipv6",)
+        source = Source("cidr", inputs[_CIDR[families[0]]])
+    for family in families:
+        yield Rule(
+            "ingress" if resource.kind == "ingress" else "egress",
+            "allow",
+            family,
+            protocol,
+            inputs["from_port"] if ported else None,
+            inputs["to_port"] if ported else None,
+            source,
+            inputs["security_group_id"].target,
+            services,
+            why,
+        )
+
+
+def limits(plan: Plan, name: str) -> None:
+    """Rules per group, direction and family: a group's rule counts in both families, a prefix list its entries."""
+    settings, problems = plan.settings, Problems()
+    most, groups = settings.limits.get("rules", RULES), settings.limits.get("groups", GROUPS)
+    if most * groups > PRODUCT:
+        with problems:
+            what = f"rules {most} x groups {groups} is more than {PRODUCT}, which EC2 never allows"
+            raise bad(settings.place("limits"), what, "write what the account's quotas say")
+    if name.startswith("sg-"):
+        with problems:
+            raise bad(
+                settings.place("cluster"), f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name"
+            )
+    count: dict[tuple[str, str, Family], int] = {}
+    for resource in encode(plan.rules, settings.refs).values():
+        inputs = resource.inputs
+        weight, families = 1, FAMILIES
+        if "prefix_list_id" in inputs:
+            ref = settings.refs[inputs["prefix_list_id"].name]
+            weight, families = ref.entries, ref.families
+        elif "referenced_security_group_id" not in inputs:
+            families = ("ipv4",) if "cidr_ipv4" in inputs else ("ipv6",)
+        for family in families:
+            group = (inputs["security_group_id"].target, resource.kind, family)
+            count[group] = count.get(group, 0) + weight
+    for rule in plan.rules:
+        if len(rule.description) > DESCRIPTION:
+            with problems:
+                what = f"the reasons of {', '.join(rule.services)} make {len(rule.description)} characters for one rule"
+                raise bad(settings.place("services"), what, f"shorten a why: EC2 takes {DESCRIPTION}")
+    for (target, direction, family), number in count.items():
+        if number > most:
+            with problems:
+                what = f"{number} {direction} rules of {family} in the security group {target}, and EC2 takes {most}"
+                right = (
+                    "join sources into larger CIDRs or a prefix list, split the groups with roles: true, "
+                    f"or raise the quota and say so in {settings.place('limits')}.rules"
+                )
+                raise bad(settings.place("limits"), what, right)
+    problems.raise_any()
+
+
+def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
+    """A security group per target that no ``existing`` names, and the rules; target -> group id."""
+    load = imported("aws")
+    ec2, vpc = load("pulumi_aws.ec2"), load("pulumi_aws.vpc")
+    settings = plan.settings
+    groups: dict[str, Any] = dict(settings.existing)
+    for target in settings.targets:
+        if target not in groups:
+            groups[target] = ec2.SecurityGroup(
+                f"{name}-{target}",
+                description=f"kubeports: {target} of {settings.cluster}",
+                vpc_id=settings.network,
+                tags={
+                    "Name": f"{settings.cluster}-{target}",
+                    "kubeports:cluster": settings.cluster,
+                    "kubeports:target": target,
+                },
+                opts=opts,
+            ).id
+    kinds = {"ingress": vpc.SecurityGroupIngressRule, "egress": vpc.SecurityGroupEgressRule}
+    for key, resource in encode(plan.rules, settings.refs).items():
+        kinds[resource.kind](f"{name}-{key}", **resolve(resource.inputs, groups, settings.refs), opts=opts)
+    return groups

@@ -1,0 +1,137 @@
+"""GCP: a group is a network tag, and one Firewall holds all sources of one entry (target, protocol, ports, family).
+
+All sources of a Firewall get all its ports, so it has one entry: admins and clients are never mixed. A tag as a source has
+no family on GCP; a Firewall's name says for which one the plan has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from kubeports.clouds import Group, Resource, Resources, described, imported, marked_source, resolve, source_marker
+from kubeports.errors import Problems, bad
+from kubeports.plan import Plan, Rule, Source
+from kubeports.settings import Ref, family_of
+from kubeports.table import FAMILIES, ICMP, IPENCAP, TCP, UDP, Family
+
+if TYPE_CHECKING:
+    import pulumi
+
+#: https://cloud.google.com/vpc/docs/quota: per Firewall.
+RANGES, SOURCE_TAGS = 5000, 30
+#: The baseline goes after every rule of the VPC but the implied ones (65535): default-allow-ssh and its like have 65534.
+#: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
+ALLOW, BASELINE = 1000, 65533
+#: A name has 63 characters, and Pulumi's automatic naming adds a hyphen and seven.
+NAME = 55
+
+#: ``ipip`` is 4, and what the API answers for it; the other numbers stay numbers.
+#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
+_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", None: "all"}
+_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
+
+
+def encode(rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
+    """Rules as Firewalls, one per entry; sources are in the rules' order."""
+    entries: dict[str, list[Rule]] = {}
+    for rule in rules:
+        entries.setdefault(f"{rule.stem}-{rule.family}", []).append(rule)
+    return {name: Resource("firewall", _firewall(entry)) for name, entry in entries.items()}
+
+
+def _firewall(rules: list[Rule]) -> dict[str, Any]:
+    first = rules[0]
+    item: dict[str, Any] = {"protocol": _PROTOCOLS.get(first.protocol, str(first.protocol))}
+    if first.from_port is not None:
+        item["ports"] = [first.ports]
+    services = dict.fromkeys(service for rule in rules for service in rule.services)
+    whys = dict.fromkeys(rule.why for rule in rules)
+    inputs: dict[str, Any] = {
+        "direction": first.direction.upper(),
+        "priority": ALLOW if first.action == "allow" else BASELINE,
+        "allows" if first.action == "allow" else "denies": [item],
+        "target_tags": [Group(first.target)],
+        "description": f"{', '.join(services)}: {'; '.join(whys)}",
+    }
+    ranges = [rule.source.value for rule in rules if rule.source.kind == "cidr"]
+    tags = [source_marker(rule.source) for rule in rules if rule.source.kind != "cidr"]
+    if ranges:
+        inputs["source_ranges" if first.direction == "ingress" else "destination_ranges"] = ranges
+    if tags:
+        inputs["source_tags"] = tags
+    return inputs
+
+
+def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
+    """Rules of the Firewalls; tags without ranges count for the family in the name, or for each of ``families``."""
+    enabled = tuple(families)
+    return frozenset(rule for name, resource in resources.items() for rule in _decode(name, resource.inputs, enabled))
+
+
+def _decode(name: str, inputs: Mapping[str, Any], enabled: tuple[Family, ...]) -> Iterable[Rule]:
+    action = "allow" if "allows" in inputs else "deny"
+    services, why = described(inputs.get("description", ""))
+    named = tuple(family for family in FAMILIES if name.endswith(f"-{family}")) or enabled
+    sources: list[tuple[Family, Source]] = []
+    for text in inputs.get("source_ranges", inputs.get("destination_ranges", ())):
+        sources.append((family_of(ip_network(text)), Source("cidr", text)))
+    for marker in inputs.get("source_tags", ()):
+        sources += [(family, marked_source(marker)) for family in named]
+    for item in inputs["allows" if action == "allow" else "denies"]:
+        protocol = _NUMBERS[item["protocol"]] if item["protocol"] in _NUMBERS else int(item["protocol"])
+        for ports in item.get("ports", [None]):
+            start, _, end = (ports or "").partition("-")
+            for family, source in sources:
+                yield Rule(
+                    "ingress" if inputs["direction"] == "INGRESS" else "egress",
+                    "allow" if action == "allow" else "deny",
+                    family,
+                    protocol,
+                    int(start) if start else None,
+                    int(end or start) if start else None,
+                    source,
+                    inputs["target_tags"][0].target,
+                    services,
+                    why,
+                )
+
+
+def limits(plan: Plan, name: str) -> None:
+    """Sources per Firewall, the length of names, and Firewalls where the stack says how many the project takes."""
+    settings, problems = plan.settings, Problems()
+    resources = encode(plan.rules, settings.refs)
+    longest = max(resources, key=len, default="")
+    if len(f"{name}-{longest}") > NAME:
+        with problems:
+            what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never cut"
+            raise bad(settings.place("cluster"), what, f"name the firewall with at most {NAME - 1 - len(longest)} characters")
+    for key, resource in resources.items():
+        ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
+        tags = resource.inputs.get("source_tags", ())
+        for number, most, what in ((len(ranges), RANGES, "ranges"), (len(tags), SOURCE_TAGS, "source tags")):
+            if number > most:
+                with problems:
+                    raise bad(
+                        f"{settings.place('sources')}: {key}", f"{number} {what}, and a firewall rule takes {most}", "join some"
+                    )
+    if "rules" in settings.limits and len(resources) > settings.limits["rules"]:
+        with problems:
+            what = f"{len(resources)} firewall rules, and the limit is {settings.limits['rules']}"
+            raise bad(settings.place("limits"), what, "raise the project's quota, and say so in limits.rules")
+    problems.raise_any()
+
+
+def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
+    """The Firewalls; target -> network tag, which the nodes must carry."""
+    import pulumi
+
+    compute = imported("gcp")("pulumi_gcp.compute")
+    settings = plan.settings
+    tags: dict[str, Any] = {target: f"{settings.cluster}-{target}" for target in settings.targets} | dict(settings.existing)
+    replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["network"]))
+    for key, resource in encode(plan.rules, settings.refs).items():
+        inputs = resolve(resource.inputs, tags, settings.refs)
+        compute.Firewall(f"{name}-{key}", network=settings.network, **inputs, opts=replaced)
+    return tags

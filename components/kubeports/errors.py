@@ -1,0 +1,74 @@
+"""What is wrong with an input: where it stands, what stands there, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+_LONGEST = 80  # characters of a wrong value that a message repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Args:
+        where: the place, such as ``kubeports:sources.admins[0]`` or ``ports.csv: line 3: start``.
+        what: what stands there, and why it can't.
+        remedy: what would be right.
+    """
+
+    where: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.remedy}"
+
+
+class InputError(ValueError):
+    """Input that can't be used; ``problems`` has every problem that was found, in reading order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def bad(where: str, what: str, remedy: str) -> InputError:
+    """An error with a single problem."""
+    return InputError([Problem(where, what, remedy)])
+
+
+class Problems:
+    """Collects problems, so that a user sees all of them at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def __enter__(self) -> None:
+        """Keep what the block raises, and go on after it."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, InputError):
+            self._found.extend(error.problems)
+            return True
+        return False
+
+    def raise_any(self) -> None:
+        """Raise what was collected, each problem once, or do nothing."""
+        if self._found:
+            raise InputError(dict.fromkeys(self._found))
+
+
+def show(value: object) -> str:
+    """A wrong value as a message shows it: quoted, and not longer than a line."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def suggest(word: object, known: Iterable[str]) -> str:
+    """A remedy for an unknown word: the nearest known one, or all of them."""
+    known = list(known)
+    near = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known)

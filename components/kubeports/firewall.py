@@ -1,0 +1,218 @@
+"""The component: a table of ports becomes the security groups or firewall rules of one cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+from weakref import WeakKeyDictionary
+
+import pulumi
+
+from kubeports import settings as model
+from kubeports import table
+from kubeports.clouds import backend
+from kubeports.errors import InputError, bad
+from kubeports.plan import Plan, plan
+
+#: The namespace of the settings in Pulumi config.
+NAMESPACE = "kubeports"
+TYPE = "kubeports:index:Firewall"
+
+
+class SourcesArgs(TypedDict, total=False):
+    """Who may connect: CIDRs, and ``@name`` of a reference."""
+
+    cluster: Sequence[str]
+    """The nodes; default ``["self"]``, the group of all nodes. CIDRs may join or replace it."""
+    admins: Sequence[str]
+    """Administrators, for ssh and the API server; ``[]`` closes these to them."""
+    clients: Sequence[str]
+    """Users of services of type NodePort; here alone the whole world is possible."""
+    peers: Sequence[str]
+    """BGP peers outside the cluster."""
+    balancers: Sequence[str]
+    """Load balancers and their health checks."""
+
+
+class RefArgs(TypedDict, total=False):
+    """A group or list of prefixes that somebody else owns."""
+
+    group: pulumi.Input[str]
+    """The id of a security group; on GCP a network tag."""
+    prefixes: pulumi.Input[str]
+    """The id of an AWS prefix list or an OpenStack address group."""
+    entries: int
+    """How many prefixes the list may hold; AWS counts each as a rule."""
+    family: str
+    """``ipv4`` or ``ipv6``; needed for prefixes when both families are enabled."""
+
+
+class ServiceArgs(TypedDict, total=False):
+    """A change to a row of the table, or a row of the stack's own."""
+
+    enabled: bool
+    """``False`` closes the row; ``True`` opens one that is off unless asked for."""
+    protocol: str
+    """A row of one's own: ``tcp``, ``udp`` or a protocol number."""
+    start: int
+    """The first port."""
+    end: int
+    """The last port; default: the first."""
+    source: Sequence[str]
+    """Who may connect: words (cluster, admins, ...), roles, CIDRs, ``@name``."""
+    target: str
+    """Which nodes: nodes, control-plane, etcd, worker or registry."""
+    why: str
+    """A row of one's own: the reason, which becomes the rule's description."""
+
+
+class LimitsArgs(TypedDict, total=False):
+    """The account's limits where they differ from the cloud's defaults."""
+
+    rules: int
+    """Rules: per group, direction and family (AWS), per project (OpenStack, GCP)."""
+    groups: int
+    """Security groups: per interface (AWS), per project (OpenStack)."""
+
+
+class FirewallArgs(TypedDict):
+    """A firewall's settings. All but ids must be plain values, so that a preview is exact."""
+
+    cloud: str
+    """``aws``, ``gcp`` or ``openstack``."""
+    cluster: NotRequired[str]
+    """The cluster's name, in names and tags; default ``<project>-<stack>-<name>``."""
+    network: NotRequired[pulumi.Input[str]]
+    """AWS: VPC id. GCP: network name or self link. Not used on OpenStack."""
+    offline: NotRequired[bool]
+    """No internet: open the local registry and apt mirror."""
+    nfs: NotRequired[bool]
+    """NFS is used: open rpcbind."""
+    calico: NotRequired[str]
+    """How Calico carries pod traffic: ``ipip`` (default), ``classic``, ``vxlan``, ``bgp`` or ``absent``."""
+    families: NotRequired[Sequence[str]]
+    """``ipv4``, ``ipv6`` or both; default ``["ipv4"]``."""
+    sources: NotRequired[SourcesArgs]
+    """Who may connect."""
+    refs: NotRequired[Mapping[str, RefArgs]]
+    """Names for groups and prefix lists that somebody else owns."""
+    roles: NotRequired[bool]
+    """One group per role of node, besides the one for all."""
+    services: NotRequired[Mapping[str, ServiceArgs]]
+    """Changes to rows of the table, and rows of the stack's own."""
+    egress: NotRequired[Sequence[str]]
+    """CIDRs that nodes may connect to; default: everywhere."""
+    existing: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Target -> id of a group that somebody else owns, to put the rules on."""
+    limits: NotRequired[LimitsArgs]
+    """The account's limits where they differ."""
+
+
+class Firewall(pulumi.ComponentResource):
+    """The ports that a cluster's nodes need, open to whom needs them and closed to the rest.
+
+    Bad arguments end the program with a message that says where, what, and what would be right, before any resource is made.
+    """
+
+    groups: pulumi.Output[Mapping[str, Sequence[str]]]
+    """Target -> ids of all groups that such a node carries (GCP: network tags)."""
+    ids: pulumi.Output[Mapping[str, str]]
+    """Target -> id of its one group (GCP: network tag)."""
+    rules: pulumi.Output[Sequence[Mapping[str, Any]]]
+    """The rules, as ``kubeports plan --format json`` prints them."""
+    closed: pulumi.Output[Sequence[Mapping[str, Any]]]
+    """What stays closed, and how to open it."""
+
+    def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make a firewall.
+
+        Args:
+            name: the logical name; on GCP it is part of every rule's name, so keep it short.
+            args: the settings.
+            opts: as for every component; ``providers`` decides account and region.
+        """
+        self._make(name, args, "", opts)
+
+    @classmethod
+    def from_config(cls, name: str | None = None, opts: pulumi.ResourceOptions | None = None) -> Firewall:
+        """A firewall by the stack's config: the keys of the namespace ``kubeports``; its name is the cluster's."""
+        firewall = cls.__new__(cls)
+        with _Spoken():
+            args = read_config()
+            name = name or str(args.get("cluster", NAMESPACE))
+        firewall._make(name, args, f"{NAMESPACE}:", opts)
+        return firewall
+
+    def _make(self, name: str, args: Mapping[str, Any], where: str, opts: pulumi.ResourceOptions | None) -> None:
+        with _Spoken():
+            # A stack says its cluster's name; a component has a default that no other firewall shares.
+            cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
+            planned = check(name, args, where, cluster)
+            _claim(planned.settings)
+        super().__init__(TYPE, name, None, opts)
+        for warning in planned.warnings:
+            pulumi.log.warn(warning, self)
+        with _Spoken():
+            ids = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
+        self.ids = pulumi.Output.all(**ids)
+        self.groups = self.ids.apply(_carried)
+        content = planned.json()
+        self.rules = pulumi.Output.from_input(content["rules"])
+        self.closed = pulumi.Output.from_input(content["closed"])
+        self.register_outputs({"groups": self.groups, "ids": self.ids, "rules": self.rules, "closed": self.closed})
+
+
+def check(name: str, args: Mapping[str, Any], where: str = "", cluster: str | None = None) -> Plan:
+    """The plan of a firewall, with the cloud's limits checked.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    planned = plan(table.load(), model.parse(args, where=where, cluster=cluster))
+    backend(planned.settings.cloud).limits(planned, name)
+    return planned
+
+
+def read_config() -> dict[str, Any]:
+    """The stack's config of the namespace ``kubeports``: key -> text, as the engine hands it over.
+
+    Raises:
+        InputError: a value is secret.
+    """
+    given = dict(pulumi.runtime.get_config_env()) | dict(pulumi.runtime.config.CONFIG.get())
+    found = {}
+    for key, value in given.items():
+        namespace, _, name = key.partition(":")
+        if namespace == NAMESPACE:
+            if pulumi.runtime.is_config_secret(key):
+                raise bad(key, "is secret, and the rules must be plain to be previewed", f"pulumi config set --plaintext {key}")
+            found[name] = value
+    return found
+
+
+def _carried(ids: Mapping[str, str]) -> dict[str, list[str]]:
+    """The groups of each kind of node: all carry ``nodes``, and with roles their role's group too."""
+    return {target: [ids[each] for each in dict.fromkeys(("nodes", target)) if each in ids] for target in table.TARGETS}
+
+
+class _Spoken:
+    """Bad input ends the program with its message alone; Pulumi shows no traceback for a RunError."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError):
+            raise pulumi.RunError(str(error)) from None
+
+
+#: The clusters of the running program, per cloud: two firewalls of one name would share groups' names and tags.
+_claimed: WeakKeyDictionary[object, set[tuple[str, str]]] = WeakKeyDictionary()
+
+
+def _claim(settings: model.Settings) -> None:
+    clusters = _claimed.setdefault(pulumi.runtime.settings.get_monitor(), set())
+    claim = (settings.cloud, settings.cluster)
+    if claim in clusters:
+        what = f"another firewall of this program on {settings.cloud} is called {settings.cluster!r}"
+        raise bad(settings.place("cluster"), what, "give each its own: names and tags carry it")
+    clusters.add(claim)

@@ -1,0 +1,537 @@
+"""The plan: table x settings -> rules, with keys by meaning, and what stays closed and why. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, collapse_addresses, ip_address, ip_network
+from typing import Any, Literal
+
+from kubeports import table
+from kubeports.errors import Problems, bad
+from kubeports.settings import SELF, WORLD, Settings, Term, family_of, is_world, moved, refuse_world
+from kubeports.table import FAMILIES, PUBLIC, REQUIREMENT, ROLES, Family, Network, Row, Table, entry, protocol_name
+
+#: The version of the plan's JSON.
+VERSION = 1
+EGRESS, BASELINE = "egress", "baseline"
+#: NFS version 4 itself, which the requirement lacks (extras.csv).
+_NFS = "nfs"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """Who is at the other end of a rule; for egress, where the connection goes.
+
+    Args:
+        kind: ``self`` (the group of all nodes), ``role`` (a role's group), ``ref`` (a reference of the stack's) or ``cidr``.
+        value: ``self``, the role, the reference's name, or the CIDR.
+    """
+
+    kind: Literal["self", "role", "ref", "cidr"]
+    value: str
+
+    @property
+    def key(self) -> str:
+        """The source as keys write it: ``::`` separates the parts of a Pulumi URN, and ``/`` those of a path."""
+        return self.value.replace("/", "-").replace(":", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One direction, protocol, range of ports, family, source and target.
+
+    Two rules are equal when they mean the same packets; ``services`` and ``why`` say whom a rule serves and don't count.
+    """
+
+    direction: Literal["ingress", "egress"]
+    action: Literal["allow", "deny"]
+    family: Family
+    protocol: int | None
+    from_port: int | None
+    to_port: int | None
+    source: Source
+    target: str
+    services: tuple[str, ...] = field(default=(), compare=False)
+    why: str = field(default="", compare=False)
+
+    @property
+    def stem(self) -> str:
+        """The key without family and source: ``nodes-in-tcp-22``, ``nodes-deny-in-all-all``."""
+        way = ("deny-" if self.action == "deny" else "") + ("in" if self.direction == "ingress" else "out")
+        return f"{self.target}-{way}-{protocol_name(self.protocol)}-{self.ports}"
+
+    @property
+    def key(self) -> str:
+        """The rule's name by meaning: ``nodes-in-tcp-22-ipv4-10.20.0.0-16``, ``nodes-in-4-all-ipv4-self``."""
+        return f"{self.stem}-{self.family}-{self.source.key}"
+
+    @property
+    def ports(self) -> str:
+        """``22``, ``30000-32767`` or ``all``."""
+        if self.from_port is None:
+            return "all"
+        return str(self.from_port) if self.from_port == self.to_port else f"{self.from_port}-{self.to_port}"
+
+    @property
+    def entry(self) -> str:
+        """Protocol and ports as people write them: ``tcp/22``, ``4``, ``all``."""
+        return entry(self.protocol, self.from_port, self.to_port)
+
+    @property
+    def description(self) -> str:
+        """What the cloud shows: the services, and why."""
+        return f"{', '.join(self.services)}: {self.why}"
+
+    def json(self) -> dict[str, Any]:
+        """The rule as ``kubeports plan --format json`` and the component's output ``rules`` have it."""
+        return {
+            "key": self.key,
+            "direction": self.direction,
+            "action": self.action,
+            "family": self.family,
+            "protocol": self.protocol,
+            "from_port": self.from_port,
+            "to_port": self.to_port,
+            "source": {"kind": self.source.kind, "value": self.source.value},
+            "target": self.target,
+            "services": list(self.services),
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A row, or a word of a row, that is not open: ``source`` is None for the whole row."""
+
+    service: str
+    source: str | None
+    reason: str
+    remedy: str
+
+    def json(self) -> dict[str, Any]:
+        """The entry as ``kubeports plan --format json`` has it."""
+        return {"service": self.service, "source": self.source, "reason": self.reason, "remedy": self.remedy}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a firewall has: its rules in the order of their meaning, and what stays closed."""
+
+    settings: Settings
+    rules: tuple[Rule, ...]
+    closed: tuple[Closed, ...]
+    warnings: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """The plan as plain data, in the shape that ``kubeports plan --format json`` prints."""
+        return {
+            "version": VERSION,
+            "rules": [rule.json() for rule in self.rules],
+            "closed": [entry.json() for entry in self.closed],
+            "warnings": list(self.warnings),
+        }
+
+    @cached_property
+    def _networks(self) -> Mapping[str, Network]:
+        return {rule.source.value: ip_network(rule.source.value) for rule in self.rules if rule.source.kind == "cidr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One packet, at one end of which is a node.
+
+    Args:
+        protocol: the IP protocol number.
+        port: the destination port; None where the protocol has none.
+        peer: the address at the other end.
+        groups: what else is known of the other end: the groups that it carries (``nodes``, roles), and the references that
+            cover it (``@name``).
+        target: the role of the node; ``nodes`` for a node without one.
+        direction: ``ingress`` to the node or ``egress`` from it.
+    """
+
+    protocol: int
+    port: int | None
+    peer: IPv4Address | IPv6Address
+    groups: frozenset[str] = frozenset()
+    target: str = "nodes"
+    direction: Literal["ingress", "egress"] = "ingress"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a packet passes; the rule that decides it (None: no rule speaks of it, and it is denied)."""
+
+    allowed: bool
+    rule: Rule | None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The rows that decide it."""
+        return self.rule.services if self.rule else ()
+
+
+def plan(rows: Table, settings: Settings) -> Plan:
+    """The rules that a stack's settings make of the table.
+
+    Raises:
+        InputError: a source that is needed and not said, a condition that contradicts ``enabled``, the world where it may
+            not be, with every problem found.
+    """
+    planner = _Planner(settings, rows)
+    return planner.plan()
+
+
+def allows(plan: Plan, packet: Packet) -> Verdict:
+    """Whether the plan lets a packet pass, and by which rule; an allowing rule goes before the baseline."""
+    peer, family = packet.peer, "ipv4" if packet.peer.version == 4 else "ipv6"
+    targets = ("nodes", packet.target) if plan.settings.roles else ("nodes",)
+    denied = None
+    for rule in plan.rules:
+        if (
+            rule.direction != packet.direction
+            or rule.family != family
+            or rule.target not in targets
+            or rule.protocol not in (None, packet.protocol)
+        ):
+            continue
+        if not _has_port(rule, packet.port):
+            continue
+        source = rule.source
+        if source.kind == "cidr":
+            if peer not in plan._networks[source.value]:
+                continue
+        elif {"self": "nodes", "role": source.value, "ref": f"@{source.value}"}[source.kind] not in packet.groups:
+            continue
+        if rule.action == "allow":
+            return Verdict(True, rule)
+        denied = rule
+    return Verdict(False, denied)
+
+
+def _has_port(rule: Rule, port: int | None) -> bool:
+    if rule.from_port is None or rule.to_port is None:
+        return True
+    return port is not None and rule.from_port <= port <= rule.to_port
+
+
+class _Planner:
+    """Turns rows into rules; collects what is wrong on the way."""
+
+    def __init__(self, settings: Settings, rows: Table) -> None:
+        self.settings = settings
+        self.rows = rows
+        self.problems = Problems()
+        self.rules: dict[Rule, Rule] = {}
+        self.closed: list[Closed] = []
+        self.warnings: list[str] = []
+
+    def plan(self) -> Plan:
+        on = [self.effective(row) for row in (*self.rows, *self.settings.own) if self.is_on(row)]
+        self.enabled_makes_sense()
+        for row in on:
+            with self.problems:
+                self.open(row)
+        self.problems.raise_any()
+        self.keep_from_world(on)
+        self.egress()
+        if self.settings.cloud == "gcp":
+            self.baseline("ingress", self.settings.families)
+        self.problems.raise_any()
+        self.warn_nfs(on)
+        return Plan(
+            settings=self.settings,
+            rules=tuple(sorted(self.rules.values(), key=_order)),
+            closed=tuple(dict.fromkeys(self.closed)),
+            warnings=tuple(dict.fromkeys(self.warnings)),
+        )
+
+    # Which rows are on
+
+    def condition(self, row: Row) -> tuple[bool, str, str]:
+        """Whether a row's own condition holds; the reason and the remedy if not."""
+        at = self.settings
+        if row.when in ("offline", "nfs"):
+            return bool(getattr(at, row.when)), f"{row.when} is false", f"set {at.setting(row.when)}: true"
+        if row.calico:
+            return at.calico in row.calico, f"calico is {at.calico}", f"set {at.setting('calico')}: {' or '.join(row.calico)}"
+        if row.when == "opt-in":
+            return False, "the requirement does not have it", f"set {at.setting('services')}.{row.service}.enabled: true"
+        return True, "", ""
+
+    def is_on(self, row: Row) -> bool:
+        change = self.settings.services.get(row.service)
+        holds, reason, remedy = self.condition(row)
+        if change and change.enabled is not None and (row.when == "opt-in" or not change.enabled):
+            holds, reason = change.enabled, "it is switched off"
+            remedy = f"set {self.settings.setting('services')}.{row.service}.enabled: true, or leave it out"
+        if holds and not set(row.families) & set(self.settings.families):
+            family = row.families[0]
+            holds, reason = False, f"it is for {family} alone"
+            remedy = f"add {family} to {self.settings.setting('families')}"
+        if not holds:
+            self.closed.append(Closed(row.service, None, f"{row}: {reason}", remedy))
+        return holds
+
+    def enabled_makes_sense(self) -> None:
+        """Refuse ``enabled: true`` on a row whose own condition is off: another setting decides it."""
+        for name, change in self.settings.services.items():
+            rows = [row for row in self.rows if row.service == name and row.when != "opt-in"]
+            if change.enabled and rows and not any(self.condition(row)[0] for row in rows):
+                _, reason, remedy = self.condition(rows[0])
+                with self.problems:
+                    raise bad(f"{self.settings.place('services')}.{name}.enabled", f"can't be true while {reason}", remedy)
+
+    def effective(self, row: Row) -> Row:
+        """A row with the stack's changes, and without roles on every node."""
+        change = self.settings.services.get(row.service)
+        start, end, source, target = row.start, row.end, row.source, row.target
+        if change:
+            start, end = moved(row, change, f"{self.settings.place('services')}.{row.service}")
+            source = row.source if change.source is None else change.source
+            target = change.target or row.target
+        if not self.settings.roles:
+            target = "nodes"
+        return Row(
+            service=row.service,
+            protocol=row.protocol,
+            start=start,
+            end=end,
+            source=source,
+            target=target,
+            why=row.why,
+            when=row.when,
+            families=row.families,
+            origin=row.origin,
+        )
+
+    # Rules
+
+    def open(self, row: Row) -> None:
+        """The rules of one row."""
+        families = [family for family in self.settings.families if family in row.families]
+        terms = self.terms(row)
+        networks: dict[Family, list[Network]] = {family: [] for family in families}
+        for term in terms:
+            if isinstance(term, str):
+                for family in self.group_families(term, families):
+                    self.add(row, family, _group(term))
+            elif family_of(term) in networks:
+                networks[family_of(term)].append(term)
+        for family, given in networks.items():
+            for network in collapse(given):
+                if is_world(network):
+                    self.world_is_meant(row, family, network)
+                self.add(row, family, Source("cidr", str(network)))
+
+    def terms(self, row: Row) -> list[Term]:
+        """A row's source with its words replaced by what the stack gives for them."""
+        found: list[Term] = []
+        for word in row.source:
+            if not isinstance(word, str) or word == SELF or word.startswith("@"):
+                found.append(word)
+            elif word == "cluster":
+                found.extend(self.settings.sources["cluster"])
+            elif word in ROLES:
+                found.extend(self.role(row, word))
+            else:
+                found.extend(self.word(row, word))
+        return list(dict.fromkeys(found))
+
+    def role(self, row: Row, role: str) -> tuple[Term, ...]:
+        cluster = self.settings.sources["cluster"]
+        if not self.settings.roles or SELF not in cluster:
+            return cluster
+        if len(cluster) > 1:
+            others = f"the other sources in {self.settings.setting('sources')}.cluster"
+            remedy = f"name those in {self.settings.setting('services')}.{row.service}.source"
+            self.warnings.append(f"{row.service} is open to the groups of its roles, and not to {others}: {remedy}")
+        return (role,)
+
+    def word(self, row: Row, word: str) -> tuple[Term, ...]:
+        place = f"{self.settings.place('sources')}.{word}"
+        if word not in self.settings.sources:
+            raise bad(
+                place, f"is missing, and {row.service} needs it", f"list who may connect; [] closes {row.service} to {word}"
+            )
+        terms = self.settings.sources[word]
+        if not terms:
+            self.closed.append(
+                Closed(
+                    row.service,
+                    word,
+                    f"{row}: sources.{word} is []",
+                    f"list CIDRs under {self.settings.setting('sources')}.{word}",
+                )
+            )
+        for family in self.settings.families:
+            if terms and family in row.families and not any(self.covers(term, family) for term in terms):
+                words = f"{self.settings.setting('sources')}.{word}"
+                self.warnings.append(f"{words} has nothing of {family}: {row.service} stays closed to {word} in {family}")
+        return terms
+
+    def covers(self, term: Term, family: Family) -> bool:
+        if isinstance(term, str):
+            return bool(self.group_families(term, [family]))
+        return family_of(term) == family
+
+    def group_families(self, term: str, families: list[Family]) -> list[Family]:
+        if term.startswith("@"):
+            return [family for family in families if family in self.settings.refs[term[1:]].families]
+        return families
+
+    def add(self, row: Row, family: Family, source: Source) -> None:
+        ports = (row.protocol, row.start, row.end)
+        self.put(Rule("ingress", "allow", family, *ports, source, row.target, (row.service,), row.why))
+
+    def put(self, rule: Rule) -> None:
+        """Add a rule; an equal one of another service becomes one with both."""
+        equal = self.rules.get(rule)
+        if equal and rule.services[0] not in equal.services:
+            whys = dict.fromkeys((*equal.why.split("; "), rule.why))
+            services = tuple(sorted((*equal.services, *rule.services)))
+            rule = _replace(equal, services, "; ".join(whys))
+        elif equal:
+            return
+        self.rules.pop(rule, None)
+        self.rules[rule] = rule
+
+    def egress(self) -> None:
+        """Where nodes may connect: the networks given and always the cluster, or everywhere."""
+        given, gcp = self.settings.egress, self.settings.cloud == "gcp"
+        closed: list[Family] = []
+        for family in self.settings.families:
+            networks = [WORLD[family]] if given is None else [network for network in given if family_of(network) == family]
+            if WORLD[family] not in collapse(networks):
+                closed.append(family)
+                for term in self.settings.sources["cluster"]:
+                    if not isinstance(term, str):
+                        networks += [term] if family_of(term) == family else []
+                    elif not gcp:
+                        for _ in self.group_families(term, [family]):
+                            self.put(_egress(family, _group(term)))
+            for network in collapse(networks):
+                self.put(_egress(family, Source("cidr", str(network))))
+        if gcp and closed:
+            self.gcp_egress(closed)
+
+    def gcp_egress(self, families: list[Family]) -> None:
+        """On GCP an egress rule can't name a tag as its destination: the nodes' CIDRs must be said.
+
+        https://cloud.google.com/firewall/docs/firewalls#rule-components
+        """
+        cluster = self.settings.sources["cluster"]
+        for family in families:
+            if not any(not isinstance(term, str) and family_of(term) == family for term in cluster):
+                what = f"is restricted in {family}, and GCP's egress rules can't name the nodes by their tag"
+                right = f"add the nodes' {family} CIDRs to {self.settings.place('sources')}.cluster"
+                with self.problems:
+                    raise bad(self.settings.place("egress"), what, right)
+        self.baseline("egress", tuple(families))
+
+    def baseline(self, direction: Literal["ingress", "egress"], families: tuple[Family, ...]) -> None:
+        """GCP: deny the rest, so that the network's own rules (default-allow-ssh) open nothing on the nodes."""
+        for family in families:
+            source = Source("cidr", str(WORLD[family]))
+            why = "all else is closed, whatever the rules of the network say"
+            self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
+
+    # The world, and warnings
+
+    def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
+        """The world comes through ``clients`` alone, and only to rows that are made for it."""
+        place = self.settings.place("sources")
+        what = f"{world}, as {row.service} adds its sources up,"
+        if row.origin != "settings" and row.service not in PUBLIC:
+            refuse_world(f"{place}: {row.service}", what)
+        clients = self.settings.sources.get("clients", ()) if "clients" in row.source else ()
+        given = [term for term in clients if not isinstance(term, str) and family_of(term) == family]
+        if not any(map(is_world, collapse(given))):
+            refuse_world(f"{place}: {row.service}", what)
+
+    def keep_from_world(self, on: Iterable[Row]) -> None:
+        """No row that is open to the world may cover a port that the table keeps from it."""
+        kept = [row for row in self.rows if row.origin == REQUIREMENT and row.service not in PUBLIC]
+        kept += [row for row in on if row.origin != "settings" and row.service not in PUBLIC]
+        for rule in self.rules.values():
+            if rule.source.kind != "cidr" or rule.protocol is None or not is_world(ip_network(rule.source.value)):
+                continue
+            opened = Row("", rule.protocol, rule.from_port, rule.to_port, (), "nodes", "", families=(rule.family,))
+            for row in kept:
+                if opened.overlaps(row):
+                    service = rule.services[0]
+                    with self.problems:
+                        what = f"{rule.entry} is open to the world and covers {row.service} ({row})"
+                        right = "choose other ports, or name the networks that need it"
+                        raise bad(f"{self.settings.place('services')}.{service}", what, right)
+
+    def warn_nfs(self, on: list[Row]) -> None:
+        if self.settings.nfs and not any(row.service == _NFS for row in on):
+            missing = ", ".join(str(row) for row in self.rows if row.service == _NFS)
+            if missing:
+                where = self.settings.setting("services")
+                needs = f"NFS itself ({missing}) needs {where}.{_NFS}.enabled: true"
+                self.warnings.append(f"nfs opens rpcbind alone, as the requirement reads; {needs}")
+
+
+def collapse(networks: Iterable[Network]) -> list[Network]:
+    """Networks of one family, nested and adjacent ones joined, in order."""
+    return list(collapse_addresses(networks))  # type: ignore[type-var]
+
+
+def _group(term: str) -> Source:
+    if term == SELF:
+        return Source("self", SELF)
+    return Source("ref", term[1:]) if term.startswith("@") else Source("role", term)
+
+
+def _egress(family: Family, source: Source) -> Rule:
+    return Rule("egress", "allow", family, None, None, None, source, "nodes", (EGRESS,), "nodes may connect to it")
+
+
+def _replace(rule: Rule, services: tuple[str, ...], why: str) -> Rule:
+    return Rule(
+        rule.direction,
+        rule.action,
+        rule.family,
+        rule.protocol,
+        rule.from_port,
+        rule.to_port,
+        rule.source,
+        rule.target,
+        services,
+        why,
+    )
+
+
+_RANK = {name: i for names in (("ingress", "egress"), ("allow", "deny"), FAMILIES, table.TARGETS) for i, name in enumerate(names)}
+_KINDS = {"self": 0, "role": 1, "ref": 2, "cidr": 3}
+
+
+def _order(rule: Rule) -> tuple[Any, ...]:
+    """Ingress first, then by target, protocol, ports, family and source, networks by their addresses."""
+    value = rule.source.value
+    number = int(ip_address(value.partition("/")[0])) if rule.source.kind == "cidr" else 0
+    return (
+        _RANK[rule.direction],
+        _RANK[rule.action],
+        _RANK[rule.target],
+        256 if rule.protocol is None else rule.protocol,
+        rule.from_port or 0,
+        rule.to_port or 0,
+        _RANK[rule.family],
+        _KINDS[rule.source.kind],
+        number,
+        value,
+    )
+
+
+def group_by_target(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """Target -> its rules, in order."""
+    grouped: defaultdict[str, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        grouped[rule.target].append(rule)
+    return dict(grouped)

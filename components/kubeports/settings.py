@@ -1,0 +1,650 @@
+"""A stack's choices, checked: one model for Pulumi config, stack files and the component's arguments.
+
+The keys, their values and their defaults stand in ``KEYS``; a key that is not there is an error at every depth, for Pulumi
+ignores a mistyped key silently, and a toggle that does nothing is a hole or an outage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from kubeports import table
+from kubeports.errors import InputError, Problems, bad, show, suggest
+from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network, Row, Table
+
+CLOUDS = ("aws", "gcp", "openstack")
+#: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
+SELF = "self"
+#: The default of ``egress``.
+EVERYWHERE = "everywhere"
+#: The CIDR that is a whole family.
+WORLD: Mapping[Family, Network] = MappingProxyType({"ipv4": IPv4Network("0.0.0.0/0"), "ipv6": IPv6Network("::/0")})
+#: All addresses of the family that are routed on the internet: whoever has these has the world.
+#: https://www.iana.org/assignments/ipv6-address-space: global unicast is 2000::/3.
+_ROUTED: Mapping[Family, Network] = MappingProxyType({"ipv4": WORLD["ipv4"], "ipv6": IPv6Network("2000::/3")})
+
+_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
+_NAME_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of the settings: its type in Pulumi.yaml (empty: none), its default, and one line for a human."""
+
+    kind: str
+    default: object
+    why: str
+
+
+#: Every key, in the order in which people read them. A default of None: the key is required.
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        "cloud": Key("string", None, "which cloud: aws, gcp or openstack"),
+        "cluster": Key("string", None, "the cluster's name, in names and tags of the cloud"),
+        "network": Key("", "", "AWS: VPC id; GCP: network name or self link; empty on OpenStack"),
+        "offline": Key("boolean", False, "no internet: open the local registry (5000) and apt mirror (5080)"),
+        "nfs": Key("boolean", False, "NFS is used: open rpcbind (111)"),
+        "calico": Key("string", "ipip", "how Calico carries pod traffic: ipip, classic, vxlan, bgp or absent"),
+        "families": Key("", ["ipv4"], "the IP families of the nodes: ipv4, ipv6 or both"),
+        "sources": Key("", {}, "who may connect: CIDRs and @references per word (admins, clients, ...)"),
+        "refs": Key("", {}, "names for groups and prefix lists that somebody else owns"),
+        "roles": Key("boolean", False, "one group per role of node instead of one for all"),
+        "services": Key("", {}, "changes to rows of the table, and rows of the stack's own"),
+        "egress": Key("", EVERYWHERE, "everywhere, or the CIDRs that nodes may connect to"),
+        "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
+        "limits": Key("", {}, "the account's limits where they differ: rules, groups"),
+    }
+)
+_SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
+_OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
+
+Term = str | Network
+"""A source: a word, a role, ``self``, ``@reference``, or a network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A group of somebody else's, or a list of prefixes that the cloud keeps.
+
+    Args:
+        kind: ``group`` (a security group; on GCP a network tag) or ``prefixes`` (AWS prefix list, OpenStack address group).
+        id: the cloud's id, maybe an Output.
+        entries: how many prefixes the list may hold: on AWS each counts as a rule.
+        families: the families that the reference covers.
+    """
+
+    kind: str
+    id: object
+    entries: int
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a stack changes in a service of the table; None leaves the row's own."""
+
+    enabled: bool | None = None
+    start: int | None = None
+    end: int | None = None
+    source: tuple[Term, ...] | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A stack's choices. Everything that decides which rules there are is plain data; only ids may be Outputs."""
+
+    cloud: str
+    cluster: str
+    network: object = None
+    offline: bool = False
+    nfs: bool = False
+    calico: str = "ipip"
+    families: tuple[Family, ...] = ("ipv4",)
+    #: Word -> terms; a word that the stack does not say is absent (admins, clients).
+    sources: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
+    refs: Mapping[str, Ref] = field(default_factory=dict)
+    roles: bool = False
+    services: Mapping[str, Change] = field(default_factory=dict)
+    own: tuple[Row, ...] = ()
+    #: Networks that nodes may connect to; None: everywhere.
+    egress: tuple[Network, ...] | None = None
+    existing: Mapping[str, object] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    #: What messages put before a key: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
+    where: str = ""
+
+    def setting(self, key: str) -> str:
+        """A key as remedies name it: without the file."""
+        return self.where.rpartition(" ")[2] + key
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The groups that the firewall has: ``nodes``, and with roles one per role."""
+        return TARGETS if self.roles else ("nodes",)
+
+    def place(self, key: str) -> str:
+        """A key as messages name it."""
+        return self.where + key
+
+
+def family_of(network: Network) -> Family:
+    """The family of a network."""
+    return "ipv4" if network.version == 4 else "ipv6"
+
+
+def is_world(network: Network) -> bool:
+    """Whether a network has every address of its family that the internet routes."""
+    routed = _ROUTED[family_of(network)]
+    return network.prefixlen <= routed.prefixlen and routed.network_address in network
+
+
+def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cluster: str | None = None) -> Settings:
+    """Check a stack's choices.
+
+    Args:
+        raw: key -> value. A value may be of its own type, or text as ``pulumi config set`` writes it: ``"true"``, digits,
+            JSON for lists and maps.
+        rows: the table whose services the choices may change; default: the package's own.
+        where: what messages put before a key.
+        cluster: the cluster's name where ``raw`` gives none; None: it is required.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    reader = _Reader(where, table.load() if rows is None else rows)
+    return reader.settings(raw, cluster)
+
+
+class _Reader:
+    """Reads one stack's choices; collects what is wrong with them."""
+
+    def __init__(self, where: str, rows: Table) -> None:
+        self.where = where
+        self.rows = rows
+        self.problems = Problems()
+        self.families: tuple[Family, ...] = ("ipv4",)
+        self.refs: dict[str, Ref] = {}
+
+    def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
+        if not isinstance(raw, Mapping):
+            raise bad(self.where or "settings", f"{show(raw)} is no map", "write key: value")
+        self.known(raw, KEYS, "")
+        given = {key: value for key, value in raw.items() if key in KEYS}
+        if cluster is not None:
+            given.setdefault("cluster", cluster)
+        for key in ("cloud", "cluster"):
+            if key not in given:
+                with self.problems:
+                    raise bad(self.where + key, "is missing", KEYS[key].why + f": say {self.where}{key}")
+
+        def get(key: str, read: Callable[[Any, str], Any], default: Any = None) -> Any:
+            if key in given:
+                with self.problems:
+                    return read(given[key], self.where + key)
+            return default
+
+        # The order matters: families and refs decide what the sources may be.
+        cloud = get("cloud", lambda value, at: choice(value, at, CLOUDS))
+        self.families = get("families", _families, self.families)
+        self.refs = get("refs", lambda value, at: self.references(value, at, cloud), {})
+        roles = get("roles", boolean, False)
+        changes, own = get("services", self.services, ({}, ()))
+        settings = Settings(
+            cloud=cloud,
+            cluster=get("cluster", lambda value, at: _cluster(value, at, cloud)),
+            network=get("network", lambda value, at: _network(value, at, cloud)),
+            offline=get("offline", boolean, False),
+            nfs=get("nfs", boolean, False),
+            calico=get("calico", lambda value, at: choice(value, at, table.CALICO), "ipip"),
+            families=self.families,
+            sources=get("sources", self.sources, {"cluster": (SELF,), "peers": (), "balancers": ()}),
+            refs=self.refs,
+            roles=roles,
+            services=changes,
+            own=own,
+            egress=get("egress", self.egress),
+            existing=get("existing", lambda value, at: self.existing(value, at, roles), {}),
+            limits=get("limits", self.limits, {}),
+            where=self.where,
+        )
+        self.problems.raise_any()
+        self.network_required(settings)
+        self.ids_differ(settings)
+        self.problems.raise_any()
+        return settings
+
+    def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
+        """Refuse keys that do nothing."""
+        keys = tuple(keys)
+        for key in value:
+            if key not in keys:
+                with self.problems:
+                    place = f"{self.where}{key}" if not at else f"{at}.{key}"
+                    raise bad(place, "is not a key of the settings", suggest(key, keys))
+
+    def references(self, value: Any, at: str, cloud: str) -> dict[str, Ref]:
+        refs = {}
+        for name, item in mapping(value, at).items():
+            with self.problems:
+                refs[name] = self.reference(name, item, f"{at}.{name}", cloud)
+        return refs
+
+    def reference(self, name: str, value: Any, at: str, cloud: str) -> Ref:
+        if not _REFERENCE.fullmatch(name) or len(name) > _NAME_LENGTH:
+            right = f"write letters, digits and single hyphens, a letter first, at most {_NAME_LENGTH}"
+            raise bad(at, f"{show(name)} is no name for a reference", right)
+        if name in (SELF, *TARGETS, *WORDS):
+            raise bad(at, f"{name!r} is a word of the table", "take another name")
+        item = mapping(value, at)
+        self.known(item, ("group", "prefixes", "entries", "family"), at)
+        if ("group" in item) == ("prefixes" in item):
+            raise bad(at, "a reference is one thing", "write either group: ID, or prefixes: ID and entries: N")
+        if "group" in item:
+            if extra := [key for key in ("entries", "family") if key in item]:
+                raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
+            return Ref("group", identifier(item["group"], f"{at}.group"), 0, self.families)
+        if cloud == "gcp":
+            raise bad(
+                f"{at}.prefixes", "GCP's firewall rules take no prefix list", "list the CIDRs, or use a group (a network tag)"
+            )
+        entries = 1
+        if "entries" in item:
+            entries = positive(item["entries"], f"{at}.entries")
+        elif cloud == "aws":
+            raise bad(f"{at}.entries", "is missing", "write the prefix list's maximum: each entry counts as a rule")
+        families = self.families
+        if "family" in item:
+            family: Family = choice(item["family"], f"{at}.family", FAMILIES)
+            if family not in self.families:
+                raise bad(f"{at}.family", f"{family} is not among the families", f"add it to {self.where}families")
+            families = (family,)
+        elif len(self.families) > 1:
+            raise bad(f"{at}.family", "is missing", "write ipv4 or ipv6: a prefix list has one family")
+        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes"), entries, families)
+
+    def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
+        given = mapping(value, at)
+        self.known(given, WORDS, at)
+        read: dict[str, tuple[Term, ...]] = {"cluster": (SELF,), "peers": (), "balancers": ()}
+        for word in WORDS:
+            if word in given:
+                with self.problems:
+                    read[word] = self.terms(given[word], f"{at}.{word}", (SELF,) if word == "cluster" else ())
+        if not read["cluster"]:
+            with self.problems:
+                raise bad(
+                    f"{at}.cluster", "is empty, and the nodes could not reach each other", "write self, or the nodes' CIDRs"
+                )
+        for word in ("cluster", "admins", "peers", "balancers"):
+            for network in read.get(word, ()):
+                if not isinstance(network, str) and is_world(network):
+                    with self.problems:
+                        refuse_world(f"{at}.{word}", str(network))
+        return read
+
+    def terms(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
+        """A list of words, @references and CIDRs, each once."""
+        problems = Problems()
+        read: list[Term] = []
+        seen: set[Term] = set()
+        for i, item in enumerate(sequence(value, at)):
+            with problems:
+                term = self.term(item, f"{at}[{i}]", words)
+                if term in seen:
+                    raise bad(f"{at}[{i}]", f"{term} stands twice", "write it once")
+                seen.add(term)
+                read.append(term)
+        problems.raise_any()
+        return tuple(read)
+
+    def term(self, item: Any, at: str, words: tuple[str, ...]) -> Term:
+        if not isinstance(item, str):
+            raise bad(at, f"{show(item)} is no source", _expected(words))
+        if item in words:
+            return item
+        if item.startswith("@"):
+            if item[1:] not in self.refs:
+                right = suggest(item[1:], self.refs) if self.refs else f"define it under {self.where}refs"
+                raise bad(at, f"no reference is called {item[1:]!r}", right)
+            return item
+        if "/" not in item and not _looks_like_address(item):
+            near = suggest(item, words) if words else _expected(words)
+            raise bad(at, f"{show(item)} is no source", near)
+        return cidr(item, at, self.families, f"{self.where}families")
+
+    def services(self, value: Any, at: str) -> tuple[dict[str, Change], tuple[Row, ...]]:
+        names = list(dict.fromkeys(row.service for row in self.rows))
+        changes: dict[str, Change] = {}
+        own: list[Row] = []
+        for name, item in mapping(value, at).items():
+            with self.problems:
+                place = f"{at}.{name}"
+                item = mapping(item, place)
+                if name in names:
+                    changes[name] = self.change(name, item, place)
+                else:
+                    own_row, change = self.own_row(name, item, place, names)
+                    own.append(own_row)
+                    changes[name] = change
+        return changes, tuple(own)
+
+    def change(self, name: str, item: Mapping[str, Any], at: str) -> Change:
+        for key in ("protocol", "why"):
+            if key in item:
+                what = f"{name} is a row of the table, and its {key} stands there"
+                raise bad(f"{at}.{key}", what, "leave it out, or give a row of your own another name")
+        self.known(item, _SERVICE_KEYS, at)
+        problems = Problems()
+
+        def get(key: str, read: Callable[[Any, str], Any]) -> Any:
+            if key in item:
+                with problems:
+                    return read(item[key], f"{at}.{key}")
+            return None
+
+        words = (*WORDS, *ROLES, SELF)
+        change = Change(
+            enabled=get("enabled", boolean),
+            start=get("start", table.port),
+            end=get("end", table.port),
+            source=get("source", lambda value, place: self.source_list(value, place, words)),
+            target=get("target", table.target_name),
+        )
+        problems.raise_any()
+        for row in self.rows:
+            if row.service == name:
+                moved(row, change, at)
+        return change
+
+    def own_row(self, name: str, item: Mapping[str, Any], at: str, names: list[str]) -> tuple[Row, Change]:
+        table.service_name(name, at)
+        if missing := [key for key in ("protocol", "source", "why") if key not in item]:
+            near = suggest(name, names)
+            near = near + " " if near.startswith("did") else ""
+            right = (
+                f"{near}a row of the stack's own needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
+            )
+            raise bad(at, f"no row of the table is called {name!r}", right)
+        self.known(item, _OWN_KEYS, at)
+        protocol = table.protocol_number(item["protocol"], f"{at}.protocol")
+        start = table.port(item["start"], f"{at}.start") if "start" in item else None
+        end = table.port(item["end"], f"{at}.end") if "end" in item else start
+        table.ports(protocol, start, end, at)
+        row = Row(
+            service=name,
+            protocol=protocol,
+            start=start,
+            end=end,
+            source=self.source_list(item["source"], f"{at}.source", (*WORDS, *ROLES, SELF)),
+            target=table.target_name(item.get("target", "nodes"), f"{at}.target"),
+            why=table.why_text(item["why"], f"{at}.why"),
+            families=_meaningful(protocol),
+        )
+        return row, Change(enabled=boolean(item.get("enabled", True), f"{at}.enabled"))
+
+    def source_list(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
+        terms = self.terms(value, at, words)
+        if not terms:
+            raise bad(at, "is empty", "name a source, or close the row with enabled: false")
+        for term in terms:
+            if not isinstance(term, str) and is_world(term):
+                refuse_world(at, str(term))
+        return terms
+
+    def egress(self, value: Any, at: str) -> tuple[Network, ...] | None:
+        if value == EVERYWHERE:
+            return None
+        terms = self.terms(value, at, ())
+        for i, term in enumerate(terms):
+            if isinstance(term, str):
+                raise bad(f"{at}[{i}]", f"{term} is no CIDR", "write CIDRs alone: egress takes no reference")
+        return tuple(term for term in terms if not isinstance(term, str))
+
+    def existing(self, value: Any, at: str, roles: bool) -> dict[str, object]:
+        given = mapping(value, at)
+        targets = TARGETS if roles else ("nodes",)
+        for role in given:
+            if role in TARGETS and role not in targets:
+                with self.problems:
+                    raise bad(
+                        f"{at}.{role}", "without roles there is one group, nodes", f"set {self.where}roles: true, or write nodes"
+                    )
+        self.known({role: item for role, item in given.items() if role not in TARGETS}, targets, at)
+        read = {}
+        for role, item in given.items():
+            with self.problems:
+                read[role] = identifier(item, f"{at}.{role}")
+        return read
+
+    def limits(self, value: Any, at: str) -> dict[str, int]:
+        given = mapping(value, at)
+        self.known(given, ("rules", "groups"), at)
+        return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in ("rules", "groups")}
+
+    def network_required(self, settings: Settings) -> None:
+        at = self.where + "network"
+        if settings.cloud == "aws" and settings.network is None and not set(settings.targets) <= set(settings.existing):
+            with self.problems:
+                raise bad(at, "is missing", "write the VPC's id, such as vpc-0123456789abcdef0")
+        if settings.cloud == "gcp" and settings.network is None:
+            with self.problems:
+                raise bad(at, "is missing", "write the network's name or self link")
+
+    def ids_differ(self, settings: Settings) -> None:
+        """Equal ids under two names would be equal rules, which clouds refuse halfway."""
+        seen: dict[str, str] = {}
+        places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}
+        places |= {f"existing.{role}": item for role, item in settings.existing.items()}
+        for place, item in places.items():
+            if isinstance(item, str) and item in seen:
+                with self.problems:
+                    raise bad(self.where + place, f"{item} is {seen[item]} too", "give one id one name")
+            if isinstance(item, str):
+                seen[item] = self.where + place
+
+
+def _expected(words: tuple[str, ...]) -> str:
+    return "write a CIDR such as 10.20.0.0/16, " + "".join(f"{word}, " for word in words) + "or @NAME of a reference"
+
+
+def _looks_like_address(item: str) -> bool:
+    return bool(re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", item))
+
+
+def _meaningful(protocol: int) -> tuple[Family, ...]:
+    """The families in which a protocol means something: ICMP and the IPv4 tunnels in one alone."""
+    if protocol in (table.ICMP, table.IPENCAP, table.IPIP):
+        return ("ipv4",)
+    return ("ipv6",) if protocol == table.ICMPV6 else FAMILIES
+
+
+def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]:
+    """A row's ports after a change: ``start`` alone moves a one-port row whole and keeps a range's end."""
+    if row.start is None or row.end is None:
+        if change.start is not None or change.end is not None:
+            what = f"{row.service} is protocol {row.protocol}, which has no ports"
+            raise bad(where, what, "leave start and end out (a protocol is not a port)")
+        return None, None
+    start = row.start if change.start is None else change.start
+    end = change.end
+    if end is None:
+        end = start if row.start == row.end else row.end
+    table.ports(row.protocol, start, end, where)
+    return start, end
+
+
+def refuse_world(where: str, what: str) -> NoReturn:
+    """The error for a source that is the whole world where it may not be."""
+    rows = f"{', '.join(sorted(table.PUBLIC))} and rows of your own"
+    right = f"name the networks that need it; only sources.clients may be the world, for {rows}"
+    raise bad(where, f"{what} is the whole world", right)
+
+
+def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Network:
+    """A canonical network of an enabled family: ``10.20.0.0/16``, ``2001:db8::/32``."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise bad(where, f"{show(text)} is no CIDR", "write an address and a prefix length, such as 10.20.0.0/16") from None
+    if mapped := _mapped(network):
+        raise bad(where, f"{text} is IPv4 in IPv6's clothes", f"write {mapped}")
+    if str(network) != text:
+        raise bad(where, f"{text} is not a network address in canonical form", f"write {network}{_single(text, network)}")
+    family = family_of(network)
+    if family not in families:
+        raise bad(where, f"{text} is {family}, which is not enabled", f"add {family} to {key}, or leave the CIDR out")
+    return network
+
+
+def _single(text: str, network: Network) -> str:
+    """For an address with the prefix length of its network: maybe the host alone was meant."""
+    address = text.partition("/")[0]
+    alone = ip_network(address)
+    return "" if alone == network or alone.network_address == network.network_address else f", or {alone} for that address alone"
+
+
+def _mapped(network: Network) -> IPv4Network | None:
+    """The IPv4 network that ``::ffff:a.b.c.d/96+n`` stands for."""
+    if not isinstance(network, IPv6Network) or network.prefixlen < 96:
+        return None
+    address: IPv6Address = network.network_address
+    return None if address.ipv4_mapped is None else IPv4Network((address.ipv4_mapped, network.prefixlen - 96))
+
+
+def boolean(value: Any, where: str) -> bool:
+    """A boolean, or the text that Pulumi makes of one."""
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise bad(where, f"{show(value)} is no boolean", "write true or false")
+
+
+def choice(value: Any, where: str, among: Iterable[str]) -> Any:
+    """One of the words."""
+    value = getattr(value, "value", value)  # an Enum
+    among = tuple(among)
+    if not isinstance(value, str) or value not in among:
+        near = suggest(value, among)
+        raise bad(
+            where, f"{show(value)} is not possible", near if near.startswith("known") else f"{near} known: {', '.join(among)}"
+        )
+    return value
+
+
+def positive(value: Any, where: str) -> int:
+    """A whole number above 0."""
+    number = table.whole(value, where, "a whole number", "write a whole number above 0")
+    if number < 1:
+        raise bad(where, f"{number} is too small", "write a whole number above 0")
+    return number
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """A map with text for keys, or the JSON of one."""
+    value = _from_json(value, where, "{")
+    if not isinstance(value, Mapping):
+        raise bad(where, f"{show(value)} is no map", 'write key: value, or JSON such as \'{"key": "value"}\'')
+    for key in value:
+        if not isinstance(key, str):
+            raise bad(where, f"the key {show(key)} is no text", "put it in quotes")
+    return value
+
+
+def sequence(value: Any, where: str) -> list[Any]:
+    """A list, or the JSON of one."""
+    value = _from_json(value, where, "[")
+    if not isinstance(value, (list, tuple)):
+        raise bad(where, f"{show(value)} is no list", "write a list, such as [10.20.0.0/16]")
+    return list(value)
+
+
+def _from_json(value: Any, where: str, opening: str) -> Any:
+    if not isinstance(value, str) or not value.lstrip().startswith(opening):
+        return value
+    try:
+        return json.loads(value, object_pairs_hook=lambda pairs: _no_repeats(pairs, where))
+    except json.JSONDecodeError as error:
+        raise bad(where, f"{show(value)} is not JSON ({error.msg} at character {error.pos})", "mend it") from None
+
+
+def _no_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in read:
+            raise bad(where, f"the key {key!r} stands twice", "write it once")
+        read[key] = value
+    return read
+
+
+def is_output(value: object) -> bool:
+    """Whether a value is a Pulumi Output, told without importing Pulumi."""
+    return any(kind.__name__ == "Output" and kind.__module__.startswith("pulumi.") for kind in type(value).__mro__)
+
+
+def identifier(value: Any, where: str) -> object:
+    """A cloud's id: text, or an Output."""
+    if is_output(value):
+        return value
+    if not isinstance(value, str) or not value or value != value.strip() or any(c.isspace() for c in value):
+        raise bad(where, f"{show(value)} is no id", "write the cloud's id")
+    return value
+
+
+def _families(value: Any, where: str) -> tuple[Family, ...]:
+    given = [choice(item, f"{where}[{i}]", FAMILIES) for i, item in enumerate(sequence(value, where))]
+    if not given:
+        raise bad(where, "is empty", "write [ipv4], [ipv6] or [ipv4, ipv6]")
+    if len(set(given)) < len(given):
+        raise bad(where, f"{show(given)} repeats a family", "write each once")
+    return tuple(family for family in FAMILIES if family in given)
+
+
+#: What a cluster may be called: pattern, length and words for it. The longest suffix that names add is "-control-plane".
+_SUFFIX = len("-control-plane")
+_CLUSTERS: Mapping[str, tuple[str, int, str]] = MappingProxyType(
+    {
+        # Tag values: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+        "aws": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - _SUFFIX, "letters, digits, . _ and - inside"),
+        # Tags and names are RFC 1035 labels: https://cloud.google.com/vpc/docs/add-remove-network-tags
+        "gcp": (r"[a-z]([a-z0-9-]*[a-z0-9])?", 63 - _SUFFIX, "lower-case letters, digits and hyphens, a letter first"),
+        "openstack": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - _SUFFIX, "letters, digits, . _ and - inside"),
+    }
+)
+
+
+def _cluster(value: Any, where: str, cloud: str | None) -> str:
+    pattern, length, words = _CLUSTERS[cloud or "openstack"]
+    right = f"write {words}, at most {length} characters"
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise bad(where, f"{show(value)} can't be a cluster's name on {cloud}", right)
+    if len(value) > length:
+        raise bad(where, f"{show(value)} has {len(value)} characters, and names are never cut", right)
+    return value
+
+
+def _network(value: Any, where: str, cloud: str | None) -> object:
+    if value == "":
+        return None
+    if cloud == "openstack":
+        raise bad(where, "is not used on openstack: security groups belong to the project", "leave it out")
+    identifier(value, where)
+    if cloud == "aws" and isinstance(value, str) and not re.fullmatch(r"vpc-[0-9a-z]+", value):
+        raise bad(where, f"{show(value)} is no VPC id", "write one such as vpc-0123456789abcdef0")
+    if (
+        cloud == "gcp"
+        and isinstance(value, str)
+        and not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?|.+/networks/[^/]+", value)
+    ):
+        raise bad(where, f"{show(value)} is no network", "write its name, or its self link (…/networks/NAME)")
+    return value
+
+
+__all__ = ["CLOUDS", "KEYS", "WORLD", "Change", "InputError", "Ref", "Settings", "parse"]

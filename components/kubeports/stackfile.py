@@ -1,0 +1,178 @@
+"""Stack files as the engine reads them, without the engine.
+
+Pulumi reads ``Pulumi.<stack>.yaml`` with Go's yaml.v3, for which ``yes`` and ``1:30`` are text and a repeated key is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubeports.errors import Problems, bad, show
+
+NAMESPACE = "kubeports"
+PROJECT = "Pulumi.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's plain values: no ``yes``, no sexagesimal and no octal numbers, no dates; no repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        self.flatten_mapping(node)
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no plain value", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
+    ("tag:yaml.org,2002:float", r"-?[0-9]+(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)", "-0123456789"),
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})$"), list(_first))
+
+
+def load(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        InputError: it can't be read, is not YAML, or repeats a key; with the line.
+    """
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise bad(name, "does not exist", "name a file that does") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise bad(name, f"can't be read ({error})", "name a YAML file in UTF-8") from None
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f": line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", "mend it") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise bad(name, f"is not YAML as Pulumi reads it ({str(error).splitlines()[0]})", "mend it") from None
+
+
+def project(folder: Path) -> Path | None:
+    """The nearest ``Pulumi.yaml`` in a folder or above it, as the engine looks for it."""
+    for each in (folder, *folder.parents):
+        if (each / PROJECT).is_file():
+            return each / PROJECT
+    return None
+
+
+def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """The settings of a stack of the project that a folder is in, and what messages call their place.
+
+    Args:
+        stack: its name; ``organization/project/stack`` counts too.
+        folder: where the look for Pulumi.yaml begins.
+    """
+    found = project(folder)
+    if found is None:
+        raise bad(str(folder), f"no {PROJECT} here or above", "go to the project's folder, or use --file")
+    content = load(found)
+    where = content.get("stackConfigDir") if isinstance(content, Mapping) else None
+    if where is None:
+        where = content.get("config", "") if isinstance(content, Mapping) and isinstance(content.get("config"), str) else ""
+    stacks = found.parent / str(where)
+    name = stack.rsplit("/", 1)[-1]
+    path = stacks / f"Pulumi.{name}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
+        names = sorted(file.name[len("Pulumi.") : -len(".yaml")] for file in stacks.glob("Pulumi.*.yaml"))
+        right = "known: " + ", ".join(names) if names else f"write {_short(path)}"
+        raise bad(f"stack {stack}", f"has no file {_short(path)}", right)
+    return of_file(path, found)
+
+
+def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any], str]:
+    """The settings in a stack file, with the project's values and defaults, and what messages call their place."""
+    name = _short(path)
+    config = _config(load(path), name)
+    settings: dict[str, Any] = {}
+    problems = Problems()
+    for key, value in config.items():
+        with problems:
+            if not isinstance(key, str) or ":" not in key:
+                raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {NAMESPACE}:{key}")
+            namespace, _, rest = key.partition(":")
+            if namespace == NAMESPACE:
+                _plain(value, f"{name}: {key}")
+                settings[rest] = value
+    problems.raise_any()
+    project_file = project_file or project(path.resolve().parent)
+    if project_file is not None:
+        settings = _defaults(project_file) | settings
+    return settings, f"{name}: {NAMESPACE}:"
+
+
+def _config(content: Any, name: str) -> Mapping[Any, Any]:
+    if not isinstance(content, Mapping):
+        raise bad(name, "is no map" if content is not None else "is empty", "write config: and under it the settings")
+    config = content.get("config")
+    if not isinstance(config, Mapping):
+        raise bad(
+            f"{name}: config", "is missing" if config is None else "is no map", f"write config: and under it {NAMESPACE}:cloud: …"
+        )
+    return config
+
+
+def _defaults(path: Path) -> dict[str, Any]:
+    """What Pulumi.yaml gives every stack: ``value`` or ``default`` of the namespace's keys."""
+    content = load(path)
+    config = content.get("config") if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not isinstance(config, Mapping):
+        return {}
+    found = {}
+    for key, declared in config.items():
+        namespace, colon, name = str(key).partition(":")
+        if not colon:
+            namespace, name = str(content.get("name")), str(key)
+        if namespace == NAMESPACE:
+            values = declared if isinstance(declared, Mapping) else {"value": declared}
+            for each in ("value", "default"):
+                if each in values:
+                    _plain(values[each], f"{_short(path)}: {key}")
+                    found[name] = values[each]
+                    break
+    return found
+
+
+def _plain(value: Any, where: str) -> None:
+    """Refuse what a preview can't read or what says nothing: encrypted values, nulls, floats."""
+    if value is None:
+        raise bad(where, "is null", "write a value, or leave the key out")
+    if isinstance(value, float):
+        raise bad(where, f"{value} is no whole number", "write whole numbers alone")
+    if isinstance(value, Mapping):
+        if "secure" in value:
+            raise bad(
+                where, "is encrypted (secure:), and the rules must be plain to be previewed", "pulumi config set --plaintext"
+            )
+        for key, item in value.items():
+            _plain(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _plain(item, f"{where}[{i}]")
+
+
+def _short(path: Path) -> str:
+    """A path as people write it: from here, if it is below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,330 @@
+"""The table: which ports a node needs, when, from whom, and why.
+
+``ports.csv`` has the fourteen rows of KubeSphere's port requirements (ipip takes two lines, one per protocol number);
+``extras.csv`` has rows that the requirement lacks and real clusters need. Rows are checked when they are read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
+
+#: The requirement: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
+REQUIREMENT = "ports.csv"
+EXTRAS = "extras.csv"
+
+Network = IPv4Network | IPv6Network
+Family = Literal["ipv4", "ipv6"]
+FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
+
+#: Which nodes a row opens; ``nodes`` is every node.
+TARGETS = ("nodes", "control-plane", "etcd", "worker", "registry")
+ROLES = TARGETS[1:]
+#: Who may connect, besides the roles: each is a list that a stack gives under ``sources``.
+WORDS = ("cluster", "admins", "clients", "peers", "balancers")
+CALICO = ("ipip", "classic", "vxlan", "bgp", "absent")
+
+#: Services that the whole world may reach, where a stack says so under ``sources.clients``.
+PUBLIC = frozenset({"nodeport", "nodeport-udp", "apiserver"})
+
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+#: IP-in-IP (https://www.iana.org/assignments/protocol-numbers): Calico's tunnels are 4; 94 is the requirement's other name.
+IPENCAP, IPIP = 4, 94
+_NUMBERS = {"tcp": TCP, "udp": UDP}
+_NAMES = {number: name for name, number in _NUMBERS.items()}
+FIRST_PORT, LAST_PORT = 1, 65535
+
+_COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
+_SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_WHY = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
+_SERVICE_LENGTH = 40
+#: The plan's own rules go by these names.
+RESERVED = frozenset({"egress", "baseline"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A service's need: one protocol, and one range of ports where the protocol has ports.
+
+    Args:
+        service: the name that settings use; dns, nfs, icmp, ipip and wireguard have two rows each.
+        protocol: the IP protocol number, 1-255.
+        start: the first port, 1-65535; None where the protocol has no ports.
+        end: the last port.
+        source: who may connect: words, roles, ``@`` references and networks.
+        target: which nodes: one of TARGETS.
+        why: one line for a human; it becomes the rule's description in the cloud.
+        when: ``always``, ``offline``, ``nfs``, ``opt-in``, or ``calico: MODE...``.
+        families: the IP families in which the row has a meaning.
+        origin: the file that has the row, or ``settings`` for a row of the stack's own.
+    """
+
+    service: str
+    protocol: int
+    start: int | None
+    end: int | None
+    source: tuple[str | Network, ...]
+    target: str
+    why: str
+    when: str = "always"
+    families: tuple[Family, ...] = FAMILIES
+    origin: str = "settings"
+    page: str = ""
+
+    @property
+    def calico(self) -> tuple[str, ...]:
+        """The modes of Calico that need the row; empty where Calico does not matter."""
+        return tuple(self.when.removeprefix("calico:").split()) if self.when.startswith("calico:") else ()
+
+    def overlaps(self, other: Row) -> bool:
+        """Whether some packet belongs to both rows, wherever it comes from."""
+        return (
+            self.protocol == other.protocol
+            and not set(self.families).isdisjoint(other.families)
+            and (self.start or 0) <= (other.end or 0)
+            and (other.start or 0) <= (self.end or 0)
+        )
+
+    def __str__(self) -> str:
+        return entry(self.protocol, self.start, self.end)
+
+
+Table = tuple[Row, ...]
+
+
+def protocol_name(number: int | None) -> str:
+    """``tcp``, ``udp``, the number of another protocol, or ``all``."""
+    return "all" if number is None else _NAMES.get(number, str(number))
+
+
+def entry(protocol: int | None, start: int | None, end: int | None) -> str:
+    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``, ``4``."""
+    name = protocol_name(protocol)
+    if start is None:
+        return name
+    return f"{name}/{start}" if start == end else f"{name}/{start}-{end}"
+
+
+@cache
+def load() -> Table:
+    """The requirement's rows, then the extras."""
+    texts = {name: (files("kubeports") / name).read_bytes() for name in (REQUIREMENT, EXTRAS)}
+    rows = read(texts[REQUIREMENT], REQUIREMENT) + read(texts[EXTRAS], EXTRAS)
+    _unique(rows, f"{REQUIREMENT}, {EXTRAS}", {})
+    return rows
+
+
+def read(data: bytes, name: str) -> Table:
+    """Read the rows of a table file.
+
+    Args:
+        data: the file: UTF-8 without a byte-order mark, lines that end in a line feed, a header, and a row a line.
+        name: what messages call it.
+
+    Raises:
+        InputError: with every problem found: file, line, column, what stands there and what may.
+    """
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise bad(name, "starts with a byte-order mark", "save it as UTF-8 without BOM")
+    if b"\r" in data:
+        raise bad(name, "has carriage returns (CRLF)", "save it with line feeds alone")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise bad(name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        numbered = [(lines.line_num, cells) for cells in lines]
+    except csv.Error as error:
+        raise bad(f"{name}: line {lines.line_num}", f"is not CSV ({error})", "mend the quotes") from None
+    if not numbered:
+        raise bad(name, "is empty", f"the first line must be {','.join(_COLUMNS)}")
+    columns = _header(numbered[0][1], name)
+    problems = Problems()
+    rows: list[Row] = []
+    at: dict[int, int] = {}
+    for line, cells in numbered[1:]:
+        with problems:
+            row = _row(cells, columns, name, f"{name}: line {line}")
+            at[id(row)] = line
+            rows.append(row)
+    problems.raise_any()
+    if not rows:
+        raise bad(name, "has a header and no row", "write a row a service")
+    _unique(tuple(rows), name, at)
+    return tuple(rows)
+
+
+def _header(cells: list[str], name: str) -> tuple[str, ...]:
+    wanted = (_COLUMNS, (*_COLUMNS, "page"))
+    if tuple(cells) in wanted:
+        return tuple(cells)
+    where, right = f"{name}: line 1", f"write {','.join(_COLUMNS)} (and page, if rows have one)"
+    if missing := [column for column in _COLUMNS if column not in cells]:
+        raise bad(where, f"the header lacks the column {', '.join(missing)}", right)
+    if unknown := [cell for cell in cells if cell not in wanted[1]]:
+        raise bad(where, f"the header has {', '.join(map(show, unknown))}", right)
+    raise bad(where, "the columns are in another order, or stand twice", right)
+
+
+def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> Row:
+    if len(cells) != len(columns):
+        raise bad(where, f"has {len(cells)} cells", f"write {len(columns)}: {','.join(columns)}")
+    cell = dict(zip(columns, cells, strict=True))
+    problems = Problems()
+    for column, value in cell.items():
+        if value != value.strip():
+            with problems:
+                raise bad(f"{where}: {column}", f"{show(value)} has space around it", f"write {value.strip()!r}")
+    with problems:
+        service_name(cell["service"], f"{where}: service")
+    with problems:
+        if cell["family"] not in ("any", *FAMILIES):
+            raise bad(f"{where}: family", f"{show(cell['family'])} is no family", "write any, ipv4 or ipv6")
+    with problems:
+        protocol = protocol_number(cell["protocol"], f"{where}: protocol")
+        start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
+        ports(protocol, start, end, where)
+    with problems:
+        _when(cell["when"], f"{where}: when")
+    source = tuple(cell["source"].split())
+    with problems:
+        if not source:
+            raise bad(f"{where}: source", "is empty", f"write who may connect: {', '.join((*WORDS, *ROLES))}")
+        for word in source:
+            if word not in (*WORDS, *ROLES):
+                raise bad(f"{where}: source", f"{show(word)} is unknown", suggest(word, (*WORDS, *ROLES)))
+        if len(set(source)) < len(source):
+            raise bad(f"{where}: source", f"{show(cell['source'])} repeats a word", "write each word once")
+    with problems:
+        target_name(cell["target"], f"{where}: target")
+    with problems:
+        why_text(cell["why"], f"{where}: why")
+    problems.raise_any()
+    families = FAMILIES if cell["family"] == "any" else tuple(f for f in FAMILIES if f == cell["family"])
+    return Row(
+        service=cell["service"],
+        protocol=protocol,
+        start=start,
+        end=end,
+        source=source,
+        target=cell["target"],
+        why=cell["why"],
+        when=cell["when"],
+        families=families,
+        origin=name,
+        page=cell.get("page", ""),
+    )
+
+
+def service_name(value: object, where: str) -> str:
+    """A service's name: lower-case words with hyphens between them, at most 40 characters."""
+    if not isinstance(value, str) or not _SERVICE.fullmatch(value) or len(value) > _SERVICE_LENGTH:
+        right = f"write lower-case letters, digits and single hyphens, at most {_SERVICE_LENGTH}"
+        raise bad(where, f"{show(value)} is no service name", right)
+    if value in RESERVED:
+        raise bad(where, f"{value!r} is a name of the plan's own", "take another name")
+    return value
+
+
+def protocol_number(value: object, where: str) -> int:
+    """A protocol: ``tcp``, ``udp``, or the number (an int or digits) of another one, 1-255."""
+    right = "write tcp, udp, or the number of another protocol, 1-255"
+    if isinstance(value, str) and value in _NUMBERS:
+        return _NUMBERS[value]
+    if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
+        raise bad(where, f"{show(value)} is 4 to one cloud and 94 to another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
+    try:
+        number = whole(value, where, "a protocol", right)
+    except InputError:
+        raise bad(where, f"{show(value)} is no protocol", right) from None
+    if number in _NAMES:
+        raise bad(where, f"{show(value)} has a name", f"write {_NAMES[number]}")
+    if not 1 <= number <= 255:
+        raise bad(where, f"{number} is no protocol", right)
+    return number
+
+
+def whole(value: object, where: str, what: str, right: str) -> int:
+    """A whole number: an int, or its decimal digits as ``pulumi config set`` writes them."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,9}", value):
+        return int(value)
+    raise bad(where, f"{show(value)} is no {what.removeprefix('a ')}", right)
+
+
+def port(value: object, where: str) -> int:
+    """A port, 1-65535."""
+    right = f"write a whole number, {FIRST_PORT}-{LAST_PORT}"
+    number = whole(value, where, "a port", right)
+    if not FIRST_PORT <= number <= LAST_PORT:
+        raise bad(where, f"{number} is no port", right)
+    return number
+
+
+def ports(protocol: int, start: int | None, end: int | None, where: str) -> None:
+    """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts."""
+    if protocol not in _NAMES:
+        if start is not None or end is not None:
+            raise bad(where, f"protocol {protocol} has no ports", "leave start and end out (a protocol is not a port)")
+    elif start is None or end is None:
+        raise bad(where, f"{_NAMES[protocol]} needs ports", "write start and end")
+    elif start > end:
+        raise bad(where, f"start {start} is after end {end}", f"write start {end} and end {start}, if that is meant")
+
+
+def target_name(value: object, where: str) -> str:
+    """Which nodes: one of TARGETS."""
+    if value not in TARGETS:
+        raise bad(where, f"{show(value)} is no kind of node", suggest(value, TARGETS))
+    return str(value)
+
+
+def why_text(value: object, where: str) -> str:
+    """A reason that every cloud accepts as a description.
+
+    The characters are those of EC2:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html
+    """
+    if not isinstance(value, str) or not _WHY.fullmatch(value):
+        right = "write 1-120 characters: letters, digits, spaces and ._-:/()#,@[]+=;{}!$* (EC2 takes no others)"
+        raise bad(where, f"{show(value)} can't be a rule's description", right)
+    return value
+
+
+def _when(value: str, where: str) -> None:
+    if value in ("always", "offline", "nfs", "opt-in"):
+        return
+    modes = value.removeprefix("calico:").split()
+    if not value.startswith("calico: ") or not modes or not set(modes) <= set(CALICO) - {"absent"}:
+        right = "write always, offline, nfs, opt-in, or calico: and modes (ipip classic vxlan bgp)"
+        raise bad(where, f"{show(value)} is no condition", right)
+
+
+def _unique(rows: Table, name: str, lines: dict[int, int]) -> None:
+    """Refuse a row that stands twice, and rows of one service that claim the same packets."""
+    found: list[Problem] = []
+    for i, row in enumerate(rows):
+        place = f"{name}: line {lines[id(row)]}" if id(row) in lines else name
+        for earlier in rows[:i]:
+            if not row.overlaps(earlier):
+                continue
+            if row == earlier:
+                found.append(Problem(place, f"{row.service} {row} stands twice", "leave one of the two"))
+            elif row.service == earlier.service:
+                what = f"{row.service} {row} contradicts {earlier.service} {earlier} above it"
+                found.append(Problem(place, what, "write one row for these ports"))
+            elif (row.start, row.end, row.target) == (earlier.start, earlier.end, earlier.target):
+                what = f"{row.service} {row} is the row of {earlier.service} again"
+                found.append(Problem(place, what, "leave one of the two, or join their sources"))
+    if found:
+        raise InputError(found)

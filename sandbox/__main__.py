@@ -1,0 +1,92 @@
+"""What the Makefile calls: python -m sandbox tools | openstack-up | openstack-down | preview | up | refresh | destroy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import yaml
+
+from sandbox import openstack, tools
+from sandbox.errors import SandboxError
+from sandbox.run import ROOT, Project
+
+
+@click.group()
+def main() -> None:
+    """Clouds and the engine on this machine. Exit codes: 0 done, 1 the engine failed, 2 bad input."""
+
+
+@main.command("tools")
+def tools_command() -> None:
+    """Find or build the engine and the provider, and install Neutron, so that the tests need not wait."""
+    for path in (tools.pulumi(), tools.openstack_provider(), openstack.install()):
+        tools.say(f"using {path}")
+
+
+@main.command("openstack-up")
+def openstack_up() -> None:
+    """Start an OpenStack that stays until openstack-down."""
+    openstack.stay()
+
+
+@main.command("openstack-down")
+def openstack_down() -> None:
+    """End the OpenStack that stays."""
+    openstack.leave()
+
+
+def _operation(name: str, summary: str) -> None:
+    @main.command(name, help=summary)
+    @click.argument("stack")
+    def command(stack: str) -> None:
+        project = Project(ROOT, {}, _state())
+        project.env |= _cloud(project.stack_file(stack))
+        result = project.run(name, stack, show=True)  # type: ignore[arg-type]
+        if not result.ok and not result.output:
+            click.echo("\n".join(result.diagnostics), err=True)
+        sys.exit(0 if result.ok else 1)
+
+
+for _name, _summary in (
+    ("preview", "What up would change."),
+    ("up", "Make the cloud as the stack says, without asking."),
+    ("refresh", "Make the state as the cloud is."),
+    ("destroy", "Delete all that the stack has, without asking."),
+):
+    _operation(_name, _summary)
+
+
+def _state() -> Path | None:
+    """The user's own backend and home if there is a login; else a state in the clone."""
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    if os.environ.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_ACCESS_TOKEN") or (home / "credentials.json").exists():
+        return None
+    tools.say(f"no pulumi login: the state is kept in {ROOT / '.state'}")
+    return ROOT / ".state"
+
+
+def _cloud(stack_file: Path) -> dict[str, str]:
+    """The credentials for a stack on OpenStack: the user's, or those of the sandbox that stays."""
+    try:
+        content = yaml.safe_load(stack_file.read_text(encoding="utf-8"))
+        cloud = content["config"]["kubeports:cloud"]
+    except (yaml.YAMLError, TypeError, KeyError):
+        return {}  # the program says what is wrong with the file
+    if cloud != "openstack" or "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
+        return {}
+    env = openstack.staying()
+    if env is None:
+        raise SandboxError("no OpenStack to talk to; set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
+    tools.say("using the OpenStack of make sandbox-up")
+    return env
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SandboxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

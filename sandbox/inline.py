@@ -1,0 +1,88 @@
+"""One operation of the engine on the project in this folder: the child process of ``sandbox.run``.
+
+Pulumi's language host for Python is in no package registry; the Automation API runs ``__main__.py`` without one. Each
+operation has a process of its own, for the SDK keeps state in its process.
+
+    python -m sandbox.inline OPERATION STACK RESULT PARENT
+
+RESULT is the file that gets the outcome as JSON: ``ok``, ``steps``, ``diagnostics``, ``outputs``; PARENT
+is the process with which this one ends.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation
+from pulumi.automation import _stack
+from pulumi.automation._server import LanguageServer
+from pulumi.automation.events import EngineEvent
+from pulumi.runtime.proto import language_pb2
+
+from sandbox.processes import die_with_parent
+
+
+class _Quiet(LanguageServer):
+    """Reports a failure of the program once, as the real language host does: the SDK's inline server says it twice."""
+
+    def Run(self, request: Any, context: Any) -> Any:
+        response = super().Run(request, context)  # type: ignore[no-untyped-call]
+        return language_pb2.RunResponse(bail=True) if response.error else response
+
+
+def program() -> None:
+    """What the engine asks for resources: the project's own program."""
+    runpy.run_path("__main__.py", run_name="__main__")
+
+
+def main(operation: str, stack_name: str, result: Path, parent: int) -> int:
+    """Run the operation; 0, or 1 if the engine failed."""
+    die_with_parent(parent)
+    _stack.LanguageServer = _Quiet  # type: ignore[attr-defined]
+    sys.path.insert(0, "")
+    steps: list[dict[str, Any]] = []
+    diagnostics: list[str] = []
+
+    def note(event: EngineEvent) -> None:
+        step = event.res_outputs_event or (event.resource_pre_event if operation == "preview" else None)
+        if step is not None and step.metadata is not None:
+            steps.append({"op": str(step.metadata.op.value), "urn": step.metadata.urn, "type": step.metadata.type})
+        diagnostic = event.diagnostic_event
+        if diagnostic is not None and diagnostic.severity in ("error", "warning"):
+            diagnostics.append(f"{diagnostic.severity}: {diagnostic.message.strip()}")
+
+    outcome: dict[str, Any] = {"ok": False, "outputs": {}}
+    try:
+        here = automation.LocalWorkspaceOptions(work_dir=str(Path.cwd()))
+        project = automation.LocalWorkspace(work_dir=str(Path.cwd())).project_settings().name
+        stack = automation.create_or_select_stack(stack_name, project_name=project, program=program, opts=here)
+        if operation == "remove":
+            stack.workspace.remove_stack(stack_name, preserve_config=True)
+        else:
+            options: dict[str, Any] = {"on_output": _show, "on_event": note}
+            if operation != "preview":
+                options["suppress_progress"] = True
+            if operation == "destroy":
+                options["run_program"] = False
+            if operation == "refresh":
+                options["clear_pending_creates"] = True
+            getattr(stack, operation)(**options)
+            outcome["outputs"] = {key: output.value for key, output in stack.outputs().items()}
+        outcome["ok"] = True
+    except automation.CommandError as error:
+        if not diagnostics:
+            diagnostics.append(f"error: {str(error).strip()}")
+    result.write_text(json.dumps(outcome | {"steps": steps, "diagnostics": diagnostics}), encoding="utf-8")
+    return 0 if outcome["ok"] else 1
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))

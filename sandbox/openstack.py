@@ -1,0 +1,326 @@
+"""The real Keystone and Neutron on this machine: no containers, no system services, no agents; sqlite, loopback alone.
+
+They come from PyPI, into an environment of their own in the cache. Security groups, address groups, networks and ports are
+as in any OpenStack; nothing forwards packets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sandbox.errors import SandboxError
+from sandbox.processes import die_with_parent, end
+from sandbox.tools import HERE, cache, digest, locked, run, say
+
+REQUIREMENTS = HERE / "openstack-requirements.txt"
+_SCHEMA = HERE / "openstack_schema.py"
+_REGION = "RegionOne"
+_PATIENCE = 90.0  # seconds for a server to answer
+_LAST_LINES = 15
+
+_KEYSTONE = """\
+[DEFAULT]
+log_file = {folder}/keystone.log
+[database]
+connection = sqlite:///{folder}/keystone.db
+[fernet_tokens]
+key_repository = {folder}/fernet
+[credential]
+key_repository = {folder}/credential
+[token]
+expiration = 86400
+[cache]
+enabled = false
+"""
+
+_NEUTRON = """\
+[DEFAULT]
+log_file = {folder}/neutron.log
+state_path = {folder}/state
+core_plugin = ml2
+service_plugins =
+auth_strategy = keystone
+api_paste_config = {venv}/etc/neutron/api-paste.ini
+transport_url = fake:///
+notify_nova_on_port_status_changes = false
+notify_nova_on_port_data_changes = false
+[database]
+connection = sqlite:///{folder}/neutron.db
+[quotas]
+quota_security_group = {groups}
+quota_security_group_rule = {rules}
+[oslo_concurrency]
+lock_path = {folder}/lock
+[oslo_messaging_notifications]
+driver = noop
+[keystone_authtoken]
+www_authenticate_uri = {auth_url}
+auth_url = {auth_url}
+auth_type = password
+project_domain_name = Default
+user_domain_name = Default
+project_name = admin
+username = admin
+password = {password}
+[ml2]
+type_drivers = local
+tenant_network_types = local
+mechanism_drivers =
+extension_drivers =
+"""
+
+
+class OpenStack:
+    """Keystone and Neutron, running between ``start`` and ``stop`` or within a ``with``.
+
+    Args:
+        groups, rules: the project's quotas.
+        stays: outlive the process that starts it; otherwise it ends with it, even if that is killed.
+        folder: for the databases, logs and settings; default: a temporary one. ``stop`` removes it.
+    """
+
+    def __init__(self, *, groups: int = 10, rules: int = 100, stays: bool = False, folder: Path | None = None) -> None:
+        self._quotas = {"groups": groups, "rules": rules}
+        self._stays = stays
+        self._password = secrets.token_urlsafe(16)
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="kubeports-openstack-"))
+        self.pids: list[int] = []
+        self.env: dict[str, str] = {}
+
+    def __enter__(self) -> OpenStack:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Install if need be, then bring both services up; on failure nothing stays."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the processes and remove the folder."""
+        end(self.pids)
+        self.pids = []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def connect(self) -> Any:
+        """An openstacksdk connection as the project's admin."""
+        import openstack
+
+        names = {"username", "password", "project_name", "user_domain_name", "project_domain_name", "auth_url"}
+        auth: dict[str, Any] = {name: self.env[f"OS_{name.upper()}"] for name in names}
+        return openstack.connect(region_name=_REGION, load_envvars=False, load_yaml_config=False, **auth)
+
+    def _start(self) -> None:
+        self._venv = install()
+        say("starting Keystone and Neutron on 127.0.0.1")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ports = _free_ports(2)
+        keystone, neutron = (f"http://127.0.0.1:{port}" for port in ports)
+        self._write(f"{keystone}/v3")
+        with ThreadPoolExecutor(2) as both:
+            for step in (both.submit(self._keystone, f"{keystone}/v3/"), both.submit(self._neutron)):
+                step.result()
+        # From this thread, for a process ends with the thread that started it.
+        for name, port in zip(("keystone", "neutron"), ports, strict=True):
+            self._serve(name, port)
+        self._answers("keystone", f"{keystone}/v3")
+        self._answers("neutron", f"{neutron}/")
+        self.env = {
+            "OS_AUTH_URL": f"{keystone}/v3",
+            "OS_IDENTITY_API_VERSION": "3",
+            "OS_USERNAME": "admin",
+            "OS_PASSWORD": self._password,
+            "OS_PROJECT_NAME": "admin",
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+            "OS_REGION_NAME": _REGION,
+        }
+        with contextlib.closing(self.connect()) as cloud:
+            service = cloud.identity.create_service(type="network", name="neutron")
+            cloud.identity.create_endpoint(service_id=service.id, interface="public", region_id=_REGION, url=neutron)
+        say("Keystone and Neutron answer")
+
+    def _write(self, auth_url: str) -> None:
+        values = {"folder": self.folder, "venv": self._venv, "auth_url": auth_url, "password": self._password, **self._quotas}
+        for name, text in (("keystone", _KEYSTONE), ("neutron", _NEUTRON)):
+            file = self.folder / f"{name}.conf"
+            file.touch(mode=0o600)
+            file.write_text(text.format(**values), encoding="utf-8")
+        for name in ("fernet", "credential", "lock", "state"):
+            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
+
+    def _keystone(self, url: str) -> None:
+        manage = [str(self._venv / "bin" / "keystone-manage"), "--config-file", str(self.folder / "keystone.conf")]
+        self._database("keystone", lambda: self._quietly([*manage, "db_sync"], "creating Keystone's database"))
+        user, group = str(os.getuid()), str(os.getgid())
+        self._quietly([*manage, "fernet_setup", "--keystone-user", user, "--keystone-group", group], "making Keystone's keys")
+        urls = [part for kind in ("public", "internal", "admin") for part in (f"--bootstrap-{kind}-url", url)]
+        # The password goes by the environment: a command line can be read by everybody.
+        env = os.environ | {"OS_BOOTSTRAP_PASSWORD": self._password}
+        self._quietly([*manage, "bootstrap", "--bootstrap-region-id", _REGION, *urls], "setting Keystone up", env)
+
+    def _neutron(self) -> None:
+        python, conf = str(self._venv / "bin" / "python"), str(self.folder / "neutron.conf")
+
+        def create() -> None:
+            self._quietly([python, "-P", str(_SCHEMA), str(self.folder / "neutron.db")], "creating Neutron's database")
+            manage = str(self._venv / "bin" / "neutron-db-manage")
+            self._quietly([manage, "--config-file", conf, "stamp", "heads"], "stamping Neutron's database")
+
+        self._database("neutron", create)
+
+    def _database(self, name: str, create: Callable[[], None]) -> None:
+        """An empty database with its schema: made once, then copied."""
+        kept = cache() / f"openstack-{digest([REQUIREMENTS, _SCHEMA])}-{name}.db"
+        mine = self.folder / f"{name}.db"
+        if kept.exists():
+            shutil.copy(kept, mine)
+            return
+        create()
+        part = kept.with_suffix(f".{os.getpid()}")
+        subprocess.run([sys.executable, "-c", _VACUUM, str(mine), str(part)], check=True)
+        part.rename(kept)
+
+    def _quietly(self, command: list[str], what: str, env: dict[str, str] | None = None) -> None:
+        run(command, what, cwd=self.folder, env=dict(env or os.environ))
+
+    def _serve(self, name: str, port: int) -> None:
+        # One thread: sqlite answers parallel writes with "database is locked".
+        command = [str(self._venv / "bin" / "uwsgi"), "--http-socket", f"127.0.0.1:{port}", "--master", "--no-orphans"]
+        command += ["--processes", "1", "--threads", "1", "--enable-threads", "--lazy-apps", "--need-app", "--die-on-term"]
+        command += ["--buffer-size", "65535", "--add-header", "Connection: close", "--disable-logging"]
+        command += ["--home", str(self._venv), "--module", f"{name}.wsgi.api:application"]
+        env = os.environ | {
+            "OS_KEYSTONE_CONFIG_FILES": str(self.folder / "keystone.conf"),
+            "OS_KEYSTONE_CONFIG_DIR": str(self.folder),
+            "OS_NEUTRON_CONFIG_FILES": str(self.folder / "neutron.conf"),
+        }
+        with open(self.folder / f"{name}.out", "wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=None if self._stays else partial(die_with_parent, os.getpid()),
+            )
+        self.pids.append(process.pid)
+        self._processes = [*getattr(self, "_processes", []), process]
+
+    def _answers(self, name: str, url: str) -> None:
+        """Wait until a server answers; 401 is an answer too."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            if any(process.poll() is not None for process in self._processes):
+                break
+            try:
+                with urllib.request.urlopen(url, timeout=10):
+                    return
+            except urllib.error.HTTPError as error:
+                if error.code < 500:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        logs = [self.folder / f"{name}.out", self.folder / f"{name}.log"]
+        lines = [line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()]
+        tail = "\n".join(lines[-_LAST_LINES:])
+        raise SandboxError(f"{name} does not answer at {url}; the last lines of its log:\n{tail}")
+
+
+_VACUUM = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('VACUUM INTO ?', (sys.argv[2],))"
+
+
+def install() -> Path:
+    """The environment with Keystone and Neutron: made once per list of requirements."""
+    venv = cache() / f"openstack-{digest([REQUIREMENTS])}"
+    with locked(venv):
+        if not (venv / "complete").exists():
+            say("installing Keystone and Neutron from PyPI, once (1 to 2 minutes), into " + str(venv))
+            run([sys.executable, "-m", "venv", "--clear", str(venv)], "making the environment")
+            pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)]
+            run(pip, "installing Keystone and Neutron")
+            (venv / "complete").touch()
+            say("Keystone and Neutron are installed")
+    return venv
+
+
+def _free_ports(number: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.socket()) for _ in range(number)]
+        for each in found:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in found]
+
+
+def _state() -> Path:
+    return cache() / "openstack-stays.json"
+
+
+def stay() -> None:
+    """Start one that stays until ``leave``, and say how to use it."""
+    if staying() is not None:
+        say("an OpenStack runs here already")
+    else:
+        leave()
+        cloud = OpenStack(stays=True)
+        cloud.start()
+        state = _state()
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.touch(mode=0o600)
+        state.write_text(json.dumps({"pids": cloud.pids, "folder": str(cloud.folder), "env": cloud.env}), encoding="utf-8")
+    print("`make preview STACK=openstack-dev` and `make up STACK=openstack-dev` use it now; `make sandbox-down` ends it.")
+
+
+def leave() -> None:
+    """End the one that stays, if there is one."""
+    state = _state()
+    if state.exists():
+        content = json.loads(state.read_text(encoding="utf-8"))
+        cloud = OpenStack(folder=Path(content["folder"]))
+        cloud.pids = [pid for pid in content["pids"] if _is_ours(pid, content["folder"])]
+        cloud.stop()
+        state.unlink()
+
+
+def staying() -> dict[str, str] | None:
+    """The environment (OS_*) of the one that stays; None if there is none or it does not answer."""
+    try:
+        env: dict[str, str] = json.loads(_state().read_text(encoding="utf-8"))["env"]
+        with urllib.request.urlopen(env["OS_AUTH_URL"], timeout=10):
+            return env
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _is_ours(pid: int, folder: str) -> bool:
+    """Whether a process still is the server that was started: numbers are used again after a reboot."""
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink()) == folder
+    except OSError:
+        return False

@@ -1,0 +1,193 @@
+"""The engine on a project's own ``__main__.py``: preview, up, refresh, destroy, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from sandbox import tools
+from sandbox.errors import SandboxError
+from sandbox.processes import die_with_parent
+
+ROOT = Path(__file__).parent.parent
+Operation = Literal["preview", "up", "refresh", "destroy", "remove"]
+_PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
+_PLUGIN = "resource-openstack-v{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the engine did, or would do, with one resource: ``create``, ``update``, ``delete``, ``same`` and so on."""
+
+    op: str
+    urn: str
+    type: str
+
+    @property
+    def name(self) -> str:
+        """The resource's logical name."""
+        return self.urn.rsplit("::", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An operation's outcome; ``diagnostics`` are the engine's and the program's errors and warnings."""
+
+    ok: bool
+    steps: tuple[Step, ...]
+    diagnostics: tuple[str, ...]
+    outputs: Mapping[str, Any]
+    output: str
+
+    @property
+    def changes(self) -> Counter[str]:
+        """How many resources each operation touched, ``same`` left out."""
+        return Counter(step.op for step in self.steps if step.op not in ("same", "read", "refresh"))
+
+    def names(self, op: str) -> set[str]:
+        """The logical names of what an operation touched."""
+        return {step.name for step in self.steps if step.op == op}
+
+
+class Project:
+    """A project's folder, with the engine, the OpenStack provider and a state that it runs with.
+
+    Args:
+        folder: has Pulumi.yaml and __main__.py.
+        env: the cloud's credentials and whatever else the program reads.
+        state: a folder for the engine's own home and its state; None: the user's own, as plain ``pulumi`` would.
+    """
+
+    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None) -> None:
+        self.folder = folder
+        self.engine = tools.pulumi()
+        self.env = os.environ | {
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+            "PATH": f"{self.engine.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        if state is not None:
+            (state / "backend").mkdir(parents=True, exist_ok=True)
+            self.env |= {
+                "PULUMI_HOME": str(state / "home"),
+                "PULUMI_BACKEND_URL": f"file://{state / 'backend'}",
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            }
+            self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
+            _install_provider(state / "home")
+        self.env |= env
+
+    def preview(self, stack: str, show: bool = False) -> Result:
+        """What ``up`` would do."""
+        return self.run("preview", stack, show)
+
+    def up(self, stack: str, show: bool = False) -> Result:
+        """Make the cloud as the program says."""
+        return self.run("up", stack, show)
+
+    def refresh(self, stack: str, show: bool = False) -> Result:
+        """Make the state as the cloud is."""
+        return self.run("refresh", stack, show)
+
+    def destroy(self, stack: str, show: bool = False) -> Result:
+        """Delete all resources of the stack."""
+        return self.run("destroy", stack, show)
+
+    def run(self, operation: Operation, stack: str, show: bool = False) -> Result:
+        """Run an operation; ``show`` passes the engine's output on as it comes.
+
+        Raises:
+            SandboxError: there is no such stack, or the engine could not be run at all.
+        """
+        self.stack_file(stack)
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = Path(folder) / "outcome.json"
+            command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid())]
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+                preexec_fn=partial(die_with_parent, os.getpid()),
+            )
+            lines = []
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    lines.append(line)
+                    if show:
+                        print(line, end="", flush=True)
+                process.wait()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait()
+                raise
+            if not outcome.exists():
+                raise SandboxError(f"pulumi {operation} of {stack} ended with no outcome; it said:\n{''.join(lines[-20:])}")
+            read = json.loads(outcome.read_text(encoding="utf-8"))
+        steps = tuple(Step(**step) for step in read["steps"])
+        return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines))
+
+    def stack_file(self, stack: str) -> Path:
+        """The stack's file.
+
+        Raises:
+            SandboxError: there is none.
+        """
+        stacks = self.folder / "stacks"
+        file = stacks / f"Pulumi.{stack}.yaml"
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", stack) or not file.is_file():
+            known = ", ".join(sorted(path.name[7:-5] for path in stacks.glob("Pulumi.*.yaml")))
+            raise SandboxError(f"stack {stack!r}: {stacks.name}/Pulumi.{stack}.yaml does not exist; known: {known}")
+        return file
+
+    def configure(self, stack: str, **settings: object) -> None:
+        """Write settings of the namespace ``kubeports`` into the stack's file; None takes one out."""
+        file = self.stack_file(stack)
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for key, value in settings.items():
+            content["config"].pop(f"kubeports:{key}", None)
+            if value is not None:
+                content["config"][f"kubeports:{key}"] = value
+        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def copy(folder: Path, source: Path = ROOT) -> Path:
+    """A copy of a project's program and stack files: the engine rewrites stack files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _PROJECT_FILES:
+        path = source / name
+        if path.is_dir():
+            shutil.copytree(path, folder / name)
+        else:
+            shutil.copy(path, folder / name)
+    return folder
+
+
+def _install_provider(home: Path) -> None:
+    """Put the OpenStack provider where the engine keeps its plugins, under the version that the SDK asks for."""
+    from importlib.metadata import version
+
+    plugin = home / "plugins" / _PLUGIN.format(version=version("pulumi-openstack"))
+    plugin.mkdir(parents=True, exist_ok=True)
+    link = plugin / "pulumi-resource-openstack"
+    if not link.exists():
+        link.symlink_to(tools.openstack_provider())

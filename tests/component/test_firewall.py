@@ -1,0 +1,186 @@
+"""The component, with Pulumi's mocks: what it asks the engine for on each cloud, and what it gives back.
+
+AWS and GCP are proven here alone so far: no sandbox of theirs stands yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+from kubeports import Firewall
+from kubeports.firewall import TYPE
+from pulumi.runtime import mocks
+
+SOURCES = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}
+NETWORK: dict[str, dict[str, Any]] = {"aws": {"network": "vpc-0a"}, "gcp": {"network": "default"}, "openstack": {}}
+CLOUDS = ("aws", "gcp", "openstack")
+
+
+class Recorder(mocks.Mocks):
+    """Answers with an id per resource, and keeps what was asked for."""
+
+    def __init__(self) -> None:
+        self.resources: list[mocks.MockResourceArgs] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.resources.append(args)
+        return f"id-{args.name}", dict(args.inputs)
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the component calls nothing, and it called {args.token}")
+
+    def of(self, ending: str) -> dict[str, Mapping[str, Any]]:
+        return {args.name: args.inputs for args in self.resources if args.typ.endswith(ending)}
+
+
+@pytest.fixture(autouse=True)
+def loop() -> Iterator[None]:
+    """Pulumi wants a loop of the thread's own."""
+    mine = asyncio.new_event_loop()
+    asyncio.set_event_loop(mine)
+    yield
+    mine.close()
+    asyncio.set_event_loop(None)
+
+
+def run(program: Callable[[], Mapping[str, Any]]) -> tuple[Recorder, dict[str, Any]]:
+    """Run a program to its end; what was asked for, and its Outputs' values."""
+    recorder = Recorder()
+    mocks.set_mocks(recorder, project="project", stack="stack")
+    found: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def whole() -> pulumi.Output[Any]:
+        return pulumi.Output.all(**program()).apply(found.update)
+
+    whole()
+    assert found, "the program's Outputs never came"
+    return recorder, found
+
+
+def args(cloud: str, **changes: Any) -> Any:
+    return {"cloud": cloud, "cluster": "prod", "sources": SOURCES} | NETWORK[cloud] | changes
+
+
+def outputs(firewall: Firewall) -> dict[str, Any]:
+    return {"groups": firewall.groups, "ids": firewall.ids, "rules": firewall.rules, "closed": firewall.closed}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_every_rule_of_the_plan_is_asked_for_under_the_component(cloud: str) -> None:
+    recorder, found = run(lambda: outputs(Firewall("fw", args(cloud))))
+    keys = [rule["key"] for rule in found["rules"]]
+    assert TYPE in {resource.typ for resource in recorder.resources}
+    if cloud == "openstack":
+        assert sorted(recorder.of(":SecGroupRule")) == sorted(f"fw-{key}" for key in keys)
+        assert recorder.of(":SecGroup")["fw-nodes"]["name"] == "prod-nodes"
+        assert recorder.of(":SecGroup")["fw-nodes"]["deleteDefaultRules"] is True
+        assert recorder.of(":SecGroupRule")["fw-nodes-in-4-all-ipv4-self"] == {
+            "direction": "ingress",
+            "ethertype": "IPv4",
+            "protocol": "4",
+            "remoteGroupId": "id-fw-nodes",
+            "securityGroupId": "id-fw-nodes",
+            "description": "ipip: IPENCAP: Calico carries pod traffic from node to node",
+        }
+    elif cloud == "aws":
+        rules = recorder.of(":SecurityGroupIngressRule") | recorder.of(":SecurityGroupEgressRule")
+        assert len(rules) == len(keys)
+        assert rules["fw-nodes-in-4-all-self"]["ipProtocol"] == "4"
+        assert rules["fw-nodes-in-4-all-self"]["referencedSecurityGroupId"] == "id-fw-nodes"
+        assert not {"ingress", "egress", "name"} & set(recorder.of(":SecurityGroup")["fw-nodes"])
+    else:
+        rules = recorder.of(":Firewall")
+        assert rules["fw-nodes-in-4-all-ipv4"]["allows"] == [{"protocol": "ipip"}]
+        assert rules["fw-nodes-in-4-all-ipv4"]["sourceTags"] == ["prod-nodes"]
+        assert all(rule["network"] == "default" and rule["targetTags"] == ["prod-nodes"] for rule in rules.values())
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("roles", [False, True])
+def test_groups_lists_what_a_node_carries(cloud: str, roles: bool) -> None:
+    _, found = run(lambda: outputs(Firewall("fw", args(cloud, roles=roles))))
+    ids = found["ids"]
+    assert set(ids) == ({"nodes", "control-plane", "etcd", "worker", "registry"} if roles else {"nodes"})
+    assert found["groups"]["nodes"] == [ids["nodes"]]
+    assert found["groups"]["etcd"] == ([ids["nodes"], ids["etcd"]] if roles else [ids["nodes"]])
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_existing_group_gets_the_rules_and_is_not_made(cloud: str) -> None:
+    recorder, found = run(lambda: outputs(Firewall("fw", args(cloud, existing={"nodes": pulumi.Output.from_input("mine")}))))
+    assert found["ids"] == {"nodes": "mine"}
+    assert not recorder.of(":SecurityGroup") and not recorder.of(":SecGroup")
+
+
+def test_references_may_be_outputs() -> None:
+    refs = {"bastion": {"group": pulumi.Output.from_input("sg-later")}}
+    sources = SOURCES | {"admins": ["@bastion"]}
+    recorder, _ = run(lambda: outputs(Firewall("fw", args("openstack", refs=refs, sources=sources))))
+    assert recorder.of(":SecGroupRule")["fw-nodes-in-tcp-22-ipv4-bastion"]["remoteGroupId"] == "sg-later"
+
+
+def test_the_clusters_default_name_is_the_programs() -> None:
+    given = args("openstack")
+    del given["cluster"]
+    recorder, _ = run(lambda: outputs(Firewall("fw", given)))
+    assert recorder.of(":SecGroup")["fw-nodes"]["name"] == "project-stack-fw-nodes"
+
+
+def test_two_firewalls_in_one_program_do_not_collide() -> None:
+    def program() -> dict[str, Any]:
+        return {"a": Firewall("a", args("openstack", cluster="a")).ids, "b": Firewall("b", args("openstack", cluster="b")).ids}
+
+    _, found = run(program)
+    assert found == {"a": {"nodes": "id-a-nodes"}, "b": {"nodes": "id-b-nodes"}}
+
+
+def test_two_firewalls_of_one_name_are_refused() -> None:
+    def program() -> dict[str, Any]:
+        Firewall("a", args("openstack"))
+        with pytest.raises(pulumi.RunError, match="cluster: another firewall of this program on openstack is called 'prod'"):
+            Firewall("b", args("openstack"))
+        return {"done": True}
+
+    run(program)
+
+
+def test_bad_arguments_end_in_a_message_and_make_nothing() -> None:
+    def program() -> dict[str, Any]:
+        with pytest.raises(pulumi.RunError, match="^ofline: is not a key of the settings; did you mean 'offline'"):
+            Firewall("fw", args("openstack", ofline=True))
+        return {"done": True}
+
+    recorder, _ = run(program)
+    assert not recorder.resources
+
+
+def test_the_stacks_config_makes_a_firewall() -> None:
+    pulumi.runtime.set_all_config(
+        {
+            "kubeports:cloud": "openstack",
+            "kubeports:cluster": "dev",
+            "kubeports:offline": "true",
+            "kubeports:sources": '{"admins": ["10.20.0.0/16"], "clients": []}',
+            "other:cloud": "x",
+        }
+    )
+    try:
+        recorder, _ = run(lambda: outputs(Firewall.from_config()))
+        assert "dev-nodes-in-tcp-5000-ipv4-self" in recorder.of(":SecGroupRule")
+    finally:
+        pulumi.runtime.set_all_config({}, [])
+
+
+def test_a_secret_setting_is_refused() -> None:
+    pulumi.runtime.set_all_config({"kubeports:cloud": "openstack"}, ["kubeports:cloud"])
+    try:
+        mocks.set_mocks(Recorder())
+        with pytest.raises(pulumi.RunError, match="kubeports:cloud: is secret"):
+            Firewall.from_config()
+    finally:
+        pulumi.runtime.set_all_config({}, [])

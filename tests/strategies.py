@@ -1,0 +1,90 @@
+"""Shared generators: stacks' settings as a user would write them, and packets around their edges."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from hypothesis import strategies as st
+from kubeports import table
+
+_BASE = {"ipv4": IPv4Network("10.0.0.0/8"), "ipv6": IPv6Network("2001:db8::/32")}
+
+
+@st.composite
+def cidrs(draw: st.DrawFn, family: str) -> str:
+    """A canonical CIDR inside a documentation or private network."""
+    base = _BASE[family]
+    length = draw(st.integers(base.prefixlen + 1, base.max_prefixlen))
+    number = draw(st.integers(0, 2 ** (length - base.prefixlen) - 1))
+    address = int(base.network_address) + (number << (base.max_prefixlen - length))
+    return str(type(base)((address, length)))
+
+
+def lists(families: tuple[str, ...], extra: tuple[str, ...] = ()) -> st.SearchStrategy[list[str]]:
+    """A list of sources without repeats."""
+    kinds = [cidrs(family) for family in families] + [st.just(word) for word in extra]
+    return st.lists(st.one_of(*kinds), max_size=4, unique=True)
+
+
+@st.composite
+def settings(draw: st.DrawFn, cloud: str | None = None) -> dict[str, Any]:
+    """A valid stack."""
+    cloud = cloud or draw(st.sampled_from(["aws", "gcp", "openstack"]))
+    families = draw(st.sampled_from([("ipv4",), ("ipv6",), ("ipv4", "ipv6")]))
+    refs: dict[str, Any] = {}
+    if draw(st.booleans()):
+        refs["bastion"] = {"group": "sg-0a" if cloud == "aws" else "bastion"}
+    if cloud != "gcp" and draw(st.booleans()):
+        refs["office"] = {"prefixes": "pl-0a", "entries": draw(st.integers(1, 20)), "family": draw(st.sampled_from(families))}
+    names = tuple(f"@{name}" for name in refs)
+    sources: dict[str, Any] = {
+        "admins": draw(lists(families, names)),
+        "clients": draw(lists(families, names)),
+        "peers": draw(lists(families)),
+        "balancers": draw(lists(families, names)),
+    }
+    if draw(st.booleans()):
+        world = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
+        sources["clients"] = [world[family] for family in families]
+    if draw(st.booleans()):
+        sources["cluster"] = draw(lists(families, ("self",)).filter(bool))
+    raw: dict[str, Any] = {
+        "cloud": cloud,
+        "cluster": draw(st.sampled_from(["c", "prod", "a-long-name"])),
+        "families": list(families),
+        "offline": draw(st.booleans()),
+        "nfs": draw(st.booleans()),
+        "calico": draw(st.sampled_from(table.CALICO)),
+        "roles": draw(st.booleans()),
+        "sources": sources,
+        "refs": refs,
+        "services": draw(services(families, names)),
+        "limits": {"rules": 100 if cloud == "aws" else 5000},
+    }
+    if cloud != "openstack":
+        raw["network"] = "vpc-0a" if cloud == "aws" else "default"
+    if cloud != "gcp" and draw(st.booleans()):
+        raw["egress"] = draw(lists(families))
+    return raw
+
+
+@st.composite
+def services(draw: st.DrawFn, families: tuple[str, ...], names: tuple[str, ...]) -> dict[str, Any]:
+    """Rows switched, moved and added."""
+    found: dict[str, Any] = {}
+    for name in draw(st.lists(st.sampled_from(["scheduler", "typha", "wireguard", "nfs", "icmp", "nodeport-udp"]), unique=True)):
+        found[name] = {"enabled": True}
+    if draw(st.booleans()):
+        found["ssh"] = {"start": draw(st.sampled_from([22, 2022]))}
+    if draw(st.booleans()):
+        found["metrics-server"] = {"enabled": False}
+    if draw(st.booleans()):
+        own: dict[str, Any] = {"protocol": draw(st.sampled_from(["tcp", "udp", 47])), "why": "a row of the stack's own".replace("'", "")}
+        if own["protocol"] != 47:
+            own["start"] = draw(st.integers(20000, 21000))
+            own["end"] = own["start"] + draw(st.integers(0, 5))
+        own["source"] = draw(lists(families, (*names, "cluster", "etcd", "admins")).filter(bool))
+        own["target"] = draw(st.sampled_from(table.TARGETS))
+        found["own"] = own
+    return found

@@ -1,0 +1,141 @@
+"""Encoding for the three clouds: what each wants to read, and back again without loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from kubeports import table
+from kubeports.clouds import Group, Reference, backend, resolve
+from kubeports.plan import Plan, plan
+from kubeports.settings import parse
+
+from tests.strategies import settings as stacks
+
+CLOUDS = ("aws", "gcp", "openstack")
+NETWORK = {"aws": "vpc-0a", "gcp": "default", "openstack": ""}
+
+
+def made(cloud: str, **changes: Any) -> Plan:
+    rows = table.load()
+    base = {
+        "cloud": cloud,
+        "cluster": "c",
+        "network": NETWORK[cloud],
+        "calico": "classic",
+        "sources": {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]},
+    }
+    return plan(rows, parse(base | changes, rows))
+
+
+def encoded(cloud: str, **changes: Any) -> dict[str, Any]:
+    planned = made(cloud, **changes)
+    return {name: dict(r.inputs) for name, r in backend(cloud).encode(planned.rules, planned.settings.refs).items()}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@given(raw=stacks())
+def test_decoding_gives_back_what_was_encoded(cloud: str, raw: dict[str, Any]) -> None:
+    if cloud == "gcp" and ("egress" in raw or any("prefixes" in ref for ref in raw["refs"].values())):
+        return
+    planned = plan(table.load(), parse(raw | {"cloud": cloud, "network": NETWORK[cloud]}))
+    module = backend(cloud)
+    resources = module.encode(planned.rules, planned.settings.refs)
+    assert module.decode(resources, planned.settings.families) == set(planned.rules)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "openstack"])
+@given(raw=stacks())
+def test_decoding_gives_back_services_and_reasons(cloud: str, raw: dict[str, Any]) -> None:
+    planned = plan(table.load(), parse(raw | {"cloud": cloud, "network": NETWORK[cloud]}))
+    module = backend(cloud)
+    decoded = {r.key: r for r in module.decode(module.encode(planned.rules, planned.settings.refs), planned.settings.families)}
+    for rule in planned.rules:
+        assert (decoded[rule.key].services, decoded[rule.key].why) == (rule.services, rule.why)
+
+
+def test_aws_writes_protocols_4_and_94_as_numbers_without_ports() -> None:
+    resources = encoded("aws")
+    for number in ("4", "94"):
+        inputs = resources[f"nodes-in-{number}-all-self"]
+        assert inputs["ip_protocol"] == number
+        assert not {"from_port", "to_port"} & set(inputs)
+
+
+def test_openstack_writes_protocols_4_and_94_as_numbers_without_ports() -> None:
+    resources = encoded("openstack")
+    for number in ("4", "94"):
+        inputs = resources[f"nodes-in-{number}-all-ipv4-self"]
+        assert inputs["protocol"] == number
+        assert not {"port_range_min", "port_range_max"} & set(inputs)
+
+
+def test_gcp_writes_protocol_4_as_ipip_and_94_as_a_number_without_ports() -> None:
+    resources = encoded("gcp")
+    assert resources["nodes-in-4-all-ipv4"]["allows"] == [{"protocol": "ipip"}]
+    assert resources["nodes-in-94-all-ipv4"]["allows"] == [{"protocol": "94"}]
+
+
+def test_aws_has_one_resource_for_a_group_in_both_families() -> None:
+    sources = {"admins": ["10.20.0.0/16", "2001:db8::/32"], "clients": []}
+    one, both = encoded("aws"), encoded("aws", families=["ipv4", "ipv6"], sources=sources)
+    assert one["nodes-in-tcp-53-self"]["tags"] == {"kubeports:families": "ipv4"}
+    assert both["nodes-in-tcp-53-self"]["tags"] == {"kubeports:families": "ipv4 ipv6"}
+    assert {name for name in one if name.endswith("-self")} <= set(both)
+
+
+def test_aws_has_exactly_one_source_a_rule() -> None:
+    for inputs in encoded("aws", refs={"o": {"prefixes": "pl-1", "entries": 3}}).values():
+        assert sum(key in inputs for key in ("cidr_ipv4", "cidr_ipv6", "prefix_list_id", "referenced_security_group_id")) == 1
+
+
+def test_aws_wants_minus_one_for_all_of_icmp() -> None:
+    inputs = encoded("aws", services={"icmp": {"enabled": True}})["nodes-in-1-all-self"]
+    assert (inputs["ip_protocol"], inputs["from_port"], inputs["to_port"]) == ("icmp", -1, -1)
+
+
+def test_openstack_leaves_the_ports_out_where_all_are_meant() -> None:
+    services = {"all": {"protocol": "tcp", "start": 1, "end": 65535, "source": ["10.1.0.0/16"], "why": "all of TCP"}}
+    inputs = encoded("openstack", services=services)["nodes-in-tcp-1-65535-ipv4-10.1.0.0-16"]
+    assert not {"port_range_min", "port_range_max"} & set(inputs)
+
+
+def test_gcp_never_mixes_families_or_sources_of_other_ports() -> None:
+    sources = {"admins": ["10.20.0.0/16", "2001:db8::/32"], "clients": ["0.0.0.0/0", "::/0"]}
+    resources = encoded("gcp", families=["ipv4", "ipv6"], sources=sources)
+    assert resources["nodes-in-tcp-22-ipv4"]["source_ranges"] == ["10.20.0.0/16"]
+    assert resources["nodes-in-tcp-22-ipv6"]["source_ranges"] == ["2001:db8::/32"]
+    for inputs in resources.values():
+        ranges = inputs.get("source_ranges", inputs.get("destination_ranges", []))
+        assert len({":" in each for each in ranges}) <= 1
+        assert ranges or inputs["source_tags"], "no source would mean the whole world"
+        assert inputs["direction"] in ("INGRESS", "EGRESS")
+
+
+def test_gcps_baseline_denies_after_what_is_allowed_and_before_the_networks_own_rules() -> None:
+    resources = encoded("gcp")
+    baseline = resources["nodes-deny-in-all-all-ipv4"]
+    assert baseline["denies"] == [{"protocol": "all"}]
+    assert baseline["priority"] == 65533
+    assert all(inputs["priority"] < 65533 for inputs in resources.values() if "allows" in inputs)
+
+
+def test_markers_become_ids() -> None:
+    planned = made("aws", refs={"b": {"group": "sg-9"}})
+    inputs = {"a": Group("nodes"), "b": [Reference("b"), "x"], "c": 1}
+    assert resolve(inputs, {"nodes": "sg-1"}, planned.settings.refs) == {"a": "sg-1", "b": ["sg-9", "x"], "c": 1}
+
+
+#: Logical names are a contract with every stack that exists: a new name is a new resource in the cloud.
+NAMES = {
+    "aws": {"nodes-in-tcp-22-ipv4-10.20.0.0-16", "nodes-in-4-all-self"},
+    "gcp": {"nodes-in-tcp-22-ipv4", "nodes-in-4-all-ipv4", "nodes-deny-in-all-all-ipv4"},
+    "openstack": {"nodes-in-tcp-22-ipv4-10.20.0.0-16", "nodes-in-4-all-ipv4-self"},
+}
+
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_logical_names_stay(cloud: str) -> None:
+    assert set(encoded(cloud)) >= NAMES[cloud]

@@ -1,0 +1,223 @@
+"""The plan: keys by meaning, toggles that change their own rules alone, and what a packet may."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from kubeports import table
+from kubeports.plan import Closed, Packet, Plan, Rule, allows, plan
+from kubeports.settings import is_world, parse
+
+from tests.strategies import settings as stacks
+
+BASE: dict[str, Any] = {
+    "cloud": "openstack",
+    "cluster": "c",
+    "sources": {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]},
+}
+
+
+def made(raw: dict[str, Any] | None = None, **changes: Any) -> Plan:
+    rows = table.load()
+    return plan(rows, parse((raw or BASE) | changes, rows))
+
+
+def keys(planned: Plan) -> set[str]:
+    return {rule.key for rule in planned.rules}
+
+
+def test_keys_say_what_a_rule_means() -> None:
+    assert {
+        "nodes-in-tcp-22-ipv4-10.20.0.0-16",
+        "nodes-in-4-all-ipv4-self",
+        "nodes-in-tcp-30000-32767-ipv4-0.0.0.0-0",
+        "nodes-out-all-all-ipv4-0.0.0.0-0",
+    } <= keys(made())
+    both = made(families=["ipv4", "ipv6"], sources={"admins": ["2001:db8::/32"], "clients": []})
+    assert "nodes-in-tcp-22-ipv6-2001_db8__-32" in keys(both)
+
+
+def test_each_toggle_adds_exactly_its_own_rules() -> None:
+    off = keys(made())
+    assert keys(made(offline=True)) - off == {"nodes-in-tcp-5000-ipv4-self", "nodes-in-tcp-5080-ipv4-self"}
+    assert keys(made(nfs=True)) - off == {"nodes-in-tcp-111-ipv4-self"}
+    assert keys(made(calico="classic")) - off == {"nodes-in-94-all-ipv4-self"}
+    assert keys(made(calico="classic")) >= off
+    assert off - keys(made(calico="absent")) == {
+        "nodes-in-4-all-ipv4-self",
+        "nodes-in-tcp-179-ipv4-self",
+        "nodes-in-tcp-9099-9100-ipv4-self",
+    }
+    assert keys(made(calico="vxlan")) - off == {"nodes-in-udp-4789-ipv4-self"}
+    assert off - keys(made(calico="bgp")) == {"nodes-in-4-all-ipv4-self"}
+
+
+def test_a_cidr_that_moves_between_words_changes_no_rule() -> None:
+    services = {"nodeport": {"source": ["admins", "clients"]}, "ssh": {"source": ["admins", "clients"]}}
+    services["apiserver"] = {"source": ["admins", "clients"]}
+    one = made(services=services, sources={"admins": ["10.1.0.0/16", "10.3.0.0/16"], "clients": []})
+    two = made(services=services, sources={"admins": ["10.3.0.0/16"], "clients": ["10.1.0.0/16"]})
+    assert one.rules == two.rules
+
+
+def test_equal_rules_of_two_services_are_one_that_serves_both() -> None:
+    web = {"web": {"protocol": "tcp", "start": 6443, "source": ["admins"], "why": "a page"}}
+    (rule,) = [rule for rule in made(services=web).rules if rule.key == "nodes-in-tcp-6443-ipv4-10.20.0.0-16"]
+    assert rule.services == ("apiserver", "web")
+    assert "a page" in rule.why
+
+
+def test_nested_and_adjacent_networks_are_one() -> None:
+    planned = made(sources={"admins": ["10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16"], "clients": []})
+    assert [r.source.value for r in planned.rules if r.services == ("ssh",)] == ["10.0.0.0/8"]
+
+
+def test_etcd_is_open_to_its_roles_alone_where_there_are_roles() -> None:
+    planned = made(roles=True)
+    assert {(r.source.kind, r.source.value) for r in planned.rules if r.target == "etcd"} == {("role", "control-plane"), ("role", "etcd")}
+    assert {r.target for r in made().rules} == {"nodes"}
+
+
+def test_roles_follow_the_clusters_cidrs_where_groups_are_no_sources() -> None:
+    planned = made(roles=True, sources=BASE["sources"] | {"cluster": ["192.168.0.0/24"]})
+    assert {r.source.value for r in planned.rules if r.target == "etcd"} == {"192.168.0.0/24"}
+    assert all(r.source.kind == "cidr" for r in planned.rules)
+
+
+def test_the_group_and_cidrs_of_the_cluster_with_roles_give_a_warning() -> None:
+    planned = made(roles=True, sources=BASE["sources"] | {"cluster": ["self", "192.168.0.0/24"]})
+    assert any("etcd is open to the groups of its roles" in warning for warning in planned.warnings)
+
+
+def test_egress_is_everywhere_or_what_is_named_and_the_cluster() -> None:
+    assert {key for key in keys(made()) if "-out-" in key} == {"nodes-out-all-all-ipv4-0.0.0.0-0"}
+    assert {key for key in keys(made(egress=[])) if "-out-" in key} == {"nodes-out-all-all-ipv4-self"}
+    named = {key for key in keys(made(egress=["10.0.0.0/8"])) if "-out-" in key}
+    assert named == {"nodes-out-all-all-ipv4-10.0.0.0-8", "nodes-out-all-all-ipv4-self"}
+
+
+def test_gcp_has_a_baseline_per_family_and_the_other_clouds_have_none() -> None:
+    gcp = made(cloud="gcp", network="n", families=["ipv4", "ipv6"])
+    assert {r.key for r in gcp.rules if r.action == "deny"} == {
+        "nodes-deny-in-all-all-ipv4-0.0.0.0-0",
+        "nodes-deny-in-all-all-ipv6-__-0",
+    }
+    assert not [r for r in made().rules if r.action == "deny"]
+    restricted = made(cloud="gcp", network="n", egress=[], sources=BASE["sources"] | {"cluster": ["self", "10.9.0.0/24"]})
+    assert {r.key for r in restricted.rules if r.direction == "egress"} == {
+        "nodes-out-all-all-ipv4-10.9.0.0-24",
+        "nodes-deny-out-all-all-ipv4-0.0.0.0-0",
+    }
+
+
+def test_closed_lists_rows_that_are_off_and_words_that_are_empty() -> None:
+    closed = made(sources={"admins": [], "clients": []}).closed
+    assert Closed("rpcbind", None, "tcp/111: nfs is false", "set nfs: true") in closed
+    assert Closed("ssh", "admins", "tcp/22: sources.admins is []", "list CIDRs under sources.admins") in closed
+    assert {entry.service for entry in closed if entry.source == "clients"} == {"nodeport"}
+    assert len(set(closed)) == len(closed)
+
+
+def test_ipip_stays_closed_without_ipv4_and_the_plan_says_so() -> None:
+    planned = made(families=["ipv6"], sources={"admins": ["2001:db8::/32"], "clients": []})
+    assert not [r for r in planned.rules if r.protocol == table.IPENCAP]
+    assert any(entry.service == "ipip" and "ipv4 alone" in entry.reason for entry in planned.closed)
+
+
+def test_nfs_warns_that_2049_is_not_in_the_requirement() -> None:
+    assert any("tcp/2049" in warning and "services.nfs.enabled" in warning for warning in made(nfs=True).warnings)
+    assert not made(nfs=True, services={"nfs": {"enabled": True}}).warnings
+
+
+def test_a_word_without_addresses_of_a_family_gives_a_warning() -> None:
+    warnings = made(families=["ipv4", "ipv6"]).warnings
+    assert any("sources.clients has nothing of ipv6" in warning for warning in warnings)
+
+
+def verdict(planned: Plan, protocol: int, port: int | None, peer: str, *groups: str, target: str = "nodes") -> tuple[bool, tuple[str, ...]]:
+    found = allows(planned, Packet(protocol, port, ip_address(peer), frozenset(groups), target))
+    return found.allowed, found.services
+
+
+def test_allows_answers_with_the_row_that_decides() -> None:
+    planned = made()
+    assert verdict(planned, 6, 22, "10.20.255.255") == (True, ("ssh",))
+    assert verdict(planned, 6, 22, "10.21.0.0") == (False, ())
+    assert verdict(planned, 6, 23, "10.20.0.1") == (False, ())
+    assert verdict(planned, 4, None, "10.9.9.9", "nodes") == (True, ("ipip",))
+    assert verdict(planned, 94, None, "10.9.9.9", "nodes") == (False, ())
+    assert verdict(planned, 6, 30000, "203.0.113.1") == (True, ("nodeport",))
+    assert verdict(planned, 6, 32768, "203.0.113.1") == (False, ())
+    gcp = made(cloud="gcp", network="n")
+    assert verdict(gcp, 6, 22, "203.0.113.1") == (False, ("baseline",))
+    roles = made(roles=True)
+    assert verdict(roles, 6, 2379, "10.9.9.9", "nodes", "worker", target="etcd") == (False, ())
+    assert verdict(roles, 6, 2379, "10.9.9.9", "nodes", "etcd", target="etcd") == (True, ("etcd",))
+
+
+@given(stacks(), st.randoms(use_true_random=False))
+def test_the_order_of_what_is_written_changes_nothing(raw: dict[str, Any], shuffle: random.Random) -> None:
+    rows = list(table.load())
+    shuffle.shuffle(rows)
+    again = dict(raw)
+    again["sources"] = {word: shuffle.sample(terms, len(terms)) for word, terms in reversed(raw["sources"].items())}
+    assert plan(tuple(rows), parse(again)).rules == made(raw).rules
+
+
+@given(stacks())
+def test_rules_are_unique_sorted_and_within_the_enabled_families(raw: dict[str, Any]) -> None:
+    planned = made(raw)
+    assert len(keys(planned)) == len(planned.rules) == len(set(planned.rules))
+    assert {rule.family for rule in planned.rules} <= set(raw["families"])
+    assert {rule.target for rule in planned.rules} <= set(planned.settings.targets)
+    for rule in planned.rules:
+        assert rule.protocol in (None, 6, 17) or rule.from_port is None
+        assert rule.services and rule.why
+
+
+@given(stacks())
+def test_the_world_reaches_nothing_but_rows_for_clients(raw: dict[str, Any]) -> None:
+    for rule in made(raw).rules:
+        if rule.direction == "ingress" and rule.action == "allow" and rule.source.kind == "cidr":
+            assert not is_world(ip_network(rule.source.value)) or set(rule.services) <= {*table.PUBLIC, "own"}
+
+
+@given(stacks(), st.sampled_from(["offline", "nfs"]))
+def test_a_toggle_adds_rules_of_its_own_rows_and_takes_none(raw: dict[str, Any], name: str) -> None:
+    off, on = made(raw | {name: False}), made(raw | {name: True})
+    added = set(on.rules) - set(off.rules)
+    assert set(off.rules) <= set(on.rules)
+    assert {rule.services for rule in added} <= {("local-registry",), ("local-apt",), ("rpcbind",)}
+
+
+@given(stacks())
+def test_every_row_that_is_on_and_said_has_rules_or_stands_under_closed(raw: dict[str, Any]) -> None:
+    planned = made(raw)
+    served = {service for rule in planned.rules for service in rule.services}
+    closed = {entry.service for entry in planned.closed}
+    warned = " ".join(planned.warnings)
+    for row in table.load():
+        cluster = raw["sources"].get("cluster", ["self"])
+        unreachable = "self" not in cluster and not any(ip_network(c).version == int(f[3]) for c in cluster for f in row.families)
+        assert row.service in served | closed or row.service in warned or unreachable
+
+
+@given(stacks())
+def test_allows_agrees_with_each_rule_at_its_edges(raw: dict[str, Any]) -> None:
+    planned = made(raw)
+    for rule in planned.rules:
+        peer, groups = _other_end(rule)
+        packet = Packet(rule.protocol or 47, rule.from_port, peer, groups, rule.target, rule.direction)
+        assert allows(planned, packet).allowed == (rule.action == "allow") or rule.action == "deny"
+
+
+def _other_end(rule: Rule) -> tuple[Any, frozenset[str]]:
+    if rule.source.kind == "cidr":
+        return ip_network(rule.source.value).broadcast_address, frozenset()
+    peer = ip_address("203.0.113.9" if rule.family == "ipv4" else "2001:db9::9")
+    names = {"self": "nodes", "role": rule.source.value, "ref": f"@{rule.source.value}"}
+    return peer, frozenset({names[rule.source.kind]})

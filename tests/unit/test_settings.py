@@ -1,0 +1,234 @@
+"""A stack's choices: every way to say them, and a message with place and remedy for each that can't be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from kubeports import settings, table
+from kubeports.errors import InputError
+from kubeports.firewall import check
+
+GOOD: dict[str, Any] = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
+HALVES = ["0.0.0.0/1", "128.0.0.0/1"]
+OWN = {"protocol": "tcp", "start": 9200, "source": ["clients"], "why": "metrics"}
+
+
+def message(**changes: Any) -> str:
+    """What is said of a stack with these changes; None takes a key out."""
+    raw = {key: value for key, value in (GOOD | changes).items() if value is not None}
+    with pytest.raises(InputError) as error:
+        check("c", raw, "kubeports:")
+    return str(error.value)
+
+
+def sources(**words: Any) -> dict[str, Any]:
+    return {"sources": GOOD["sources"] | words}
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    # Keys
+    ({"ofline": True}, "kubeports:ofline: is not a key", "'offline'"),
+    (sources(admin=[]), "kubeports:sources.admin: is not a key", "'admins'"),
+    ({"services": {"ssh": {"enable": True}}}, "kubeports:services.ssh.enable: is not a key", "'enabled'"),
+    ({"refs": {"b": {"grp": "x"}}}, "kubeports:refs.b.grp: is not a key", "group"),
+    ({"limits": {"rule": 1}}, "kubeports:limits.rule: is not a key", "'rules'"),
+    ({"existing": {"node": "x"}}, "kubeports:existing.node: is not a key", "'nodes'"),
+    # Types and choices
+    ({"cloud": None}, "kubeports:cloud: is missing", "aws, gcp or openstack"),
+    ({"cloud": "azure"}, "kubeports:cloud: 'azure' is not possible", "openstack"),
+    ({"cloud": 3}, "kubeports:cloud: 3 is not possible", "aws"),
+    ({"offline": "yes"}, "kubeports:offline: 'yes' is no boolean", "true or false"),
+    ({"nfs": 1}, "kubeports:nfs: 1 is no boolean", "true or false"),
+    ({"calico": "ip-ip"}, "kubeports:calico: 'ip-ip' is not possible", "'ipip'"),
+    ({"families": ["ipv5"]}, "kubeports:families[0]: 'ipv5'", "ipv4"),
+    ({"families": []}, "kubeports:families: is empty", "[ipv4]"),
+    ({"families": "ipv4"}, "kubeports:families: 'ipv4' is no list", "list"),
+    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: ['10.0.0.0/8'] is no map", "key: value"),
+    ({"sources": '{"admins": [}'}, "kubeports:sources: ", "is not JSON"),
+    ({"sources": '{"admins": [], "admins": []}'}, "kubeports:sources: the key 'admins' stands twice", "once"),
+    # CIDRs
+    (sources(admins=["10.20.0.5/16"]), "kubeports:sources.admins[0]: 10.20.0.5/16", "write 10.20.0.0/16, or 10.20.0.5/32"),
+    (sources(admins=["10.20.0.5"]), "kubeports:sources.admins[0]: 10.20.0.5 ", "write 10.20.0.5/32"),
+    (sources(admins=["office"]), "kubeports:sources.admins[0]: 'office' is no source", "CIDR"),
+    (sources(admins=["10.0.0.0/33"]), "kubeports:sources.admins[0]: '10.0.0.0/33' is no CIDR", "prefix length"),
+    (sources(admins=[10]), "kubeports:sources.admins[0]: 10 is no source", "CIDR"),
+    (sources(admins=["2001:db8::/32"]), "kubeports:sources.admins[0]: 2001:db8::/32 is ipv6", "add ipv6 to kubeports:families"),
+    (sources(admins=["10.0.0.0/8", "10.0.0.0/8"]), "kubeports:sources.admins[1]: 10.0.0.0/8 stands twice", "once"),
+    ({"families": ["ipv6"], **sources(admins=["2001:DB8::/32"])}, "kubeports:sources.admins[0]: 2001:DB8::/32", "write 2001:db8::/32"),
+    ({"families": ["ipv6"], **sources(admins=["::ffff:0:0/96"])}, "kubeports:sources.admins[0]: ::ffff:0:0/96", "write 0.0.0.0/0"),
+    ({"egress": ["@x"]}, "kubeports:egress[0]: no reference", "refs"),
+    ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
+    # The world
+    (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the whole world", "clients"),
+    (sources(admins=HALVES), "kubeports:sources: ssh: 0.0.0.0/0, as ssh adds its sources up, is the whole world", "clients"),
+    (sources(cluster=["0.0.0.0/0"]), "kubeports:sources.cluster: 0.0.0.0/0 is the whole world", "clients"),
+    (sources(peers=["0.0.0.0/0"]), "kubeports:sources.peers: 0.0.0.0/0 is the whole world", "clients"),
+    ({"families": ["ipv6"], **sources(admins=["2000::/3"])}, "kubeports:sources.admins: 2000::/3 is the whole world", "clients"),
+    (
+        {**sources(clients=["0.0.0.0/0"]), "services": {"ssh": {"source": ["clients"]}}},
+        "kubeports:sources: ssh: 0.0.0.0/0",
+        "whole world",
+    ),
+    ({"services": {"nodeport": {"source": ["0.0.0.0/0"]}}}, "kubeports:services.nodeport.source: 0.0.0.0/0", "sources.clients"),
+    (
+        {**sources(admins=HALVES[:1], clients=HALVES[1:]), "services": {"apiserver": {"source": ["admins", "clients"]}}},
+        "kubeports:sources: apiserver: 0.0.0.0/0",
+        "whole world",
+    ),
+    (
+        {**sources(clients=["0.0.0.0/0"]), "services": {"shell": OWN | {"start": 22}}},
+        "kubeports:services.shell: tcp/22 is open to the world and covers ssh",
+        "other ports",
+    ),
+    (
+        {**sources(clients=["0.0.0.0/0"]), "services": {"nodeport": {"start": 2000}}},
+        "kubeports:services.nodeport: tcp/2000-32767 is open to the world and covers etcd",
+        "other ports",
+    ),
+    (
+        {**sources(clients=["0.0.0.0/0"]), "services": {"tunnel": {"protocol": 4, "source": ["clients"], "why": "t"}}},
+        "kubeports:services.tunnel: 4 is open to the world and covers ipip",
+        "name the networks",
+    ),
+    # Sources that are needed, and references
+    ({"sources": {"admins": ["10.0.0.0/8"]}}, "kubeports:sources.clients: is missing, and nodeport needs it", "[] closes"),
+    ({"sources": {"clients": []}}, "kubeports:sources.admins: is missing, and ssh needs it", "[] closes"),
+    (sources(cluster=[]), "kubeports:sources.cluster: is empty", "self"),
+    (sources(admins=["@bastion"]), "kubeports:sources.admins[0]: no reference is called 'bastion'", "kubeports:refs"),
+    ({**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": "x"}}}, "kubeports:sources.admins[0]", "'bastion'"),
+    ({"refs": {"etcd": {"group": "x"}}}, "kubeports:refs.etcd: 'etcd' is a word of the table", "another name"),
+    ({"refs": {"b": {"group": ""}}}, "kubeports:refs.b.group: '' is no id", "id"),
+    ({"refs": {"b": {"group": "x", "prefixes": "y"}}}, "kubeports:refs.b: a reference is one thing", "either"),
+    ({"refs": {"a": {"group": "x"}, "b": {"group": "x"}}}, "kubeports:refs.b: x is kubeports:refs.a too", "one name"),
+    (
+        {"families": ["ipv4", "ipv6"], "refs": {"b": {"prefixes": "x"}}},
+        "kubeports:refs.b.family: is missing",
+        "one family",
+    ),
+    # Ports and services
+    ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is no port", "1-65535"),
+    ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is no port", "1-65535"),
+    ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is no port", "whole number"),
+    ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: True is no port", "whole number"),
+    ({"services": {"etcd": {"start": 2381}}}, "kubeports:services.etcd: start 2381 is after end 2380", "start 2380"),
+    ({"services": {"ipip": {"start": 4}}}, "kubeports:services.ipip: ipip is protocol 4, which has no ports", "not a port"),
+    ({"services": {"sssh": {}}}, "kubeports:services.sssh: no row of the table is called 'sssh'", "did you mean 'ssh'?"),
+    ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),
+    ({"services": {"web": OWN | {"start": 80, "end": 79}}}, "kubeports:services.web: start 80 is after end 79", "79"),
+    ({"services": {"web": OWN | {"protocol": 4}}}, "kubeports:services.web: protocol 4 has no ports", "leave start"),
+    ({"services": {"web": OWN | {"protocol": "icmp"}}}, "kubeports:services.web.protocol: 'icmp' is no protocol", "number"),
+    ({"services": {"web": OWN | {"why": "it's"}}}, "kubeports:services.web.why", "letters"),
+    ({"services": {"web": OWN | {"source": []}}}, "kubeports:services.web.source: is empty", "enabled: false"),
+    ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a name of the plan's own", "another"),
+    ({"services": {"ssh": {"protocol": "udp"}}}, "kubeports:services.ssh.protocol: ssh is a row of the table", "another name"),
+    ({"services": {"ssh": {"target": "node"}}}, "kubeports:services.ssh.target: 'node'", "'nodes'"),
+    ({"services": {"rpcbind": {"enabled": True}}}, "kubeports:services.rpcbind.enabled: can't be true", "kubeports:nfs: true"),
+    ({"services": {"local-apt": {"enabled": True}}}, "kubeports:services.local-apt.enabled", "kubeports:offline: true"),
+    # Names, networks, groups
+    ({"cluster": None}, "kubeports:cluster: is missing", "kubeports:cluster"),
+    ({"cluster": "no spaces"}, "kubeports:cluster: 'no spaces'", "letters"),
+    ({"cluster": "x" * 250}, "kubeports:cluster: ", "never cut"),
+    ({"cloud": "gcp", "network": "n", "cluster": "Prod"}, "kubeports:cluster: 'Prod' can't be", "lower-case"),
+    ({"cloud": "gcp", "network": "n", "cluster": "c" * 50}, "kubeports:cluster: ", "at most 49"),
+    ({"cloud": "aws"}, "kubeports:network: is missing", "vpc-"),
+    ({"cloud": "gcp"}, "kubeports:network: is missing", "self link"),
+    ({"cloud": "aws", "network": "my-vpc"}, "kubeports:network: 'my-vpc' is no VPC id", "vpc-"),
+    ({"network": "n"}, "kubeports:network: is not used on openstack", "leave it out"),
+    ({"existing": {"etcd": "x"}}, "kubeports:existing.etcd: without roles there is one group", "roles: true"),
+    # Limits
+    ({"limits": {"rules": 0}}, "kubeports:limits.rules: 0 is too small", "above 0"),
+    ({"limits": {"rules": 12}}, "kubeports:limits: 13 security group rules, and the project's quota is 12", "limits.rules"),
+    ({"limits": {"groups": 4}, "roles": True}, "kubeports:limits: 5 security groups, and the project's quota is 4", "roles"),
+    (
+        {"cloud": "aws", "network": "vpc-0a", **sources(admins=[f"10.0.{i * 2}.0/24" for i in range(60)])},
+        "kubeports:limits: 130 ingress rules of ipv4 in the security group nodes, and EC2 takes 60",
+        "prefix list",
+    ),
+    ({"cloud": "aws", "network": "vpc-0a", "limits": {"rules": 300}}, "kubeports:limits: rules 300 x groups 5", "quotas"),
+    (
+        {"cloud": "gcp", "network": "n", **sources(admins=[f"10.{i // 256}.{i % 256}.0/32" for i in range(5001)])},
+        "kubeports:sources: nodes-in-tcp-22-ipv4: 5001 ranges, and a firewall rule takes 5000",
+        "join",
+    ),
+    (
+        {"cloud": "gcp", "network": "n", "egress": ["10.0.0.0/8"]},
+        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their tag",
+        "kubeports:sources.cluster",
+    ),
+    ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
+    ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.entries: is missing", "rule"),
+]
+
+
+@pytest.mark.parametrize(("changes", "place", "says"), BAD, ids=[place for _, place, _ in BAD])
+def test_bad_input_is_refused_with_place_value_and_remedy(changes: dict[str, Any], place: str, says: str) -> None:
+    text = message(**changes)
+    assert text.startswith(place)
+    assert says in text
+
+
+def test_a_long_firewall_name_is_refused_on_gcp_and_never_cut() -> None:
+    raw = GOOD | {"cloud": "gcp", "network": "n", "cluster": "c"}
+    with pytest.raises(InputError, match="at most 25 characters"):
+        check("n" * 26, raw)
+    check("n" * 25, raw)
+
+
+def test_all_problems_are_named_at_once() -> None:
+    text = message(ofline=True, cloud="azure", calico="x")
+    assert len(text.splitlines()) == 3
+
+
+def test_what_pulumi_config_set_writes_counts() -> None:
+    plain = GOOD | {"offline": True, "services": {"ssh": {"start": 2022, "end": 2023}}, "families": ["ipv4"]}
+    text = {
+        "cloud": "openstack",
+        "cluster": "c",
+        "offline": "true",
+        "sources": '{"admins": ["10.20.0.0/16"], "clients": []}',
+        "services": '{"ssh": {"start": "2022", "end": "2023"}}',
+        "families": '["ipv4"]',
+        "network": "",
+        "egress": "everywhere",
+    }
+    assert settings.parse(text) == settings.parse(plain)
+
+
+def test_a_one_port_row_moves_whole_and_a_range_keeps_its_end() -> None:
+    plan = check("c", GOOD | {"services": {"ssh": {"start": 2022}, "nodeport": {"start": 31000}, "dns": {"start": 5353}}})
+    ports = {(rule.services[0], rule.entry) for rule in plan.rules}
+    assert {("ssh", "tcp/2022"), ("nodeport", "tcp/31000-32767"), ("dns", "tcp/5353"), ("dns", "udp/5353")} <= ports
+
+
+def test_ids_may_be_outputs_and_nothing_else_may() -> None:
+    later = pulumi.Output.from_input("sg-1")
+    raw = GOOD | {"refs": {"b": {"group": later}}, "existing": {"nodes": later}}
+    assert settings.parse(raw).refs["b"].id is later
+    assert "is no boolean" in message(offline=later)
+
+
+def test_the_callers_arguments_are_left_as_they_are() -> None:
+    raw = GOOD | {"services": {"ssh": {"start": "2022"}}}
+    before = repr(raw)
+    check("c", raw)
+    assert repr(raw) == before
+
+
+def test_pulumi_yaml_has_every_key_with_its_type_and_default() -> None:
+    with open("Pulumi.yaml") as file:
+        declared = yaml.safe_load(file)["config"]
+    assert list(declared) == list(settings.KEYS)
+    for name, key in settings.KEYS.items():
+        assert declared[name].get("type", "") == key.kind, name
+        assert declared[name].get("default") == key.default, name
+        assert declared[name]["description"] == key.why, name
+
+
+def test_the_components_arguments_are_the_same_keys() -> None:
+    from kubeports.firewall import FirewallArgs, SourcesArgs
+
+    assert list(FirewallArgs.__annotations__) == list(settings.KEYS)
+    assert list(SourcesArgs.__annotations__) == list(table.WORDS)

@@ -1,0 +1,122 @@
+"""The table is the requirement, and a wrong table is refused with its place."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from kubeports import table
+from kubeports.errors import InputError
+
+HEADER = "service,protocol,family,start,end,when,source,target,why\n"
+GOOD = "ssh,tcp,any,22,22,always,admins,nodes,log in\n"
+
+#: The requirement as KubeSphere publishes it, row by row: service, protocols, first port, last port, when.
+EXPECTED = [
+    ("ssh", {6}, 22, 22, "always"),
+    ("etcd", {6}, 2379, 2380, "always"),
+    ("apiserver", {6}, 6443, 6443, "always"),
+    ("calico", {6}, 9099, 9100, "calico: ipip classic vxlan bgp"),
+    ("bgp", {6}, 179, 179, "calico: ipip classic bgp"),
+    ("nodeport", {6}, 30000, 32767, "always"),
+    ("master", {6}, 10250, 10258, "always"),
+    ("dns", {6}, 53, 53, "always"),
+    ("dns", {17}, 53, 53, "always"),
+    ("local-registry", {6}, 5000, 5000, "offline"),
+    ("local-apt", {6}, 5080, 5080, "offline"),
+    ("rpcbind", {6}, 111, 111, "nfs"),
+    ("ipip", {4}, None, None, "calico: ipip classic"),
+    ("ipip", {94}, None, None, "calico: classic"),
+    ("metrics-server", {6}, 8443, 8443, "always"),
+]
+
+
+def required() -> list[table.Row]:
+    return [row for row in table.load() if row.origin == table.REQUIREMENT]
+
+
+def test_every_row_of_the_requirement_stands_in_its_order() -> None:
+    assert [(r.service, {r.protocol}, r.start, r.end, r.when) for r in required()] == EXPECTED
+
+
+def test_the_published_file_says_the_same() -> None:
+    with open(Path(__file__).parents[2] / "sandbox" / "requirement.csv", newline="") as file:
+        published = list(csv.DictReader(file))
+    assert len(published) == 14
+    numbers = {"TCP": 6, "UDP": 17, "IPENCAP / IPIP": 4}
+    mine = [(r.service, r.protocol, r.start, r.end) for r in required() if r.protocol != table.IPIP]
+    theirs = [
+        (
+            row["service"],
+            numbers[row["protocol"]],
+            int(row["start_port"]) if row["start_port"] else None,
+            int(row["end_port"] or row["start_port"]) if row["start_port"] else None,
+        )
+        for row in published
+    ]
+    assert mine == theirs
+    assert {row["action"] for row in published} == {"allow"}
+
+
+def test_ipip_has_no_ports_and_is_for_ipv4_alone() -> None:
+    rows = [row for row in required() if row.service == "ipip"]
+    assert [(r.protocol, r.start, r.end, r.families) for r in rows] == [(4, None, None, ("ipv4",)), (94, None, None, ("ipv4",))]
+
+
+def test_every_extra_is_off_until_asked_for_and_says_where_it_comes_from() -> None:
+    extras = [row for row in table.load() if row.origin == table.EXTRAS]
+    assert {row.when for row in extras} == {"opt-in", "calico: vxlan"}
+    assert all(row.page.startswith("https://") for row in extras)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says"),
+    [
+        ("", "t.csv: is empty", "service,protocol"),
+        (HEADER, "t.csv: has a header", "row"),
+        ("\ufeff" + HEADER + GOOD, "t.csv: starts with a byte-order mark", "without BOM"),
+        ((HEADER + GOOD).replace("\n", "\r\n"), "t.csv: has carriage returns", "line feeds"),
+        (HEADER.replace(",why", "") + GOOD, "t.csv: line 1: the header lacks the column why", "write service"),
+        (HEADER.replace("why", "reason") + GOOD, "t.csv: line 1", "lacks the column why"),
+        (HEADER.replace("start,end", "end,start") + GOOD, "t.csv: line 1", "another order"),
+        (HEADER + "ssh,tcp,any,22\n", "t.csv: line 2: has 4 cells", "write 9"),
+        (HEADER + GOOD.replace("22,22", "70000,70000"), "t.csv: line 2: start: 70000 is no port", "1-65535"),
+        (HEADER + GOOD.replace("22,22", "0,22"), "t.csv: line 2: start: 0 is no port", "1-65535"),
+        (HEADER + GOOD.replace("22,22", "23,22"), "t.csv: line 2: start 23 is after end 22", "start 22"),
+        (HEADER + GOOD.replace("22,22", "22/tcp,22"), "t.csv: line 2: start: '22/tcp' is no port", "whole number"),
+        (HEADER + GOOD.replace("22,22", ","), "t.csv: line 2: tcp needs ports", "start and end"),
+        (HEADER + GOOD.replace("tcp", "4"), "t.csv: line 2: protocol 4 has no ports", "leave start and end out"),
+        (HEADER + GOOD.replace("tcp", "TCP"), "t.csv: line 2: protocol: 'TCP' is no protocol", "write tcp"),
+        (HEADER + GOOD.replace("tcp", "6"), "t.csv: line 2: protocol: '6' has a name", "write tcp"),
+        (HEADER + GOOD.replace("tcp,any,22,22", "ipip,any,,"), "t.csv: line 2: protocol: 'ipip' is 4", "write 4"),
+        (HEADER + GOOD.replace("any", "ipv5"), "t.csv: line 2: family: 'ipv5'", "ipv4"),
+        (HEADER + GOOD.replace("always", "sometimes"), "t.csv: line 2: when: 'sometimes'", "offline"),
+        (HEADER + GOOD.replace("admins", "admin"), "t.csv: line 2: source: 'admin' is unknown", "'admins'"),
+        (HEADER + GOOD.replace("admins", ""), "t.csv: line 2: source: is empty", "who may connect"),
+        (HEADER + GOOD.replace("nodes", "node"), "t.csv: line 2: target: 'node'", "'nodes'"),
+        (HEADER + GOOD.replace("log in", "it's"), "t.csv: line 2: why", "letters"),
+        (HEADER + GOOD.replace("ssh", "SSH"), "t.csv: line 2: service: 'SSH'", "lower-case"),
+        (HEADER + GOOD.replace("ssh", " ssh"), "t.csv: line 2: service: ' ssh' has space", "'ssh'"),
+        (HEADER + GOOD + GOOD, "t.csv: line 3: ssh tcp/22 stands twice", "leave one"),
+        (HEADER + GOOD + GOOD.replace("nodes", "etcd"), "t.csv: line 3: ssh tcp/22 contradicts", "one row"),
+        (HEADER + GOOD + GOOD.replace("ssh", "shell"), "t.csv: line 3: shell tcp/22 is the row of ssh", "leave one"),
+        (HEADER + 'ssh,"tcp\n', "t.csv: line 2: is not CSV", "quotes"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_place_and_remedy(text: str, place: str, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        table.read(text.encode(), "t.csv")
+    assert str(error.value).startswith(place)
+    assert says in str(error.value)
+
+
+def test_all_wrong_rows_are_named_at_once() -> None:
+    with pytest.raises(InputError) as error:
+        table.read((HEADER + GOOD.replace("22,22", "0,0") + GOOD.replace("any", "x")).encode(), "t.csv")
+    assert [problem.where for problem in error.value.problems] == ["t.csv: line 2: start", "t.csv: line 3: family"]
+
+
+def test_bytes_that_are_not_utf8_are_refused() -> None:
+    with pytest.raises(InputError, match="not UTF-8 at byte 0"):
+        table.read(b"\xff", "t.csv")

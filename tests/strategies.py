@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from kubeports import table
 
-_BASE = {"ipv4": IPv4Network("10.0.0.0/8"), "ipv6": IPv6Network("2001:db8::/32")}
+_BASE: dict[str, IPv4Network | IPv6Network] = {"ipv4": IPv4Network("10.0.0.0/8"), "ipv6": IPv6Network("2001:db8::/32")}
 
 
 @st.composite
@@ -80,7 +80,10 @@ def services(draw: st.DrawFn, families: tuple[str, ...], names: tuple[str, ...])
     if draw(st.booleans()):
         found["metrics-server"] = {"enabled": False}
     if draw(st.booleans()):
-        own: dict[str, Any] = {"protocol": draw(st.sampled_from(["tcp", "udp", 47])), "why": "a row of the stack's own".replace("'", "")}
+        own: dict[str, Any] = {
+            "protocol": draw(st.sampled_from(["tcp", "udp", 47])),
+            "why": "a row of its own",
+        }
         if own["protocol"] != 47:
             own["start"] = draw(st.integers(20000, 21000))
             own["end"] = own["start"] + draw(st.integers(0, 5))

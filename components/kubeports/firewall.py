@@ -10,7 +10,7 @@ import pulumi
 
 from kubeports import settings as model
 from kubeports import table
-from kubeports.clouds import backend
+from kubeports.clouds import backend, require_sdk
 from kubeports.errors import InputError, bad
 from kubeports.plan import Plan, plan
 
@@ -148,12 +148,12 @@ class Firewall(pulumi.ComponentResource):
             # A stack says its cluster's name; a component has a default that no other firewall shares.
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
             planned = check(name, args, where, cluster)
+            require_sdk(planned.settings.cloud)
             _claim(planned.settings)
         super().__init__(TYPE, name, None, opts)
         for warning in planned.warnings:
             pulumi.log.warn(warning, self)
-        with _Spoken():
-            ids = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
+        ids = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
         self.ids = pulumi.Output.all(**ids)
         self.groups = self.ids.apply(_carried)
         content = planned.json()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import pulumi
 import pytest
@@ -30,7 +30,7 @@ class Recorder(mocks.Mocks):
         self.resources.append(args)
         return f"id-{args.name}", dict(args.inputs)
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> NoReturn:
         raise AssertionError(f"the component calls nothing, and it called {args.token}")
 
     def of(self, ending: str) -> dict[str, Mapping[str, Any]]:
@@ -53,7 +53,7 @@ def run(program: Callable[[], Mapping[str, Any]]) -> tuple[Recorder, dict[str, A
     mocks.set_mocks(recorder, project="project", stack="stack")
     found: dict[str, Any] = {}
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def whole() -> pulumi.Output[Any]:
         return pulumi.Output.all(**program()).apply(found.update)
 
@@ -94,7 +94,7 @@ def test_every_rule_of_the_plan_is_asked_for_under_the_component(cloud: str) -> 
         assert rules["fw-nodes-in-4-all-self"]["referencedSecurityGroupId"] == "id-fw-nodes"
         assert not {"ingress", "egress", "name"} & set(recorder.of(":SecurityGroup")["fw-nodes"])
     else:
-        rules = recorder.of(":Firewall")
+        rules = recorder.of("compute/firewall:Firewall")
         assert rules["fw-nodes-in-4-all-ipv4"]["allows"] == [{"protocol": "ipip"}]
         assert rules["fw-nodes-in-4-all-ipv4"]["sourceTags"] == ["prod-nodes"]
         assert all(rule["network"] == "default" and rule["targetTags"] == ["prod-nodes"] for rule in rules.values())
@@ -151,7 +151,7 @@ def test_two_firewalls_of_one_name_are_refused() -> None:
 
 def test_bad_arguments_end_in_a_message_and_make_nothing() -> None:
     def program() -> dict[str, Any]:
-        with pytest.raises(pulumi.RunError, match="^ofline: is not a key of the settings; did you mean 'offline'"):
+        with pytest.raises(pulumi.RunError, match=r"^ofline: is not a key of the settings; did you mean 'offline'"):
             Firewall("fw", args("openstack", ofline=True))
         return {"done": True}
 

@@ -135,7 +135,6 @@ NAMES = {
 }
 
 
-
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_logical_names_stay(cloud: str) -> None:
     assert set(encoded(cloud)) >= NAMES[cloud]

@@ -78,7 +78,10 @@ def test_nested_and_adjacent_networks_are_one() -> None:
 
 def test_etcd_is_open_to_its_roles_alone_where_there_are_roles() -> None:
     planned = made(roles=True)
-    assert {(r.source.kind, r.source.value) for r in planned.rules if r.target == "etcd"} == {("role", "control-plane"), ("role", "etcd")}
+    assert {(r.source.kind, r.source.value) for r in planned.rules if r.target == "etcd"} == {
+        ("role", "control-plane"),
+        ("role", "etcd"),
+    }
     assert {r.target for r in made().rules} == {"nodes"}
 
 
@@ -138,7 +141,9 @@ def test_a_word_without_addresses_of_a_family_gives_a_warning() -> None:
     assert any("sources.clients has nothing of ipv6" in warning for warning in warnings)
 
 
-def verdict(planned: Plan, protocol: int, port: int | None, peer: str, *groups: str, target: str = "nodes") -> tuple[bool, tuple[str, ...]]:
+def verdict(
+    planned: Plan, protocol: int, port: int | None, peer: str, *groups: str, target: str = "nodes"
+) -> tuple[bool, tuple[str, ...]]:
     found = allows(planned, Packet(protocol, port, ip_address(peer), frozenset(groups), target))
     return found.allowed, found.services
 

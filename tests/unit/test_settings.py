@@ -57,8 +57,16 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (sources(admins=[10]), "kubeports:sources.admins[0]: 10 is no source", "CIDR"),
     (sources(admins=["2001:db8::/32"]), "kubeports:sources.admins[0]: 2001:db8::/32 is ipv6", "add ipv6 to kubeports:families"),
     (sources(admins=["10.0.0.0/8", "10.0.0.0/8"]), "kubeports:sources.admins[1]: 10.0.0.0/8 stands twice", "once"),
-    ({"families": ["ipv6"], **sources(admins=["2001:DB8::/32"])}, "kubeports:sources.admins[0]: 2001:DB8::/32", "write 2001:db8::/32"),
-    ({"families": ["ipv6"], **sources(admins=["::ffff:0:0/96"])}, "kubeports:sources.admins[0]: ::ffff:0:0/96", "write 0.0.0.0/0"),
+    (
+        {"families": ["ipv6"], **sources(admins=["2001:DB8::/32"])},
+        "kubeports:sources.admins[0]: 2001:DB8::/32",
+        "write 2001:db8::/32",
+    ),
+    (
+        {"families": ["ipv6"], **sources(admins=["::ffff:0:0/96"])},
+        "kubeports:sources.admins[0]: ::ffff:0:0/96",
+        "write 0.0.0.0/0",
+    ),
     ({"egress": ["@x"]}, "kubeports:egress[0]: no reference", "refs"),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
     # The world

@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from kubeports.errors import bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,18 +114,8 @@ def described(description: str) -> tuple[tuple[str, ...], str]:
     return tuple(services.split(", ")), why
 
 
-def imported(cloud: str) -> Callable[[str], Any]:
-    """A loader for modules of a cloud's SDK, with a message for who lacks it."""
-
-    def load(module: str) -> Any:
-        try:
-            return import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module.partition(".")[0]:
-                raise
-            from kubeports.errors import bad
-
-            right = f"install it: pip install 'kubeports[{cloud}]'"
-            raise bad(f"cloud: {cloud}", f"the SDK {error.name} is not installed", right) from None
-
-    return load
+def require_sdk(cloud: str) -> None:
+    """Refuse a cloud whose SDK is not installed, with the command that installs it."""
+    if find_spec(f"pulumi_{cloud}") is None:
+        right = f"pip install 'kubeports[{cloud}]'"
+        raise bad("cloud", f"{cloud} needs the package pulumi-{cloud}, which is not installed", right)

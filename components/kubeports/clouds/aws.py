@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Reference, Resource, Resources, described, imported, marked_source, resolve, source_marker
+from kubeports.clouds import Group, Reference, Resource, Resources, described, marked_source, resolve, source_marker
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
 from kubeports.settings import Ref
@@ -135,8 +135,8 @@ def limits(plan: Plan, name: str) -> None:
 
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
     """A security group per target that no ``existing`` names, and the rules; target -> group id."""
-    load = imported("aws")
-    ec2, vpc = load("pulumi_aws.ec2"), load("pulumi_aws.vpc")
+    from pulumi_aws import ec2, vpc
+
     settings = plan.settings
     groups: dict[str, Any] = dict(settings.existing)
     for target in settings.targets:

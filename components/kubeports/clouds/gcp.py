@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Resource, Resources, described, imported, marked_source, resolve, source_marker
+from kubeports.clouds import Group, Resource, Resources, described, marked_source, resolve, source_marker
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
 from kubeports.settings import Ref, family_of
@@ -126,8 +126,8 @@ def limits(plan: Plan, name: str) -> None:
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
     """The Firewalls; target -> network tag, which the nodes must carry."""
     import pulumi
+    from pulumi_gcp import compute
 
-    compute = imported("gcp")("pulumi_gcp.compute")
     settings = plan.settings
     tags: dict[str, Any] = {target: f"{settings.cluster}-{target}" for target in settings.targets} | dict(settings.existing)
     replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["network"]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Reference, Resource, Resources, described, imported, marked_source, resolve, source_marker
+from kubeports.clouds import Group, Reference, Resource, Resources, described, marked_source, resolve, source_marker
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source, group_by_target
 from kubeports.settings import Ref
@@ -107,8 +107,8 @@ def limits(plan: Plan, name: str) -> None:
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
     """A security group per target that no ``existing`` names, and the rules; target -> group id."""
     import pulumi
+    from pulumi_openstack import networking
 
-    networking = imported("openstack")("pulumi_openstack.networking")
     settings = plan.settings
     groups: dict[str, Any] = dict(settings.existing)
     for target in settings.targets:

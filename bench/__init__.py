@@ -1,0 +1,1 @@
+"""What the README quotes of speed; nothing here is asserted."""

@@ -1,0 +1,36 @@
+"""The plan of every stack file, as text that a reviewer reads: a change of meaning is a difference in a pull request.
+
+`make golden` writes the files anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubeports import stackfile
+from kubeports.clouds import backend
+from kubeports.firewall import check
+from kubeports.plan import Plan
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+STACKS = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+
+def planned(stack: str) -> Plan:
+    """A stack's plan, checked as the program checks it."""
+    raw, _ = stackfile.of_file(ROOT / "stacks" / f"Pulumi.{stack}.yaml")
+    return check(str(raw["cluster"]), raw, "kubeports:")
+
+
+def render(plan: Plan) -> str:
+    """A plan as text: rules, what stays closed, warnings, and the resources of the cloud."""
+    lines = ["rules"]
+    lines += [f"  {rule.key}  {rule.action}  {rule.description}" for rule in plan.rules]
+    lines += ["closed"]
+    lines += [f"  {entry.service}  {entry.source or '-'}  {entry.reason}; {entry.remedy}" for entry in plan.closed]
+    lines += ["warnings", *(f"  {warning}" for warning in plan.warnings), "resources"]
+    for name, resource in backend(plan.settings.cloud).encode(plan.rules, plan.settings.refs).items():
+        inputs = ", ".join(f"{key}={value}" for key, value in sorted(resource.inputs.items()) if key != "description")
+        lines.append(f"  {name}  {resource.kind}  {inputs}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,134 @@
+"""The command line: exit codes, what goes to which stream, and what is not loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from kubeports.cli import main
+from kubeports.clouds import require_sdk
+from kubeports.errors import InputError
+
+from tests.golden import ROOT, STACKS
+
+HEAVY = ("pulumi", "pulumi_aws", "pulumi_gcp", "pulumi_openstack", "grpc")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_json_has_the_promised_shape(stack: str) -> None:
+    result = CliRunner().invoke(main, ["plan", "-s", stack, "--format", "json"])
+    assert result.exit_code == 0
+    content = json.loads(result.stdout)
+    assert list(content) == ["version", "rules", "closed", "warnings"]
+    assert content["version"] == 1
+    for rule in content["rules"]:
+        assert list(rule) == [
+            "key",
+            "direction",
+            "action",
+            "family",
+            "protocol",
+            "from_port",
+            "to_port",
+            "source",
+            "target",
+            "services",
+            "why",
+        ]
+        assert rule["source"]["kind"] in ("self", "role", "ref", "cidr") and rule["source"]["value"]
+    for entry in content["closed"]:
+        assert list(entry) == ["service", "source", "reason", "remedy"]
+
+
+def test_a_file_and_its_stack_give_the_same() -> None:
+    runner = CliRunner()
+    by_stack = runner.invoke(main, ["plan", "-s", "aws-prod", "--format", "json"]).stdout
+    by_file = runner.invoke(main, ["plan", "--file", "stacks/Pulumi.aws-prod.yaml", "--format", "json"]).stdout
+    assert by_stack == by_file
+
+
+def test_the_table_shows_rows_sources_and_what_is_closed() -> None:
+    shown = CliRunner().invoke(main, ["plan", "-s", "openstack-dev"]).stdout
+    assert "ssh             tcp/22           nodes  from  10.20.0.0/16" in shown
+    assert "rpcbind (tcp/111: nfs is false): set kubeports:nfs: true" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plan"], "name either a stack"),
+        (["plan", "-s", "a", "--file", "b"], "name either a stack"),
+        (["plan", "-s", "nowhere"], "has no file"),
+        (["plan", "--file", "nowhere.yaml"], "nowhere.yaml: does not exist"),
+        (["plan", "-s", "aws-dev", "--format", "xml"], "xml"),
+        (["plans"], "No such command"),
+    ],
+)
+def test_bad_input_exits_2_with_nothing_on_stdout(arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not result.stdout
+
+
+def test_every_problem_of_a_stack_file_is_named_with_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text("config:\n  kubeports:cloud: azure\n  kubeports:ofline: true\n")
+    result = CliRunner().invoke(main, ["plan", "--file", str(file)])
+    assert result.exit_code == 2
+    assert f"{file}: kubeports:ofline: is not a key" in result.stderr
+    assert f"{file}: kubeports:cloud: 'azure' is not possible" in result.stderr
+
+
+def loaded(program: str) -> set[str]:
+    """Which heavy packages a program has loaded at its end."""
+    code = f"{program}\nimport sys; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(result.stdout.splitlines()[-1].split()) if result.stdout.strip() else set()
+
+
+def test_plan_loads_neither_pulumi_nor_an_sdk() -> None:
+    run = "from click.testing import CliRunner; from kubeports.cli import main\n"
+    run += "r = CliRunner().invoke(main, ['plan', '-s', 'aws-prod']); assert r.exit_code == 0"
+    assert loaded(run) == set()
+
+
+def test_importing_kubeports_loads_no_cloud_sdk() -> None:
+    assert loaded("import kubeports") == set()
+    assert loaded("from kubeports import Firewall") == {"pulumi", "grpc"}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack"])
+def test_a_firewall_loads_the_sdk_of_its_cloud_alone(cloud: str) -> None:
+    network = {"aws": "'network': 'vpc-0a',", "gcp": "'network': 'default',", "openstack": ""}[cloud]
+    program = f"""
+import pulumi, warnings
+warnings.simplefilter("ignore")
+class M(pulumi.runtime.Mocks):
+    def new_resource(self, args): return args.name, args.inputs
+    def call(self, args): return {{}}
+pulumi.runtime.set_mocks(M())
+from kubeports import Firewall
+@pulumi.runtime.test
+def run():
+    return Firewall("f", {{"cloud": "{cloud}", {network} "cluster": "c", "sources": {{"admins": [], "clients": []}}}}).ids
+run()
+"""
+    assert loaded(program) == {"pulumi", "grpc", f"pulumi_{cloud}"}
+
+
+def test_a_missing_sdk_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubeports.clouds.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pulumi-aws, which is not installed; pip install 'kubeports\[aws\]'"):
+        require_sdk("aws")
+
+
+def test_the_version_and_the_help_are_there() -> None:
+    runner = CliRunner()
+    assert "0.1.0" in runner.invoke(main, ["--version"]).stdout
+    assert "kubeports plan -s aws-prod" in runner.invoke(main, ["plan", "--help"]).stdout

@@ -1,0 +1,39 @@
+"""The repository keeps its own rules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.golden import ROOT
+
+FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_what_must_stand_at_the_top_stands_there() -> None:
+    for name in ("Pulumi.yaml", "__main__.py", "components", "stacks", "tests", "requirements.txt", "LICENSE", "CHANGELOG.md"):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_program_names_no_port_and_no_rule() -> None:
+    text = (ROOT / "__main__.py").read_text()
+    assert not re.search(r"\b\d{2,5}\b", text)
+    assert len(text.splitlines()) <= 25
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "sandbox/openstack-requirements.txt"])
+def test_every_version_is_pinned(name: str) -> None:
+    for line in (ROOT / name).read_text().splitlines():
+        assert not line or line.startswith("#") or line == "-e ./components" or re.fullmatch(r"[A-Za-z0-9._-]+==\S+", line), line
+
+
+def test_no_file_names_a_registrys_host_or_a_folder_of_a_machine() -> None:
+    hosts = re.compile(
+        "|".join(("proxy" + r"\.golang\.org", "pypi" + r"\.org", "files" + r"\.pythonhosted", "/wo" + "rk/", "/ro" + "ot/"))
+    )
+    for name in FILES:
+        path = ROOT / name
+        if path.is_file():
+            assert not hosts.search(path.read_text(encoding="utf-8", errors="replace")), name

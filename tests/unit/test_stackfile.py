@@ -1,0 +1,102 @@
+"""Stack files are read as the engine reads them, and what it would read otherwise is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kubeports import stackfile
+from kubeports.errors import InputError
+
+
+def read(tmp_path: Path, text: str) -> dict[str, object]:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text(text, encoding="utf-8")
+    return stackfile.of_file(file)[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("true", True),
+        ('"true"', "true"),
+        ("22", 22),
+        ('"22"', "22"),
+        ("yes", "yes"),
+        ("1:30", "1:30"),
+        ("0o10", "0o10"),
+        ("010", "010"),
+    ],
+)
+def test_plain_values_are_yaml_1_2(tmp_path: Path, written: str, value: object) -> None:
+    assert read(tmp_path, f"config:\n  kubeports:x: {written}\n") == {"x": value}
+
+
+def test_other_namespaces_are_left_alone(tmp_path: Path) -> None:
+    text = "encryptionsalt: v1\nconfig:\n  aws:region: eu\n  aws:key:\n    secure: abc\n  kubeports:cloud: aws\n"
+    assert read(tmp_path, text) == {"cloud": "aws"}
+
+
+def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
+    text = "config:\n  kubeports:a: &a {x: 1}\n  kubeports:b:\n    <<: *a\n    y: 2\n"
+    assert read(tmp_path, text)["b"] == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty; write config:"),
+        ("- a\n", "is no map; write config:"),
+        ("a: 1\n", "config: is missing"),
+        ("config: [1]\n", "config: is no map"),
+        ("config: {kubeports:a: [}\n", "line 1: is not YAML as Pulumi reads it"),
+        ("config:\n\tkubeports:a: 1\n", "line 2: is not YAML as Pulumi reads it"),
+        (
+            "config:\n  kubeports:a: 1\n  kubeports:a: 2\n",
+            "line 3: is not YAML as Pulumi reads it (the key 'kubeports:a' stands twice)",
+        ),
+        ("config:\n  kubeports:a:\n    b: 1\n    b: 2\n", "line 4: is not YAML as Pulumi reads it (the key 'b' stands twice)"),
+        ("config:\n  offline: true\n", "config: 'offline' has no namespace; write kubeports:offline"),
+        ("config:\n  kubeports:a: null\n", "kubeports:a: is null"),
+        ("config:\n  kubeports:a:\n", "kubeports:a: is null"),
+        ("config:\n  kubeports:a: 1.5\n", "kubeports:a: 1.5 is no whole number"),
+        ("config:\n  kubeports:a:\n    secure: abc\n", "kubeports:a: is encrypted (secure:)"),
+        ("config:\n  kubeports:a:\n    b: [{secure: abc}]\n", "kubeports:a.b[0]: is encrypted (secure:)"),
+        ("config:\n  ? [1]\n  : 2\n", "line 2: is not YAML as Pulumi reads it (a key is no plain value)"),
+    ],
+)
+def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    assert "Pulumi.x.yaml" in str(error.value)
+    assert says in str(error.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        stackfile.of_file(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="can't be read"):
+        stackfile.of_file(tmp_path)
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="can't be read"):
+        stackfile.of_file(tmp_path / "x.yaml")
+
+
+def test_the_projects_defaults_count_below_the_stacks_own(tmp_path: Path) -> None:
+    config = "{kubeports:calico: bgp, kubeports:nfs: {value: true}, kubeports:offline: {default: true}, other: 1}"
+    (tmp_path / "Pulumi.yaml").write_text(f"name: mine\nruntime: python\nconfig: {config}\n")
+    assert read(tmp_path, "config:\n  kubeports:offline: false\n") == {"calico": "bgp", "nfs": True, "offline": False}
+
+
+def test_a_stack_is_found_from_below_the_project(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: kubeports\nruntime: python\nstackConfigDir: stacks\nconfig:\n  nfs: {default: true}\n"
+    )
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "Pulumi.dev.yaml").write_text("config:\n  kubeports:cloud: aws\n")
+    (tmp_path / "deep").mkdir()
+    assert stackfile.of_stack("org/kubeports/dev", tmp_path / "deep")[0] == {"cloud": "aws", "nfs": True}
+    with pytest.raises(InputError, match="known: dev"):
+        stackfile.of_stack("prod", tmp_path)
+    with pytest.raises(InputError, match=r"no Pulumi.yaml here or above"):
+        stackfile.of_stack("dev", Path("/"))

@@ -26,8 +26,8 @@ test: setup ## all tests; the engine tests build pulumi and install Neutron once
 	@$(PY) -m sandbox tools
 	@$(PY) -m pytest
 
-unit: setup ## the tests that need no engine, in seconds
-	@$(PY) -m pytest tests/unit
+unit: setup ## the tests that need no engine, in half a minute
+	@$(PY) -m pytest -n auto tests/unit tests/component
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check .

@@ -11,7 +11,7 @@ import yaml
 
 from sandbox import openstack, tools
 from sandbox.errors import SandboxError
-from sandbox.run import ROOT, Project
+from sandbox.run import ROOT, Project, stack_file
 
 
 @click.group()
@@ -42,8 +42,7 @@ def _operation(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @click.argument("stack")
     def command(stack: str) -> None:
-        project = Project(ROOT, {}, _state())
-        project.env |= _cloud(project.stack_file(stack))
+        project = Project(ROOT, _cloud(stack_file(ROOT, stack)), _state())
         result = project.run(name, stack, show=True)  # type: ignore[arg-type]
         if not result.ok and not result.output:
             click.echo("\n".join(result.diagnostics), err=True)

@@ -81,7 +81,8 @@ class Demo:
         created = {step.name for step in rules if step.op == "create"}
         deleted = {step.name for step in rules if step.op == "delete"}
         same = {step.name for step in rules if step.op == "same"}
-        console.print(f"pulumi {operation}: {len(created)} rules created, {len(deleted)} deleted, {len(same)} unchanged")
+        would = "would be " if operation == "preview" else ""
+        console.print(f"pulumi {operation}: rules {would}created {len(created)}, deleted {len(deleted)}, unchanged {len(same)}")
         if unchanged and result.changes:
             raise SandboxError(f"an up without a change changed {dict(result.changes)}; nothing should")
         return result

@@ -136,6 +136,7 @@ class OpenStack:
     def _start(self) -> None:
         self._venv = install()
         say("starting Keystone and Neutron on 127.0.0.1")
+        os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
         self.folder.mkdir(parents=True, exist_ok=True)
         ports = _free_ports(2)
         keystone, neutron = (f"http://127.0.0.1:{port}" for port in ports)

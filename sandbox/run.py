@@ -75,7 +75,7 @@ class Project:
     def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None) -> None:
         self.folder = folder
         self.engine = tools.pulumi()
-        self.env = os.environ | {
+        self.env = _inherited(env) | {
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
             "PATH": f"{self.engine.parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -113,7 +113,7 @@ class Project:
         Raises:
             SandboxError: there is no such stack, or the engine could not be run at all.
         """
-        self.stack_file(stack)
+        stack_file(self.folder, stack)
         with tempfile.TemporaryDirectory() as folder:
             outcome = Path(folder) / "outcome.json"
             command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid())]
@@ -146,28 +146,35 @@ class Project:
         steps = tuple(Step(**step) for step in read["steps"])
         return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines))
 
-    def stack_file(self, stack: str) -> Path:
-        """The stack's file.
-
-        Raises:
-            SandboxError: there is none.
-        """
-        stacks = self.folder / "stacks"
-        file = stacks / f"Pulumi.{stack}.yaml"
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", stack) or not file.is_file():
-            known = ", ".join(sorted(path.name[7:-5] for path in stacks.glob("Pulumi.*.yaml")))
-            raise SandboxError(f"stack {stack!r}: {stacks.name}/Pulumi.{stack}.yaml does not exist; known: {known}")
-        return file
-
     def configure(self, stack: str, **settings: object) -> None:
         """Write settings of the namespace ``kubeports`` into the stack's file; None takes one out."""
-        file = self.stack_file(stack)
+        file = stack_file(self.folder, stack)
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         for key, value in settings.items():
             content["config"].pop(f"kubeports:{key}", None)
             if value is not None:
                 content["config"][f"kubeports:{key}"] = value
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def stack_file(folder: Path, stack: str) -> Path:
+    """The file of a stack of the project in a folder.
+
+    Raises:
+        SandboxError: there is none.
+    """
+    stacks = folder / "stacks"
+    file = stacks / f"Pulumi.{stack}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", stack) or not file.is_file():
+        known = ", ".join(sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in stacks.glob("Pulumi.*.yaml")))
+        raise SandboxError(f"stack {stack!r}: {stacks.name}/Pulumi.{stack}.yaml does not exist; known: {known}")
+    return file
+
+
+def _inherited(env: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment, without the user's own cloud where another one is given; loopback needs no proxy."""
+    kept = {name: value for name, value in os.environ.items() if not (name.startswith("OS_") and env)}
+    return kept | {"NO_PROXY": ",".join(filter(None, (kept.get("NO_PROXY"), "127.0.0.1")))}
 
 
 def copy(folder: Path, source: Path = ROOT) -> Path:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeports import stackfile, table
-from kubeports.clouds import backend
+from kubeports.check import check
 from kubeports.errors import InputError
-from kubeports.plan import plan
-from kubeports.settings import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,10 +65,7 @@ def _plan(stack: str | None, file: Path | None) -> Plan:
     else:
         assert file is not None
         raw, where = stackfile.of_file(file)
-    rows = table.load()
-    planned = plan(rows, parse(raw, rows, where))
-    backend(planned.settings.cloud).limits(planned, planned.settings.cluster)
-    return planned
+    return check(None, raw, where)
 
 
 def _print(planned: Plan) -> None:

@@ -10,9 +10,9 @@ import pulumi
 
 from kubeports import settings as model
 from kubeports import table
+from kubeports.check import check
 from kubeports.clouds import backend, require_sdk
 from kubeports.errors import InputError, bad
-from kubeports.plan import Plan, plan
 
 #: The namespace of the settings in Pulumi config.
 NAMESPACE = "kubeports"
@@ -160,17 +160,6 @@ class Firewall(pulumi.ComponentResource):
         self.rules = pulumi.Output.from_input(content["rules"])
         self.closed = pulumi.Output.from_input(content["closed"])
         self.register_outputs({"groups": self.groups, "ids": self.ids, "rules": self.rules, "closed": self.closed})
-
-
-def check(name: str, args: Mapping[str, Any], where: str = "", cluster: str | None = None) -> Plan:
-    """The plan of a firewall, with the cloud's limits checked.
-
-    Raises:
-        InputError: with every problem found.
-    """
-    planned = plan(table.load(), model.parse(args, where=where, cluster=cluster))
-    backend(planned.settings.cloud).limits(planned, name)
-    return planned
 
 
 def read_config() -> dict[str, Any]:

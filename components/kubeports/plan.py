@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, collapse_addresses, ip_address, ip_network
 from typing import Any, Literal
@@ -295,18 +295,7 @@ class _Planner:
             target = change.target or row.target
         if not self.settings.roles:
             target = "nodes"
-        return Row(
-            service=row.service,
-            protocol=row.protocol,
-            start=start,
-            end=end,
-            source=source,
-            target=target,
-            why=row.why,
-            when=row.when,
-            families=row.families,
-            origin=row.origin,
-        )
+        return replace(row, start=start, end=end, source=source, target=target)
 
     # Rules
 
@@ -393,7 +382,7 @@ class _Planner:
         if equal and rule.services[0] not in equal.services:
             whys = dict.fromkeys((*equal.why.split("; "), rule.why))
             services = tuple(sorted((*equal.services, *rule.services)))
-            rule = _replace(equal, services, "; ".join(whys))
+            rule = replace(equal, services=services, why="; ".join(whys))
         elif equal:
             return
         self.rules.pop(rule, None)
@@ -490,21 +479,6 @@ def _group(term: str) -> Source:
 
 def _egress(family: Family, source: Source) -> Rule:
     return Rule("egress", "allow", family, None, None, None, source, "nodes", (EGRESS,), "nodes may connect to it")
-
-
-def _replace(rule: Rule, services: tuple[str, ...], why: str) -> Rule:
-    return Rule(
-        rule.direction,
-        rule.action,
-        rule.family,
-        rule.protocol,
-        rule.from_port,
-        rule.to_port,
-        rule.source,
-        rule.target,
-        services,
-        why,
-    )
 
 
 _RANK = {name: i for names in (("ingress", "egress"), ("allow", "deny"), FAMILIES, table.TARGETS) for i, name in enumerate(names)}

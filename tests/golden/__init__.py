@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubeports import stackfile
+from kubeports.check import check
 from kubeports.clouds import backend
-from kubeports.firewall import check
 from kubeports.plan import Plan
 
 HERE = Path(__file__).parent

@@ -8,8 +8,8 @@ import pulumi
 import pytest
 import yaml
 from kubeports import settings, table
+from kubeports.check import check
 from kubeports.errors import InputError
-from kubeports.firewall import check
 
 GOOD: dict[str, Any] = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
 HALVES = ["0.0.0.0/1", "128.0.0.0/1"]

@@ -1,0 +1,27 @@
+"""From a stack's settings to a plan that the cloud will take: all that is checked before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kubeports import settings, table
+from kubeports.clouds import backend
+from kubeports.plan import Plan, plan
+
+
+def check(name: str | None, args: Mapping[str, Any], where: str = "", cluster: str | None = None) -> Plan:
+    """The plan of a firewall, with the cloud's limits checked.
+
+    Args:
+        name: the firewall's logical name, which names in the cloud start with; None: the cluster's.
+        args: the settings, as ``kubeports.settings.parse`` takes them.
+        where: what messages put before a key.
+        cluster: the cluster's name where ``args`` gives none; None: it is required.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    planned = plan(table.load(), settings.parse(args, where=where, cluster=cluster))
+    backend(planned.settings.cloud).limits(planned, name or planned.settings.cluster)
+    return planned

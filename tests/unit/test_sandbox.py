@@ -1,0 +1,131 @@
+"""The sandbox's own logic, without a cloud: which tool is taken, how it is built, and what a failure says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sandbox import run, tools
+from sandbox.__main__ import main
+from sandbox.errors import SandboxError
+
+FAKE_GO = """#!/bin/sh
+echo called >> "$GO_CALLS"
+sleep 0.3
+test -z "$GO_FAILS" || { echo "cannot find module"; exit 1; }
+while [ "$1" != -o ]; do shift; done
+echo built > "$2"
+"""
+
+
+def executable(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with a Go of ours and no pulumi."""
+    executable(tmp_path / "bin" / "go", FAKE_GO)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("KUBEPORTS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GO_CALLS", str(tmp_path / "calls"))
+    return tmp_path
+
+
+def calls(machine: Path) -> int:
+    return len((machine / "calls").read_text().splitlines())
+
+
+def test_a_pulumi_on_path_is_taken(machine: Path) -> None:
+    mine = executable(machine / "bin" / "pulumi", "#!/bin/sh\n")
+    assert tools.pulumi() == mine
+    assert not (machine / "calls").exists()
+
+
+def test_without_one_it_is_built_once_into_the_cache(machine: Path) -> None:
+    built = tools.pulumi()
+    assert built.read_text() == "built\n"
+    assert machine / "cache" in built.parents
+    assert tools.pulumi() == built
+    assert calls(machine) == 1
+
+
+def test_two_runs_at_once_build_once(machine: Path) -> None:
+    program = "from sandbox import tools; print(tools.pulumi())"
+    both = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert calls(machine) == 1
+
+
+def test_another_pin_is_another_name(tmp_path: Path) -> None:
+    file = tmp_path / "go.mod"
+    file.write_text("one")
+    before = tools.digest([file])
+    file.write_text("two")
+    assert tools.digest([file]) != before
+
+
+def test_a_failed_build_says_the_last_lines_and_leaves_nothing(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GO_FAILS", "1")
+    with pytest.raises(SandboxError, match="building pulumi failed with exit code 1; its last lines:\ncannot find module"):
+        tools.pulumi()
+    monkeypatch.delenv("GO_FAILS")
+    assert tools.pulumi().exists()
+
+
+def test_without_go_both_remedies_are_said(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "bin" / "go").unlink()
+    with pytest.raises(SandboxError, match=r"install Go 1\.26 or later, or install Pulumi: https"):
+        tools.pulumi()
+
+
+def test_a_cache_that_cant_be_written_is_said(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "file").touch()
+    monkeypatch.setenv("KUBEPORTS_CACHE", str(machine / "file" / "cache"))
+    with pytest.raises(SandboxError, match="KUBEPORTS_CACHE"):
+        tools.pulumi()
+
+
+def test_the_engine_is_built_in_the_version_that_its_module_requires() -> None:
+    module = (tools.HERE / "engine" / "pulumi" / "go.mod").read_text()
+    assert f"github.com/pulumi/pulumi/pkg/v3 {tools.ENGINE}" in module
+
+
+def test_a_given_cloud_keeps_the_users_own_out(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_CLOUD", "production")
+    project = run.Project(machine, {"OS_AUTH_URL": "http://127.0.0.1:1/v3"})
+    assert "OS_CLOUD" not in project.env
+    assert project.env["OS_AUTH_URL"] == "http://127.0.0.1:1/v3"
+    assert "127.0.0.1" in project.env["NO_PROXY"].split(",")
+    assert run.Project(machine, {}).env["OS_CLOUD"] == "production"
+
+
+def test_settings_are_written_into_the_copy_alone(tmp_path: Path, machine: Path) -> None:
+    project = run.Project(run.copy(tmp_path / "copy"), {})
+    project.configure("openstack-dev", offline=True)
+    assert "kubeports:offline: true" in run.stack_file(project.folder, "openstack-dev").read_text()
+    assert "kubeports:offline: true" not in run.stack_file(run.ROOT, "openstack-dev").read_text()
+    project.configure("openstack-dev", offline=None)
+    assert "offline" not in run.stack_file(project.folder, "openstack-dev").read_text()
+
+
+@pytest.mark.parametrize("stack", ["nowhere", "../x", ""])
+def test_an_unknown_stack_is_refused_with_those_that_there_are(stack: str) -> None:
+    with pytest.raises(SandboxError, match="known: aws-dev, aws-prod, gcp-prod, openstack-dev, openstack-offline"):
+        run.stack_file(run.ROOT, stack)
+
+
+def test_a_preview_without_a_cloud_says_how_to_get_one(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OS_")]:
+        monkeypatch.delenv(name)
+    result = CliRunner().invoke(main, ["preview", "openstack-dev"])
+    assert isinstance(result.exception, SandboxError)
+    assert "make sandbox-up" in str(result.exception)

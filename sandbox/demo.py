@@ -26,11 +26,17 @@ REQUIREMENT = Path(__file__).with_name("requirement.csv")
 #: With Calico in its own IP-in-IP mode the row "IPENCAP / IPIP" is IP protocol 4 (IPENCAP).
 _PROTOCOLS = {"4": "4 (IPENCAP)"}
 
+INTRODUCTION = """\
+KubeSphere's table of ports becomes security group rules on OpenStack. Pulumi's engine, the Terraform provider for OpenStack,
+Keystone and Neutron are the real ones, on this machine's loopback; no account is used, and nothing stays. About 75 seconds,
+and some 10 minutes more the first time, to build and install them."""
+
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 def main() -> int:
     """Run the demo; 0, or 1 if the cloud does not have what the requirement asks for."""
+    console.print(INTRODUCTION)
     with tempfile.TemporaryDirectory(prefix="kubeports-demo-") as folder:
         project = copy(Path(folder) / "project")
         # Tools first: a build takes minutes, and the cloud need not wait for it.

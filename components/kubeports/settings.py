@@ -573,6 +573,8 @@ def _from_json(value: Any, where: str, opening: str) -> Any:
         return json.loads(value, object_pairs_hook=lambda pairs: _no_repeats(pairs, where))
     except json.JSONDecodeError as error:
         raise bad(where, f"{show(value)} is not JSON ({error.msg} at character {error.pos})", "mend it") from None
+    except RecursionError:
+        raise bad(where, f"{show(value)} is nested too deeply", "write what the settings ask for") from None
 
 
 def _no_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: ['10.0.0.0/8'] is no map", "key: value"),
     ({"sources": '{"admins": [}'}, "kubeports:sources: ", "is not JSON"),
     ({"sources": '{"admins": [], "admins": []}'}, "kubeports:sources: the key 'admins' stands twice", "once"),
+    ({"egress": "[" * 5000}, "kubeports:egress: '[[", "nested too deeply"),
     # CIDRs
     (sources(admins=["10.20.0.5/16"]), "kubeports:sources.admins[0]: 10.20.0.5/16", "write 10.20.0.0/16, or 10.20.0.5/32"),
     (sources(admins=["10.20.0.5"]), "kubeports:sources.admins[0]: 10.20.0.5 ", "write 10.20.0.5/32"),

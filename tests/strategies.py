@@ -34,7 +34,7 @@ def settings(draw: st.DrawFn, cloud: str | None = None) -> dict[str, Any]:
     families = draw(st.sampled_from([("ipv4",), ("ipv6",), ("ipv4", "ipv6")]))
     refs: dict[str, Any] = {}
     if draw(st.booleans()):
-        refs["bastion"] = {"group": "sg-0a" if cloud == "aws" else "bastion"}
+        refs["bastion"] = {"group": "sg-0a"}
     if cloud != "gcp" and draw(st.booleans()):
         refs["office"] = {"prefixes": "pl-0a", "entries": draw(st.integers(1, 20)), "family": draw(st.sampled_from(families))}
     names = tuple(f"@{name}" for name in refs)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.errors import Problems, bad
-from kubeports.settings import SELF, WORLD, Settings, Term, family_of, is_world, moved, refuse_world
+from kubeports.settings import SELF, WORLD, Change, Settings, Term, family_of, is_broad, is_world, moved, refuse_world
 from kubeports.table import FAMILIES, PUBLIC, REQUIREMENT, ROLES, Family, Network, Row, Table, entry, protocol_name
 
 #: The version of the plan's JSON.
@@ -242,6 +242,7 @@ class _Planner:
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
         self.warn_nfs(on)
+        self.warn_changed(on)
         return Plan(
             settings=self.settings,
             rules=tuple(sorted(self.rules.values(), key=_order)),
@@ -311,7 +312,10 @@ class _Planner:
             elif family_of(term) in networks:
                 networks[family_of(term)].append(term)
         for family, given in networks.items():
-            for network in collapse(given):
+            collapsed = collapse(given)
+            if is_broad(collapsed) and not any(map(is_world, collapsed)):
+                self.warnings.append(f"{row.service} is open to a quarter or more of all {family} addresses")
+            for network in collapsed:
                 if is_world(network):
                     self.world_is_meant(row, family, network)
                 self.add(row, family, Source("cidr", str(network)))
@@ -456,6 +460,12 @@ class _Planner:
                         what = f"{rule.entry} is open to the world and covers {row.service} ({row})"
                         right = "choose other ports, or name the networks that need it"
                         raise bad(f"{self.settings.place('services')}.{service}", what, right)
+
+    def warn_changed(self, on: list[Row]) -> None:
+        """A change to a row that stays off does nothing, and should not pass in silence."""
+        for name, change in self.settings.services.items():
+            if replace(change, enabled=None) != Change() and change.enabled is None and all(row.service != name for row in on):
+                self.warnings.append(f"{self.settings.setting('services')}.{name} changes a row that is off: see closed")
 
     def warn_nfs(self, on: list[Row]) -> None:
         if self.settings.nfs and not any(row.service == _NFS for row in on):

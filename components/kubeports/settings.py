@@ -139,6 +139,13 @@ def family_of(network: Network) -> Family:
     return "ipv4" if network.version == 4 else "ipv6"
 
 
+def is_broad(networks: Iterable[Network]) -> bool:
+    """Whether distinct networks of one family have a quarter of its routed addresses, or more."""
+    networks = tuple(networks)
+    routed = _ROUTED[family_of(networks[0])].num_addresses if networks else 1
+    return 4 * sum(network.num_addresses for network in networks) >= routed
+
+
 def is_world(network: Network) -> bool:
     """Whether a network has every address of its family that the internet routes."""
     routed = _ROUTED[family_of(network)]
@@ -210,8 +217,8 @@ class _Reader:
             services=changes,
             own=own,
             egress=get("egress", self.egress),
-            existing=get("existing", lambda value, at: self.existing(value, at, roles), {}),
-            limits=get("limits", self.limits, {}),
+            existing=get("existing", lambda value, at: self.existing(value, at, roles, cloud), {}),
+            limits=get("limits", lambda value, at: self.limits(value, at, cloud), {}),
             where=self.where,
         )
         self.problems.raise_any()
@@ -249,7 +256,7 @@ class _Reader:
         if "group" in item:
             if extra := [key for key in ("entries", "family") if key in item]:
                 raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
-            return Ref("group", identifier(item["group"], f"{at}.group"), 0, self.families)
+            return Ref("group", identifier(item["group"], f"{at}.group", _GROUPS.get(cloud)), 0, self.families)
         if cloud == "gcp":
             raise bad(
                 f"{at}.prefixes", "GCP's firewall rules take no prefix list", "list the CIDRs, or use a group (a network tag)"
@@ -267,7 +274,8 @@ class _Reader:
             families = (family,)
         elif len(self.families) > 1:
             raise bad(f"{at}.family", "is missing", "write ipv4 or ipv6: a prefix list has one family")
-        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes"), entries, families)
+        form = _PREFIX_LIST if cloud == "aws" else None
+        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", form), entries, families)
 
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
         given = mapping(value, at)
@@ -407,7 +415,7 @@ class _Reader:
                 raise bad(f"{at}[{i}]", f"{term} is no CIDR", "write CIDRs alone: egress takes no reference")
         return tuple(term for term in terms if not isinstance(term, str))
 
-    def existing(self, value: Any, at: str, roles: bool) -> dict[str, object]:
+    def existing(self, value: Any, at: str, roles: bool, cloud: str) -> dict[str, object]:
         given = mapping(value, at)
         targets = TARGETS if roles else ("nodes",)
         for role in given:
@@ -420,12 +428,15 @@ class _Reader:
         read = {}
         for role, item in given.items():
             with self.problems:
-                read[role] = identifier(item, f"{at}.{role}")
+                read[role] = identifier(item, f"{at}.{role}", _GROUPS.get(cloud))
         return read
 
-    def limits(self, value: Any, at: str) -> dict[str, int]:
+    def limits(self, value: Any, at: str, cloud: str) -> dict[str, int]:
         given = mapping(value, at)
         self.known(given, ("rules", "groups"), at)
+        if cloud == "gcp" and "groups" in given:
+            with self.problems:
+                raise bad(f"{at}.groups", "GCP has network tags and no groups", "leave it out")
         return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in ("rules", "groups")}
 
     def network_required(self, settings: Settings) -> None:
@@ -591,12 +602,24 @@ def is_output(value: object) -> bool:
     return any(kind.__name__ == "Output" and kind.__module__.startswith("pulumi.") for kind in type(value).__mro__)
 
 
-def identifier(value: Any, where: str) -> object:
-    """A cloud's id: text, or an Output."""
+#: What the id of a group looks like, with an example; OpenStack's ids have no form of their own.
+_GROUPS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "aws": (r"sg-[0-9a-z]+", "sg-0123456789abcdef0"),
+        "gcp": (r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "prod-nodes (a network tag)"),
+    }
+)
+_PREFIX_LIST = (r"pl-[0-9a-z]+", "pl-0123456789abcdef0")
+
+
+def identifier(value: Any, where: str, form: tuple[str, str] | None = None) -> object:
+    """A cloud's id: text of the form (a pattern and an example), or an Output."""
     if is_output(value):
         return value
     if not isinstance(value, str) or not value or value != value.strip() or any(c.isspace() for c in value):
         raise bad(where, f"{show(value)} is no id", "write the cloud's id")
+    if form and not re.fullmatch(form[0], value):
+        raise bad(where, f"{show(value)} is no id of this cloud", f"write one such as {form[1]}")
     return value
 
 

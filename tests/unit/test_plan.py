@@ -141,6 +141,18 @@ def test_a_word_without_addresses_of_a_family_gives_a_warning() -> None:
     assert any("sources.clients has nothing of ipv6" in warning for warning in warnings)
 
 
+def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
+    warnings = made(services={"typha": {"start": 5474}, "rpcbind": {"enabled": False}}).warnings
+    assert warnings == ("services.typha changes a row that is off: see closed",)
+
+
+def test_almost_the_world_gives_a_warning() -> None:
+    almost = ["0.0.0.0/1", "128.0.0.0/2"]
+    warnings = made(sources={"admins": almost, "clients": ["10.0.0.0/8"]}).warnings
+    assert "ssh is open to a quarter or more of all ipv4 addresses" in warnings
+    assert not [warning for warning in warnings if warning.startswith("nodeport")]
+
+
 def verdict(
     planned: Plan, protocol: int, port: int | None, peer: str, *groups: str, target: str = "nodes"
 ) -> tuple[bool, tuple[str, ...]]:

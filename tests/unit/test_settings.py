@@ -147,6 +147,18 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"cloud": "aws", "network": "my-vpc"}, "kubeports:network: 'my-vpc' is no VPC id", "vpc-"),
     ({"network": "n"}, "kubeports:network: is not used on openstack", "leave it out"),
     ({"existing": {"etcd": "x"}}, "kubeports:existing.etcd: without roles there is one group", "roles: true"),
+    ({"cloud": "aws", "network": "vpc-0a", "existing": {"nodes": "mine"}}, "kubeports:existing.nodes: 'mine' is no id", "sg-"),
+    (
+        {"cloud": "gcp", "network": "n", "refs": {"b": {"group": "Mine"}}},
+        "kubeports:refs.b.group: 'Mine' is no id",
+        "network tag",
+    ),
+    (
+        {"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "x", "entries": 1}}},
+        "kubeports:refs.b.prefixes: 'x'",
+        "pl-",
+    ),
+    ({"cloud": "gcp", "network": "n", "limits": {"groups": 3}}, "kubeports:limits.groups: GCP has network tags", "leave it out"),
     # Limits
     ({"limits": {"rules": 0}}, "kubeports:limits.rules: 0 is too small", "above 0"),
     ({"limits": {"rules": 12}}, "kubeports:limits: 13 security group rules, and the project's quota is 12", "limits.rules"),
@@ -168,7 +180,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:sources.cluster",
     ),
     ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
-    ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.entries: is missing", "rule"),
+    ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "pl-0a"}}}, "kubeports:refs.b.entries: is missing", "rule"),
 ]
 
 

@@ -168,12 +168,14 @@ def read_config() -> dict[str, Any]:
     Raises:
         InputError: a value is secret.
     """
+    # The language host hands config over by the environment, the Automation API within the process.
     given = dict(pulumi.runtime.get_config_env()) | dict(pulumi.runtime.config.CONFIG.get())
+    secret = pulumi.runtime.get_config_secret_keys_env()
     found = {}
     for key, value in given.items():
         namespace, _, name = key.partition(":")
         if namespace == NAMESPACE:
-            if pulumi.runtime.is_config_secret(key):
+            if key in secret or pulumi.runtime.is_config_secret(key):
                 raise bad(key, "is secret, and the rules must be plain to be previewed", f"pulumi config set --plaintext {key}")
             found[name] = value
     return found

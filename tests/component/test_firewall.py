@@ -6,6 +6,7 @@ AWS and GCP are proven here alone so far: no sandbox of theirs stands yet.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -184,3 +185,13 @@ def test_a_secret_setting_is_refused() -> None:
             Firewall.from_config()
     finally:
         pulumi.runtime.set_all_config({}, [])
+
+
+def test_config_by_the_environment_counts_as_the_language_host_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"kubeports:cloud": "openstack", "kubeports:cluster": "env", "kubeports:sources": json.dumps(SOURCES)}
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+    recorder, _ = run(lambda: outputs(Firewall.from_config()))
+    assert recorder.of(":SecGroup")["env-nodes"]["name"] == "env-nodes"
+    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["kubeports:sources"]))
+    with pytest.raises(pulumi.RunError, match="kubeports:sources: is secret"):
+        Firewall.from_config()

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from sandbox import tools
-from sandbox.errors import SandboxError
 from sandbox.openstack import OpenStack
 from sandbox.run import Project, copy
 
@@ -56,6 +55,3 @@ def project(neutron: OpenStack, tmp_path: Path) -> Iterator[Callable[..., Projec
     left = [group for group in neutron.connect().network.security_groups() if group.name != "default"]
     for group in left:
         neutron.connect().network.delete_security_group(group)
-
-
-__all__ = ["SandboxError", "neutron", "project", "tooled"]

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from sandbox.errors import SandboxError
 from sandbox.openstack import OpenStack
+from sandbox.processes import processes
 from sandbox.run import Project, Result, copy
 from sandbox.tools import say
 
@@ -42,8 +43,10 @@ def main() -> int:
         # Tools first: a build takes minutes, and the cloud need not wait for it.
         Project(project, {}, Path(folder) / "state")
         with OpenStack() as cloud:
-            demo = Demo(Project(project, cloud.env, Path(folder) / "state"), cloud)
-            return demo.run()
+            code = Demo(Project(project, cloud.env, Path(folder) / "state"), cloud).run()
+    left = processes(cloud.folder)
+    console.print(f"processes left: {', '.join(map(str, left)) if left else 'none'}")
+    return 1 if left else code
 
 
 class Demo:

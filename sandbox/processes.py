@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
@@ -22,6 +23,20 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def processes(folder: Path) -> list[int]:
+    """The processes that run in a folder or below it (Linux; elsewhere none)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            # The kernel marks a folder that is gone.
+            where = Path(str((entry / "cwd").readlink()).removesuffix(" (deleted)"))
+        except OSError:
+            continue
+        if where.is_relative_to(folder):
+            found.append(int(entry.name))
+    return found
 
 
 def end(groups: Iterable[int], patience: float = 5.0) -> None:

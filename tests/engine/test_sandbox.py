@@ -12,25 +12,12 @@ from pathlib import Path
 import pytest
 
 from sandbox.openstack import OpenStack
+from sandbox.processes import processes
 
 pytestmark = pytest.mark.engine
 
 
-def processes(folder: str) -> list[int]:
-    """Processes that run in a folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                where = (entry / "cwd").readlink()
-            except OSError:
-                continue
-            if str(where).startswith(folder):
-                found.append(int(entry.name))
-    return found
-
-
-def wait_until_gone(folder: str) -> None:
+def wait_until_gone(folder: Path) -> None:
     until = time.monotonic() + 20
     while processes(folder) and time.monotonic() < until:
         time.sleep(0.1)
@@ -39,12 +26,12 @@ def wait_until_gone(folder: str) -> None:
 
 def test_a_cloud_that_stops_leaves_no_process_and_no_file(tooled: None) -> None:
     with OpenStack(groups=3, rules=9) as cloud:
-        assert processes(str(cloud.folder))
+        assert processes(cloud.folder)
         quota = cloud.connect().network.get_quota(cloud.connect().current_project_id)
         assert (quota.security_groups, quota.security_group_rules) == (3, 9)
         assert list(cloud.connect().network.address_groups()) == []
     assert not cloud.folder.exists()
-    wait_until_gone(str(cloud.folder))
+    wait_until_gone(cloud.folder)
 
 
 def test_a_killed_parent_takes_its_cloud_along(tooled: None) -> None:
@@ -52,7 +39,7 @@ def test_a_killed_parent_takes_its_cloud_along(tooled: None) -> None:
     program += "print(c.folder, flush=True); time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        folder = parent.stdout.readline().strip()
+        folder = Path(parent.stdout.readline().strip())
         assert processes(folder)
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()

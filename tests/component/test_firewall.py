@@ -5,9 +5,8 @@ AWS and GCP are proven here alone so far: no sandbox of theirs stands yet.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import pulumi
@@ -15,6 +14,8 @@ import pytest
 from kubeports import Firewall
 from kubeports.firewall import TYPE
 from pulumi.runtime import mocks
+
+pytestmark = pytest.mark.usefixtures("loop")
 
 SOURCES = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}
 NETWORK: dict[str, dict[str, Any]] = {"aws": {"network": "vpc-0a"}, "gcp": {"network": "default"}, "openstack": {}}
@@ -36,16 +37,6 @@ class Recorder(mocks.Mocks):
 
     def of(self, ending: str) -> dict[str, Mapping[str, Any]]:
         return {args.name: args.inputs for args in self.resources if args.typ.endswith(ending)}
-
-
-@pytest.fixture(autouse=True)
-def loop() -> Iterator[None]:
-    """Pulumi wants a loop of the thread's own."""
-    mine = asyncio.new_event_loop()
-    asyncio.set_event_loop(mine)
-    yield
-    mine.close()
-    asyncio.set_event_loop(None)
 
 
 def run(program: Callable[[], Mapping[str, Any]]) -> tuple[Recorder, dict[str, Any]]:

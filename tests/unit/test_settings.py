@@ -224,6 +224,7 @@ def test_a_one_port_row_moves_whole_and_a_range_keeps_its_end() -> None:
     assert {("ssh", "tcp/2022"), ("nodeport", "tcp/31000-32767"), ("dns", "tcp/5353"), ("dns", "udp/5353")} <= ports
 
 
+@pytest.mark.usefixtures("loop")
 def test_ids_may_be_outputs_and_nothing_else_may() -> None:
     later = pulumi.Output.from_input("sg-1")
     raw = GOOD | {"refs": {"b": {"group": later}}, "existing": {"nodes": later}}

@@ -1,0 +1,18 @@
+"""What more than one kind of test needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def loop() -> Iterator[None]:
+    """An event loop of the thread's own, which Pulumi's Outputs want."""
+    mine = asyncio.new_event_loop()
+    asyncio.set_event_loop(mine)
+    yield
+    mine.close()
+    asyncio.set_event_loop(None)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import click
-import yaml
+from kubeports import stackfile
+from kubeports.errors import InputError
 
 from sandbox import openstack, tools
 from sandbox.errors import SandboxError
@@ -68,12 +69,13 @@ def _state() -> Path | None:
 
 
 def _cloud(stack_file: Path) -> dict[str, str]:
-    """The credentials for a stack on OpenStack: the user's, or those of the sandbox that stays."""
-    try:
-        content = yaml.safe_load(stack_file.read_text(encoding="utf-8"))
-        cloud = content["config"]["kubeports:cloud"]
-    except (yaml.YAMLError, TypeError, KeyError):
-        return {}  # the program says what is wrong with the file
+    """The credentials for a stack on OpenStack: the user's, or those of the sandbox that stays.
+
+    Raises:
+        InputError: the stack's file can't be read, which the engine would say without the place.
+        SandboxError: there is no OpenStack to talk to.
+    """
+    cloud = stackfile.of_file(stack_file)[0].get("cloud")
     if cloud != "openstack" or "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
         return {}
     env = openstack.staying()
@@ -86,6 +88,6 @@ def _cloud(stack_file: Path) -> dict[str, str]:
 if __name__ == "__main__":
     try:
         main()
-    except SandboxError as error:
+    except (SandboxError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -75,7 +75,8 @@ def main(operation: str, stack_name: str, result: Path, parent: int) -> int:
         outcome["ok"] = True
     except automation.CommandError as error:
         if not diagnostics:
-            diagnostics.append(f"error: {str(error).strip()}")
+            # The SDK puts the exit code and an empty output before what the command line said.
+            diagnostics.append(str(error).rpartition("stderr: ")[2].strip())
     result.write_text(json.dumps(outcome | {"steps": steps, "diagnostics": diagnostics}), encoding="utf-8")
     return 0 if outcome["ok"] else 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from kubeports.errors import InputError
 
 from sandbox import run, tools
 from sandbox.__main__ import main
@@ -129,3 +130,12 @@ def test_a_preview_without_a_cloud_says_how_to_get_one(machine: Path, monkeypatc
     result = CliRunner().invoke(main, ["preview", "openstack-dev"])
     assert isinstance(result.exception, SandboxError)
     assert "make sandbox-up" in str(result.exception)
+
+
+def test_a_stack_file_that_is_not_yaml_is_refused_before_the_engine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "stacks").mkdir()
+    (machine / "stacks" / "Pulumi.broken.yaml").write_text("config: {a: [}\n")
+    monkeypatch.setattr("sandbox.__main__.ROOT", machine)
+    result = CliRunner().invoke(main, ["up", "broken"])
+    assert isinstance(result.exception, InputError)
+    assert "Pulumi.broken.yaml: line 1: is not YAML as Pulumi reads it" in str(result.exception)

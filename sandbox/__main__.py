@@ -76,7 +76,10 @@ def _cloud(stack_file: Path) -> dict[str, str]:
         SandboxError: there is no OpenStack to talk to.
     """
     cloud = stackfile.of_file(stack_file)[0].get("cloud")
-    if cloud != "openstack" or "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
+    if cloud != "openstack":
+        # The engine fetches these clouds' providers itself: no package registry has them.
+        return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
+    if "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
         return {}
     env = openstack.staying()
     if env is None:

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pulumi import automation
 from pulumi.automation import _stack
 from pulumi.automation._server import LanguageServer
@@ -58,7 +59,7 @@ def main(operation: str, stack_name: str, result: Path, parent: int) -> int:
     outcome: dict[str, Any] = {"ok": False, "outputs": {}}
     try:
         here = automation.LocalWorkspaceOptions(work_dir=str(Path.cwd()))
-        project = automation.LocalWorkspace(work_dir=str(Path.cwd())).project_settings().name
+        project = yaml.safe_load(Path("Pulumi.yaml").read_text(encoding="utf-8"))["name"]
         stack = automation.create_or_select_stack(stack_name, project_name=project, program=program, opts=here)
         if operation == "remove":
             stack.workspace.remove_stack(stack_name, preserve_config=True)

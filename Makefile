@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 STACK ?= openstack-dev
+CLOUD ?= openstack
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo test unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
@@ -19,8 +20,8 @@ setup: .venv/done ## make .venv with everything that is pinned
 	@$(PY) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
 	@touch $@
 
-demo: setup ## the main job on a real OpenStack on this machine, without an account
-	@$(PY) -m sandbox.demo
+demo: setup ## the main job on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
+	@CLOUD=$(CLOUD) $(PY) -m sandbox.demo
 
 test: setup ## all tests; the engine tests build pulumi and install Neutron once
 	@$(PY) -m sandbox tools

@@ -1,64 +1,95 @@
-"""`make demo`: the main job, from the requirement's table to rules that a real Neutron has stored.
+"""`make demo`: the main job, from the requirement's table to rules that a cloud has stored, on a cloud on this machine.
 
-Real: Pulumi's engine, the Terraform provider for OpenStack, Keystone, Neutron. No account, nothing but loopback.
+On OpenStack, the default, all is real: Pulumi's engine, the Terraform provider, Keystone, Neutron. On AWS and GCP the engine is.
+No account, nothing but loopback.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.cloud import CLOUDS, Cloud, Stored, cloud
 from sandbox.errors import SandboxError
-from sandbox.openstack import OpenStack
 from sandbox.processes import processes
 from sandbox.run import Project, Result, copy
 from sandbox.tools import say
 
-STACK = "openstack-dev"
 REQUIREMENT = Path(__file__).with_name("requirement.csv")
-#: With Calico in its own IP-in-IP mode the row "IPENCAP / IPIP" is IP protocol 4 (IPENCAP).
-_PROTOCOLS = {"4": "4 (IPENCAP)"}
+NAMES = {"openstack": "Neutron", "aws": "EC2's stand-in", "gcp": "Compute's stand-in"}
+#: What the row "IPENCAP / IPIP" is as protocol numbers (https://www.iana.org/assignments/protocol-numbers).
+IPENCAP, IPIP = 4, 94
+_NUMBERS = {"TCP": 6, "UDP": 17}
 
 INTRODUCTION = """\
-KubeSphere's table of ports becomes security group rules on OpenStack. Pulumi's engine, the Terraform provider for OpenStack,
-Keystone and Neutron are the real ones, on this machine's loopback; no account is used, and nothing stays. About 75 seconds,
-and some 10 minutes more the first time, to build and install them."""
+KubeSphere's table of ports becomes rules on {cloud}.
+{about}. No account is used, and nothing stays.
+About {seconds} seconds, and some 10 minutes more the first time, to build and install what is missing."""
+_SECONDS = {"openstack": 75, "aws": 60, "gcp": 60, "all": 90}
+
+#: Who may connect where the clouds are compared.
+SOURCES = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
-def main() -> int:
-    """Run the demo; 0, or 1 if the cloud does not have what the requirement asks for."""
-    console.print(INTRODUCTION)
+def main(name: str) -> int:
+    """Run the demo on a cloud, or on all; 0, or 1 if a cloud does not have what the requirement asks for."""
+    if name not in (*CLOUDS, "all"):
+        raise SandboxError(f"CLOUD={name}: unknown; it may be {', '.join(CLOUDS)} or all")
+    if name == "all":
+        console.print(INTRODUCTION.format(cloud="all three clouds", about=_about_all(), seconds=_SECONDS[name]))
+        return compare()
+    console.print(INTRODUCTION.format(cloud=name, about=cloud(name).about, seconds=_SECONDS[name]))
+    with running(name) as (project, here):
+        return Demo(project, here).run()
+
+
+def _about_all() -> str:
+    return "\n".join(f"- {name}: {cloud(name).about}" for name in CLOUDS)
+
+
+@contextmanager
+def running(name: str) -> Iterator[tuple[Project, Cloud]]:
+    """A cloud, and a copy of this project that is configured for it.
+
+    Raises:
+        SandboxError: a process of the cloud's stayed.
+    """
     with tempfile.TemporaryDirectory(prefix="kubeports-demo-") as folder:
-        project = copy(Path(folder) / "project")
-        # Tools first: a build takes minutes, and the cloud need not wait for it.
-        Project(project, {}, Path(folder) / "state")
-        with OpenStack() as cloud:
-            code = Demo(Project(project, cloud.env, Path(folder) / "state"), cloud).run()
-    left = processes(cloud.folder)
-    console.print(f"processes left: {', '.join(map(str, left)) if left else 'none'}")
-    return 1 if left else code
+        path = copy(Path(folder) / "project")
+        if name == "openstack":
+            # Tools first: a build takes minutes, and the cloud need not wait for it.
+            Project(path, {}, Path(folder) / "state")
+        with cloud(name) as here:
+            project = Project(path, here.env, Path(folder) / "state")
+            project.configure(f"{name}-dev", **here.settings)
+            yield project, here
+        left = processes(Path(folder)) + (processes(here.folder) if hasattr(here, "folder") else [])
+        if left:
+            raise SandboxError(f"processes left: {', '.join(map(str, left))}")
 
 
 class Demo:
     """The steps of the demo, against one cloud."""
 
-    def __init__(self, project: Project, cloud: OpenStack) -> None:
+    def __init__(self, project: Project, cloud: Cloud) -> None:
         self.project = project
         self.cloud = cloud
+        self.stack = f"{cloud.name}-dev"
 
     def run(self) -> int:
         """All steps; 0, or 1 if a row of the requirement is missing in the cloud."""
-        heading("1. Preview and up: the stack openstack-dev, from nothing")
+        heading(f"1. Preview and up: the stack {self.stack}, from nothing")
         self.engine("preview")
         self.engine("up")
         heading("2. The toggles: each is one setting of the stack's config, and changes its own rules alone")
@@ -68,12 +99,12 @@ class Demo:
         self.toggle("nfs: true", nfs=True)
         heading("3. Once more, with nothing changed")
         self.engine("up", unchanged=True)
-        heading("4. The requirement, row by row, as Neutron has it stored")
-        missing = show_requirement(stored_rules(self.cloud))
+        heading(f"4. The requirement, row by row, as {NAMES[self.cloud.name]} has it stored")
+        missing = show_requirement(self.cloud.stored(), NAMES[self.cloud.name])
         heading("5. Destroy")
         self.engine("destroy")
-        left = [group.name for group in groups(self.cloud)]
-        console.print(f"security groups left: {', '.join(left) if left else 'none'}")
+        left = self.cloud.left()
+        console.print(f"groups and rules left: {', '.join(left) if left else 'none'}")
         if missing or left:
             console.print(Text(f"failed: missing rows: {missing}; left: {left}"), style="red")
             return 1
@@ -82,23 +113,21 @@ class Demo:
 
     def engine(self, operation: str, unchanged: bool = False) -> Result:
         """One operation of the engine, with a line that says what it changed."""
-        say(f"pulumi {operation}")
-        result: Result = getattr(self.project, operation)(STACK)
+        say(f"pulumi {operation} ({self.cloud.name})")
+        result: Result = getattr(self.project, operation)(self.stack)
         if not result.ok:
             raise SandboxError(f"pulumi {operation} failed:\n" + "\n".join(result.diagnostics or (result.output,)))
-        rules = [step for step in result.steps if step.type.endswith(":SecGroupRule")]
-        created = {step.name for step in rules if step.op == "create"}
-        deleted = {step.name for step in rules if step.op == "delete"}
-        same = {step.name for step in rules if step.op == "same"}
+        count = {op: len(rules_of(result, op)) for op in ("create", "delete", "same")}
         would = "would be " if operation == "preview" else ""
-        console.print(f"pulumi {operation}: rules {would}created {len(created)}, deleted {len(deleted)}, unchanged {len(same)}")
+        line = f"rules {would}created {count['create']}, deleted {count['delete']}, unchanged {count['same']}"
+        console.print(f"pulumi {operation}: {line}")
         if unchanged and result.changes:
             raise SandboxError(f"an up without a change changed {dict(result.changes)}; nothing should")
         return result
 
     def toggle(self, title: str, **settings: object) -> None:
         """Change settings, and show exactly the rules that come and go."""
-        self.project.configure(STACK, **settings)
+        self.project.configure(self.stack, **settings)
         console.print(f"\n{title}", style="bold")
         result = self.engine("up")
         for op, sign in (("create", "+"), ("delete", "-")):
@@ -106,20 +135,48 @@ class Demo:
                 console.print(Text(f"  {sign} {name}"), style="green" if op == "create" else "red")
 
 
+def compare() -> int:
+    """Every cloud with every toggle on, row by row beside each other; 0, or 1 if one lacks a row."""
+    stored: dict[str, list[Stored]] = {}
+    for name in CLOUDS:
+        heading(f"{name}: up with offline, nfs and calico: classic; read back; destroy")
+        with running(name) as (project, here):
+            demo = Demo(project, here)
+            project.configure(demo.stack, offline=True, nfs=True, calico="classic", sources=SOURCES)
+            demo.engine("up")
+            stored[name] = here.stored()
+            demo.engine("destroy")
+            if here.left():
+                raise SandboxError(f"left on {name}: {', '.join(here.left())}")
+    heading("The requirement, row by row, as each cloud has it stored: the cloud's own spelling, and from whom")
+    table = Table(box=None, pad_edge=False)
+    for column in ("service", "requirement", *(NAMES[name] for name in CLOUDS)):
+        table.add_column(column, overflow="fold")
+    missing = []
+    for row in requirement():
+        cells = []
+        for name in CLOUDS:
+            found = stored_for(row, stored[name], every=True)
+            if found:
+                cells.append(f"{_spelt(found)} from {', '.join(_sources(found))}")
+            else:
+                missing.append(f"{row['service']} on {name}")
+                cells.append("MISSING")
+        table.add_row(row["service"], wanted(row), *cells)
+    console.print(table)
+    console.print(f"{len(requirement())} rows in the requirement, {len(missing)} missing on any cloud")
+    return 1 if missing else 0
+
+
+def rules_of(result: Result, op: str) -> set[str]:
+    """The names of the rules that an operation touched: groups, component and provider left out."""
+    kinds = ("SecGroupRule", "SecurityGroupIngressRule", "SecurityGroupEgressRule", "compute/firewall:Firewall")
+    return {step.name for step in result.steps if step.op == op and step.type.endswith(kinds)}
+
+
 def heading(text: str) -> None:
     """A step's title."""
     console.print(f"\n{text}", style="bold cyan")
-
-
-def groups(cloud: OpenStack) -> list[Any]:
-    """The project's security groups but Neutron's own default."""
-    return [group for group in cloud.connect().network.security_groups() if group.name != "default"]
-
-
-def stored_rules(cloud: OpenStack) -> list[Any]:
-    """The rules of these groups, as Neutron answers."""
-    connection = cloud.connect()
-    return [rule for group in groups(cloud) for rule in connection.network.security_group_rules(security_group_id=group.id)]
 
 
 def requirement() -> list[dict[str, str]]:
@@ -128,55 +185,69 @@ def requirement() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def show_requirement(rules: Iterable[Any]) -> list[str]:
+def show_requirement(rules: Iterable[Stored], who: str) -> list[str]:
     """Print a line per row of the requirement, with the rules that are stored for it; the rows that have none."""
     rules = list(rules)
     table = Table(box=None, pad_edge=False)
-    for column in ("service", "requirement", "stored by Neutron", "from", "rule id"):
+    for column in ("service", "requirement", f"stored by {who}", "from", "rule"):
         table.add_column(column, overflow="fold")
     missing = []
     for row in requirement():
-        wanted = f"{row['protocol']} {_ports(row['start_port'], row['end_port'])}".strip()
-        found = [rule for rule in rules if _is_for(rule, row)]
+        found = stored_for(row, rules)
         if found:
-            first = found[0]
-            stored = (
-                f"{_PROTOCOLS.get(first.protocol, first.protocol)} {_ports(first.port_range_min, first.port_range_max)}".strip()
-            )
-            table.add_row(row["service"], wanted, stored, ", ".join(map(_source, found)), first.id)
+            table.add_row(row["service"], wanted(row), _spelt(found), ", ".join(_sources(found)), found[0].id)
         else:
-            missing.append(f"{row['service']} {wanted}")
-            table.add_row(row["service"], wanted, Text("MISSING", style="red"))
+            missing.append(f"{row['service']} {wanted(row)}")
+            table.add_row(row["service"], wanted(row), Text("MISSING", style="red"))
     console.print(table)
     console.print(f"{len(requirement())} rows in the requirement, {len(missing)} missing")
     return missing
 
 
-def _is_for(rule: Any, row: Mapping[str, str]) -> bool:
-    """Whether a stored rule opens what a row asks for."""
-    start, end = row["start_port"], row["end_port"] or row["start_port"]
-    ports = (int(start), int(end)) if start else (None, None)
-    return (
-        rule.direction == "ingress"
-        and rule.protocol == ("4" if row["service"] == "ipip" else row["protocol"].lower())
-        and (rule.port_range_min, rule.port_range_max) == ports
-        and bool(rule.remote_ip_prefix or rule.remote_group_id)
-    )
+def wanted(row: Mapping[str, str]) -> str:
+    """A row's protocol and ports, as published."""
+    return f"{row['protocol']} {_ports(_range(row))}".strip()
 
 
-def _ports(start: object, end: object) -> str:
-    if start in (None, ""):
+def stored_for(row: Mapping[str, str], rules: Iterable[Stored], every: bool = False) -> list[Stored]:
+    """The stored entries that open what a row asks for.
+
+    Args:
+        row: of the requirement.
+        rules: as stored.
+        every: both protocols of the row "IPENCAP / IPIP" must be there, as a classic network wants them; else IPENCAP is enough.
+    """
+    numbers = ((IPENCAP, IPIP) if every else (IPENCAP,)) if row["service"] == "ipip" else (_NUMBERS[row["protocol"]],)
+    rules = [rule for rule in rules if rule.ingress and rule.source and rule.ports == _range(row)]
+    found = [rule for number in numbers for rule in rules if rule.protocol == number]
+    return found if {rule.protocol for rule in found} == set(numbers) else []
+
+
+def _sources(found: list[Stored]) -> list[str]:
+    return sorted({source for each in found for source in each.source.split(", ")})
+
+
+def _range(row: Mapping[str, str]) -> tuple[int, int] | None:
+    start = row["start_port"]
+    return (int(start), int(row["end_port"] or start)) if start else None
+
+
+def _ports(pair: tuple[int, int] | None) -> str:
+    if pair is None:
         return ""
-    return f"{start}" if end in (start, None, "") else f"{start}-{end}"
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}-{pair[1]}"
 
 
-def _source(rule: Any) -> str:
-    return str(rule.remote_ip_prefix or "the nodes' group")
+def _spelt(found: list[Stored]) -> str:
+    """Protocols and ports as the cloud spells them; a bare number with its name."""
+    names = {"4": "4 (IPENCAP)", "94": "94 (IPIP)", "ipip": "ipip (IPENCAP)"}
+    spellings = dict.fromkeys(names.get(rule.spelling, rule.spelling) for rule in found)
+    return f"{', '.join(spellings)} {_ports(found[0].ports)}".strip()
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(main(os.environ.get("CLOUD") or "openstack"))
     except SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -25,12 +25,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sandbox.cloud import Stored, protocol_number
 from sandbox.errors import SandboxError
 from sandbox.processes import die_with_parent, end
 from sandbox.tools import HERE, cache, digest, locked, run, say
 
 REQUIREMENTS = HERE / "openstack-requirements.txt"
 _SCHEMA = HERE / "openstack_schema.py"
+_PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58}
 _REGION = "RegionOne"
 _PATIENCE = 90.0  # seconds for a server to answer
 _LAST_LINES = 15
@@ -96,6 +98,9 @@ class OpenStack:
         folder: for the databases, logs and settings; default: a temporary one. ``stop`` removes it.
     """
 
+    name = "openstack"
+    about = "Pulumi's engine, the Terraform provider for OpenStack, Keystone and Neutron are the real ones"
+
     def __init__(self, *, groups: int = 10, rules: int = 100, stays: bool = False, folder: Path | None = None) -> None:
         self._quotas = {"groups": groups, "rules": rules}
         self._stays = stays
@@ -103,6 +108,7 @@ class OpenStack:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kubeports-openstack-"))
         self.pids: list[int] = []
         self.env: dict[str, str] = {}
+        self.settings: dict[str, Any] = {}
 
     def __enter__(self) -> OpenStack:
         self.start()
@@ -132,6 +138,39 @@ class OpenStack:
         names = {"username", "password", "project_name", "user_domain_name", "project_domain_name", "auth_url"}
         auth: dict[str, Any] = {name: self.env[f"OS_{name.upper()}"] for name in names}
         return openstack.connect(region_name=_REGION, load_envvars=False, load_yaml_config=False, **auth)
+
+    def raw(self) -> dict[str, Any]:
+        """What Neutron answers of the project's groups but its own default, their rules, and address groups."""
+        network = self.connect().network
+
+        def get(path: str) -> list[dict[str, Any]]:
+            (items,) = network.get(path).json().values()
+            return list(items)
+
+        groups = [group for group in get("/security-groups") if group["name"] != "default"]
+        ids = {group["id"] for group in groups}
+        rules = [rule for rule in get("/security-group-rules") if rule["security_group_id"] in ids]
+        return {"groups": groups, "rules": rules, "address_groups": get("/address-groups")}
+
+    def stored(self) -> list[Stored]:
+        """The rules of ``raw``."""
+        raw = self.raw()
+        names = {group["id"]: group["name"] for group in (*raw["groups"], *raw["address_groups"])}
+        found = []
+        for rule in raw["rules"]:
+            first, last = rule["port_range_min"], rule["port_range_max"]
+            other = names.get(rule["remote_group_id"] or rule["remote_address_group_id"], "everywhere")
+            source = rule["remote_ip_prefix"] or ("the nodes' group" if other.endswith("-nodes") else other)
+            number = protocol_number(rule["protocol"], _PROTOCOLS)
+            ports = None if first is None else (first, last)
+            spelling = rule["protocol"] or "any"
+            found.append(Stored(rule["direction"] == "ingress", number, ports, spelling, source, rule["id"]))
+        return found
+
+    def left(self) -> list[str]:
+        """The names of the project's groups but Neutron's own."""
+        raw = self.raw()
+        return [group["name"] for group in (*raw["groups"], *raw["address_groups"])]
 
     def _start(self) -> None:
         self._venv = install()

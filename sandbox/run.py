@@ -26,6 +26,10 @@ from sandbox.processes import die_with_parent
 ROOT = Path(__file__).parent.parent
 Operation = Literal["preview", "up", "refresh", "destroy", "remove"]
 _PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
+#: The variable by which the engine attaches to a provider that runs already, as the stand-ins do.
+_STAND_IN = "PULUMI_DEBUG_PROVIDERS"
+#: The user's own credentials for the clouds.
+_CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
 _PLUGIN = "resource-openstack-v{version}"
 
 
@@ -64,7 +68,7 @@ class Result:
 
 
 class Project:
-    """A project's folder, with the engine, the OpenStack provider and a state that it runs with.
+    """A project's folder, with the engine, the OpenStack provider (unless a stand-in serves) and a state that it runs with.
 
     Args:
         folder: has Pulumi.yaml and __main__.py.
@@ -88,7 +92,8 @@ class Project:
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
-            _install_provider(state / "home")
+            if _STAND_IN not in env:
+                _install_provider(state / "home")
         self.env |= env
 
     def preview(self, stack: str, show: bool = False) -> Result:
@@ -173,7 +178,7 @@ def stack_file(folder: Path, stack: str) -> Path:
 
 def _inherited(env: Mapping[str, str]) -> dict[str, str]:
     """This process's environment, without the user's own cloud where another one is given; loopback needs no proxy."""
-    kept = {name: value for name, value in os.environ.items() if not (name.startswith("OS_") and env)}
+    kept = {name: value for name, value in os.environ.items() if not (name.startswith(_CREDENTIALS) and env)}
     return kept | {"NO_PROXY": ",".join(filter(None, (kept.get("NO_PROXY"), "127.0.0.1")))}
 
 

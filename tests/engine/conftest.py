@@ -1,4 +1,4 @@
-"""The engine tests' ground: the real pulumi, the real provider, the real Keystone and Neutron.
+"""The engine tests' ground: the real pulumi; the real provider, Keystone and Neutron; the stand-ins for AWS and GCP.
 
 In CI (CI=true) they never skip; on a user's machine they skip where the tools are not built, with the command that builds them.
 """
@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import tools
+from sandbox.aws import AWS
+from sandbox.cloud import CLOUDS, Cloud
+from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
 from sandbox.run import Project, copy
 
@@ -33,25 +36,63 @@ def tooled() -> None:
 @pytest.fixture(scope="session")
 def neutron(tooled: None) -> Iterator[OpenStack]:
     """A Neutron that the session's tests share."""
-    with OpenStack() as cloud:
+    with OpenStack(rules=400, groups=20) as cloud:
         yield cloud
 
 
-@pytest.fixture
-def project(neutron: OpenStack, tmp_path: Path) -> Iterator[Callable[..., Project]]:
-    """Makes projects of the repository's program, each with a state of its own; what they leave is destroyed."""
-    made: list[Project] = []
+@pytest.fixture(scope="session")
+def aws(tooled: None) -> Iterator[AWS]:
+    """The stand-ins for AWS, which the session's tests share."""
+    with AWS() as cloud:
+        yield cloud
 
-    def make() -> Project:
+
+@pytest.fixture(scope="session")
+def gcp(tooled: None) -> Iterator[GCP]:
+    """The stand-ins for GCP, which the session's tests share."""
+    with GCP() as cloud:
+        yield cloud
+
+
+@pytest.fixture(params=CLOUDS)
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """Each cloud in turn."""
+    here: Cloud = request.getfixturevalue({"openstack": "neutron"}.get(request.param, request.param))
+    return here
+
+
+@pytest.fixture
+def projects(tmp_path: Path) -> Iterator[Callable[[Cloud], Project]]:
+    """Makes projects of the repository's program, each with a state of its own; what they leave is destroyed."""
+    made: list[tuple[Cloud, Project]] = []
+
+    def make(cloud: Cloud) -> Project:
         folder = tmp_path / str(len(made))
-        made.append(Project(copy(folder / "project"), neutron.env, folder / "state"))
-        return made[-1]
+        project = Project(copy(folder / "project"), cloud.env, folder / "state")
+        project.configure(f"{cloud.name}-dev", **cloud.settings)
+        made.append((cloud, project))
+        return project
 
     yield make
-    for each in made:
-        for file in (each.folder / "stacks").glob("Pulumi.openstack-*.yaml"):
+    for cloud, project in made:
+        for file in (project.folder / "stacks").glob("Pulumi.*.yaml"):
             if "encryptionsalt" in file.read_text():
-                each.destroy(file.name[len("Pulumi.") : -len(".yaml")])
-    left = [group for group in neutron.connect().network.security_groups() if group.name != "default"]
-    for group in left:
-        neutron.connect().network.delete_security_group(group)
+                project.destroy(file.name[len("Pulumi.") : -len(".yaml")])
+        clear(cloud)
+
+
+def clear(cloud: Cloud) -> None:
+    """Delete what a failed test left in a cloud."""
+    if isinstance(cloud, OpenStack):
+        network = cloud.connect().network
+        for group in network.security_groups():
+            if group.name != "default":
+                network.delete_security_group(group)
+        for group in network.address_groups():
+            network.delete_address_group(group)
+
+
+@pytest.fixture
+def project(neutron: OpenStack, projects: Callable[[Cloud], Project]) -> Callable[[], Project]:
+    """Makes projects on OpenStack."""
+    return lambda: projects(neutron)

@@ -1,0 +1,102 @@
+"""AWS on this machine, as far as security groups need it: stand-ins for EC2 and for its Pulumi provider.
+
+EC2 is moto's, made stricter (``sandbox.aws.ec2``), and answers boto3 and the AWS command line on loopback; the provider
+is in this process (``sandbox.provider``). The engine is the real one.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from sandbox.cloud import Stored, protocol_number
+from sandbox.provider import serve
+
+REGION = "eu-central-1"
+_PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+_KEY = "sandbox"  # the stand-in for EC2 asks for no secret
+
+
+class AWS:
+    """EC2 and the provider, running within a ``with``. One at a time in a process: moto keeps its state there."""
+
+    name = "aws"
+    about = "Pulumi's engine is the real one; EC2 is moto's, made stricter, and the provider for AWS is a stand-in too"
+
+    def __enter__(self) -> AWS:
+        from moto.ec2.models import ec2_backends
+        from moto.server import ThreadedMotoServer
+
+        from sandbox.aws.ec2 import StrictEC2
+        from sandbox.aws.provider import provider
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        ec2_backends.clear()
+        ec2_backends.backend = StrictEC2
+        with ExitStack() as stack:
+            server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+            server.start()
+            stack.callback(server.stop)
+            self.url = "http://{}:{}".format(*server.get_host_and_port())
+            self.ec2 = self.connect()
+            self.vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
+            port = stack.enter_context(serve(provider(self.ec2)))
+            self._stack = stack.pop_all()
+        self.env = {
+            "PULUMI_DEBUG_PROVIDERS": f"aws:{port}",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _KEY,
+            "AWS_REGION": REGION,
+        }
+        #: What a stack must say to be on this cloud.
+        self.settings: dict[str, Any] = {"network": self.vpc}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def connect(self) -> Any:
+        """A boto3 client for EC2."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "ec2",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=_KEY,
+            aws_secret_access_key=_KEY,
+            config=Config(proxies={}, retries={"total_max_attempts": 1}, max_pool_connections=16),
+        )
+
+    def raw(self) -> dict[str, Any]:
+        """What EC2 answers of the VPC's groups but its own default, and their rules."""
+        answer = self.ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])
+        groups = [group for group in answer["SecurityGroups"] if group["GroupName"] != "default"]
+        ids = {group["GroupId"] for group in groups}
+        rules = self.ec2.describe_security_group_rules()["SecurityGroupRules"]
+        return {"groups": groups, "rules": [rule for rule in rules if rule["GroupId"] in ids]}
+
+    def stored(self) -> list[Stored]:
+        """The rules of ``raw``."""
+        names = {group["GroupId"]: group["GroupName"] for group in self.raw()["groups"]}
+        found = []
+        for rule in self.raw()["rules"]:
+            spelling = rule["IpProtocol"]
+            ports = (rule["FromPort"], rule["ToPort"]) if spelling in ("tcp", "udp") else None
+            group = rule.get("ReferencedGroupInfo", {}).get("GroupId", "")
+            source = rule.get("CidrIpv4") or rule.get("CidrIpv6") or rule.get("PrefixListId") or _group(names.get(group, group))
+            number = protocol_number(None if spelling == "-1" else spelling, _PROTOCOLS)
+            found.append(Stored(not rule["IsEgress"], number, ports, spelling, source, rule["SecurityGroupRuleId"]))
+        return found
+
+    def left(self) -> list[str]:
+        """The names of the VPC's groups but EC2's own."""
+        return [group["GroupName"] for group in self.raw()["groups"]]
+
+
+def _group(name: str) -> str:
+    return "the nodes' group" if "-nodes" in name else name

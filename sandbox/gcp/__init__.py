@@ -1,0 +1,108 @@
+"""GCP on this machine, as far as firewall rules need it: stand-ins for the Compute API and for its Pulumi provider.
+
+Requests are held against Google's discovery document (``sandbox.gcp.compute``); the provider is in this process
+(``sandbox.provider``). The engine is the real one.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from sandbox.cloud import Stored, protocol_number
+from sandbox.provider import serve
+
+PROJECT = "kubeports-sandbox"
+_PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "esp": 50, "ah": 51, "ipip": 4, "sctp": 132}
+#: What a project starts with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "default-allow-internal": {
+        "sourceRanges": ["10.128.0.0/9"],
+        "allowed": [
+            {"IPProtocol": "tcp", "ports": ["0-65535"]},
+            {"IPProtocol": "udp", "ports": ["0-65535"]},
+            {"IPProtocol": "icmp"},
+        ],
+    },
+    "default-allow-ssh": {"sourceRanges": ["0.0.0.0/0"], "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]},
+    "default-allow-rdp": {"sourceRanges": ["0.0.0.0/0"], "allowed": [{"IPProtocol": "tcp", "ports": ["3389"]}]},
+    "default-allow-icmp": {"sourceRanges": ["0.0.0.0/0"], "allowed": [{"IPProtocol": "icmp"}]},
+}
+
+
+class GCP:
+    """The Compute API, with a network ``default`` and its rules, and the provider; running within a ``with``.
+
+    Args:
+        spells_ipip: answer ``ipip`` where ``4`` was written.
+    """
+
+    name = "gcp"
+    about = "Pulumi's engine is the real one; the Compute API and the provider for GCP are stand-ins"
+
+    def __init__(self, spells_ipip: bool = False) -> None:
+        self._spells_ipip = spells_ipip
+
+    def __enter__(self) -> GCP:
+        from sandbox.gcp.compute import Compute
+        from sandbox.gcp.compute import serve as serve_api
+        from sandbox.gcp.provider import provider
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        with ExitStack() as stack:
+            self.url = stack.enter_context(serve_api(Compute(self._spells_ipip)))
+            self.api = self.connect()
+            self.api.networks().insert(project=PROJECT, body={"name": "default"}).execute()
+            for name, rule in _DEFAULTS.items():
+                body = {"name": name, "network": "global/networks/default", "priority": 65534, **rule}
+                self.api.firewalls().insert(project=PROJECT, body=body).execute()
+            port = stack.enter_context(serve(provider(self.api, PROJECT)))
+            self._stack = stack.pop_all()
+        self.env = {"PULUMI_DEBUG_PROVIDERS": f"gcp:{port}", "GOOGLE_PROJECT": PROJECT}
+        #: What a stack must say to be on this cloud.
+        self.settings: dict[str, Any] = {"network": "default"}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def connect(self) -> Any:
+        """A client of google-api-python-client for the Compute API."""
+        import httplib2
+        from googleapiclient.discovery import build
+
+        http = httplib2.Http(proxy_info=None)
+        return build(
+            "compute", "v1", http=http, static_discovery=True, client_options={"api_endpoint": f"{self.url}/compute/v1/"}
+        )
+
+    def raw(self) -> dict[str, Any]:
+        """What the Compute API answers of the project's firewall rules, Google's own among them."""
+        return {"firewalls": self.connect().firewalls().list(project=PROJECT).execute().get("items", [])}
+
+    def stored(self) -> list[Stored]:
+        """The allowing entries of ``raw``, each with all its sources."""
+        found = []
+        for rule in self._made():
+            sources = [
+                *rule.get("sourceRanges", rule.get("destinationRanges", [])),
+                *("the nodes' tag" if tag.endswith("-nodes") else f"tag {tag}" for tag in rule.get("sourceTags", [])),
+            ]
+            for entry in rule.get("allowed", []):
+                spelling = entry["IPProtocol"]
+                number = protocol_number(None if spelling == "all" else spelling, _PROTOCOLS)
+                for ports in entry.get("ports", [None]):
+                    first, _, last = (ports or "").partition("-")
+                    pair = (int(first), int(last or first)) if first else None
+                    ingress = rule["direction"] == "INGRESS"
+                    found.append(Stored(ingress, number, pair, spelling, ", ".join(sources), rule["name"]))
+        return found
+
+    def left(self) -> list[str]:
+        """The names of the rules but Google's own."""
+        return [rule["name"] for rule in self._made()]
+
+    def _made(self) -> list[dict[str, Any]]:
+        return [rule for rule in self.raw()["firewalls"] if rule["name"] not in _DEFAULTS]

@@ -1,0 +1,42 @@
+"""Every cloud: the demo, and what only the stand-ins can show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sandbox.cloud import Cloud
+from sandbox.demo import Demo
+from sandbox.gcp import GCP
+from sandbox.run import Project
+
+pytestmark = pytest.mark.engine
+
+Projects = Callable[[Cloud], Project]
+IPIP = {"openstack": "dev-nodes-in-94-all-ipv4-self", "aws": "dev-nodes-in-94-all-self", "gcp": "dev-nodes-in-94-all-ipv4"}
+
+
+def test_the_demo_shows_every_row_and_leaves_nothing(
+    projects: Projects, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Demo(projects(cloud), cloud).run() == 0
+    shown = capsys.readouterr().out
+    assert "14 rows in the requirement, 0 missing" in shown
+    assert f"+ {IPIP[cloud.name]}" in shown and f"- {IPIP[cloud.name]}" in shown
+    assert not cloud.left()
+
+
+def test_nothing_differs_where_google_answers_ipip_for_4(tooled: None, projects: Projects) -> None:
+    with GCP(spells_ipip=True) as cloud:
+        project = projects(cloud)
+        assert project.up("gcp-dev").ok
+        assert [rule.spelling for rule in cloud.stored() if rule.protocol == 4] == ["ipip"]
+        for operation in (project.up, project.refresh, project.up):
+            result = operation("gcp-dev")
+            assert result.ok and not result.changes, result.output
+        # A row of the stack's own that says 4 is written as ipip too.
+        own = {"ipencap": {"protocol": 4, "source": ["10.9.0.0/16"], "why": "a tunnel"}}
+        project.configure("gcp-dev", services=own)
+        assert project.up("gcp-dev").ok and not project.up("gcp-dev").changes
+        assert project.destroy("gcp-dev").ok

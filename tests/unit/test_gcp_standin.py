@@ -1,0 +1,142 @@
+"""The stand-in for the Compute API refuses what Google refuses; each refusal is beside its page in sandbox/gcp/compute.py."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from googleapiclient.errors import HttpError
+
+from sandbox.gcp import GCP, PROJECT
+from sandbox.gcp.compute import Compute, serve
+
+GOOD: dict[str, Any] = {
+    "name": "good",
+    "network": "global/networks/default",
+    "direction": "INGRESS",
+    "sourceRanges": ["10.0.0.0/8"],
+    "targetTags": ["nodes"],
+    "allowed": [{"IPProtocol": "tcp", "ports": ["22", "80-90"]}, {"IPProtocol": "ipip"}, {"IPProtocol": "94"}],
+}
+
+
+@pytest.fixture(scope="module")
+def gcp() -> Iterator[GCP]:
+    with GCP() as cloud:
+        yield cloud
+
+
+def insert(gcp: GCP, **changes: Any) -> Any:
+    body = {name: value for name, value in (copy.deepcopy(GOOD) | changes).items() if value is not None}
+    return gcp.api.firewalls().insert(project=PROJECT, body=body).execute()
+
+
+def get(gcp: GCP, name: str) -> Any:
+    return gcp.api.firewalls().get(project=PROJECT, firewall=name).execute()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "Bad_Name"},
+        {"name": "a" * 64},
+        {"name": None},
+        {"sourceRange": ["10.0.0.0/8"]},
+        {"sourceRanges": "10.0.0.0/8"},
+        {"sourceRanges": ["10.0.0.5/8"]},
+        {"sourceRanges": ["10.0.0.0/8", "10.0.0.0/8"]},
+        {"sourceRanges": ["10.0.0.0/8", "2001:db8::/32"]},
+        {"sourceRanges": [f"10.{i // 256}.{i % 256}.0/24" for i in range(5001)]},
+        {"sourceTags": [f"t{i}" for i in range(31)]},
+        {"sourceTags": ["Nodes"]},
+        {"targetTags": [f"t{i}" for i in range(71)]},
+        {"targetTags": None, "targetServiceAccounts": ["a@b"], "sourceTags": ["t"]},
+        {"direction": "INWARD"},
+        {"direction": "EGRESS", "sourceRanges": None, "sourceTags": ["t"]},
+        {"priority": 65536},
+        {"priority": "high"},
+        {"allowed": None},
+        {"denied": [{"IPProtocol": "all"}]},
+        {"allowed": [{"IPProtocol": "ipencap"}]},
+        {"allowed": [{"IPProtocol": "256"}]},
+        {"allowed": [{"IPProtocol": "04"}]},
+        {"allowed": [{"IPProtocol": "ipip", "ports": ["1"]}]},
+        {"allowed": [{"IPProtocol": "icmp", "ports": ["8"]}]},
+        {"allowed": [{"IPProtocol": "tcp", "ports": ["90-80"]}]},
+        {"allowed": [{"IPProtocol": "tcp", "ports": ["65536"]}]},
+        {"allowed": [{"IPProtocol": "tcp", "port": ["1"]}]},
+    ],
+    ids=str,
+)
+def test_a_wrong_rule_is_refused(gcp: GCP, changes: dict[str, Any]) -> None:
+    with pytest.raises(HttpError) as raised:
+        insert(gcp, **changes)
+    assert raised.value.status_code == 400
+    assert "good" not in gcp.left()
+
+
+def test_a_right_one_is_stored_with_the_apis_defaults(gcp: GCP) -> None:
+    operation = insert(gcp, name="right")
+    assert operation["status"] == "RUNNING"
+    waited = gcp.api.globalOperations().wait(project=PROJECT, operation=operation["name"]).execute()
+    assert waited["status"] == "DONE"
+    stored = get(gcp, "right")
+    assert (stored["priority"], stored["disabled"]) == (1000, False)
+    assert stored["network"].endswith(f"/projects/{PROJECT}/global/networks/default")
+    assert stored["allowed"] == GOOD["allowed"]
+    with pytest.raises(HttpError, match="409"):
+        insert(gcp, name="right")
+    gcp.api.firewalls().delete(project=PROJECT, firewall="right").execute()
+    for call in (gcp.api.firewalls().get, gcp.api.firewalls().delete):
+        with pytest.raises(HttpError, match="404"):
+            call(project=PROJECT, firewall="right").execute()
+
+
+def test_without_a_source_a_rule_is_for_the_whole_world(gcp: GCP) -> None:
+    insert(gcp, name="sourceless", sourceRanges=None)
+    assert get(gcp, "sourceless")["sourceRanges"] == ["0.0.0.0/0"]
+    gcp.api.firewalls().delete(project=PROJECT, firewall="sourceless").execute()
+
+
+def test_a_patch_changes_what_it_has_and_can_not_move_to_another_network(gcp: GCP) -> None:
+    insert(gcp, name="patched")
+    gcp.api.firewalls().patch(project=PROJECT, firewall="patched", body={"sourceRanges": ["11.0.0.0/8"]}).execute()
+    assert get(gcp, "patched")["sourceRanges"] == ["11.0.0.0/8"]
+    assert get(gcp, "patched")["allowed"] == GOOD["allowed"]
+    gcp.api.networks().insert(project=PROJECT, body={"name": "other"}).execute()
+    with pytest.raises(HttpError, match="400"):
+        gcp.api.firewalls().patch(project=PROJECT, firewall="patched", body={"network": "global/networks/other"}).execute()
+    gcp.api.firewalls().delete(project=PROJECT, firewall="patched").execute()
+
+
+def test_an_unknown_network_and_one_in_use(gcp: GCP) -> None:
+    with pytest.raises(HttpError, match="404"):
+        insert(gcp, network="global/networks/nowhere")
+    with pytest.raises(HttpError, match="400"):
+        gcp.api.networks().delete(project=PROJECT, network="default").execute()
+
+
+def test_what_it_does_not_serve_it_says(gcp: GCP) -> None:
+    with pytest.raises(HttpError, match="stand-in for Compute serves no GET"):
+        gcp.api.routes().list(project=PROJECT).execute()
+
+
+def test_the_quota_of_rules() -> None:
+    with serve(Compute(firewalls=1)) as url:
+        cloud = GCP()
+        cloud.url = url
+        cloud.api = cloud.connect()
+        cloud.api.networks().insert(project=PROJECT, body={"name": "default"}).execute()
+        insert(cloud, name="one")
+        with pytest.raises(HttpError, match="403"):
+            insert(cloud, name="two")
+
+
+def test_one_mode_answers_ipip_for_4() -> None:
+    four = [{"IPProtocol": "4"}]
+    for spells, answer in ((False, "4"), (True, "ipip")):
+        with GCP(spells_ipip=spells) as cloud:
+            insert(cloud, name="four", allowed=four)
+            assert get(cloud, "four")["allowed"] == [{"IPProtocol": answer}]

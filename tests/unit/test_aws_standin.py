@@ -106,7 +106,7 @@ def test_the_families_have_a_quota_each_and_a_group_counts_in_both(aws: AWS, gro
 
 def test_a_prefix_list_counts_its_most_entries(aws: AWS, group: str) -> None:
     prefixes = aws.ec2.create_managed_prefix_list(PrefixListName="p", MaxEntries=59, AddressFamily="IPv4")["PrefixList"]
-    source = {"PrefixListIds": [{"PrefixListId": prefixes["PrefixListId"]}]}
+    source: Any = {"PrefixListIds": [{"PrefixListId": prefixes["PrefixListId"]}]}
     ingress(aws, group, permission(**source))
     ingress(aws, group, permission(first=1, last=1))
     with refused("RulesPerSecurityGroupLimitExceeded"):

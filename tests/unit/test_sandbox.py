@@ -120,7 +120,7 @@ def test_settings_are_written_into_the_copy_alone(tmp_path: Path, machine: Path)
 
 @pytest.mark.parametrize("stack", ["nowhere", "../x", ""])
 def test_an_unknown_stack_is_refused_with_those_that_there_are(stack: str) -> None:
-    with pytest.raises(SandboxError, match="known: aws-dev, aws-prod, gcp-prod, openstack-dev, openstack-offline"):
+    with pytest.raises(SandboxError, match="known: aws-dev, aws-prod, gcp-dev, gcp-prod, openstack-dev, openstack-offline"):
         run.stack_file(run.ROOT, stack)
 
 

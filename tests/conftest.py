@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.counts import counts
+
 
 @pytest.fixture
 def loop() -> Iterator[None]:
@@ -16,3 +18,11 @@ def loop() -> Iterator[None]:
     yield
     mine.close()
     asyncio.set_event_loop(None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was tried."""
+    if counts:
+        terminalreporter.section("tried")
+        for what, number in sorted(counts.items()):
+            terminalreporter.line(f"{number:10,} {what}")

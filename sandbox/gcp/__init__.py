@@ -17,7 +17,7 @@ from sandbox.provider import serve
 PROJECT = "kubeports-sandbox"
 _PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "esp": 50, "ah": 51, "ipip": 4, "sctp": 132}
 #: What a project starts with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
-_DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "default-allow-internal": {
         "sourceRanges": ["10.128.0.0/9"],
         "allowed": [
@@ -55,7 +55,7 @@ class GCP:
             self.url = stack.enter_context(serve_api(Compute(self._spells_ipip)))
             self.api = self.connect()
             self.api.networks().insert(project=PROJECT, body={"name": "default"}).execute()
-            for name, rule in _DEFAULTS.items():
+            for name, rule in DEFAULTS.items():
                 body = {"name": name, "network": "global/networks/default", "priority": 65534, **rule}
                 self.api.firewalls().insert(project=PROJECT, body=body).execute()
             port = stack.enter_context(serve(provider(self.api, PROJECT)))
@@ -105,4 +105,4 @@ class GCP:
         return [rule["name"] for rule in self._made()]
 
     def _made(self) -> list[dict[str, Any]]:
-        return [rule for rule in self.raw()["firewalls"] if rule["name"] not in _DEFAULTS]
+        return [rule for rule in self.raw()["firewalls"] if rule["name"] not in DEFAULTS]

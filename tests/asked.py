@@ -1,0 +1,68 @@
+"""Packets to ask about: at the edges of every port, protocol and source that a stack's settings have."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+from tests.oracle import clouds, requirement
+
+ROLES = ("nodes", "control-plane", "etcd", "worker", "registry")
+#: The first and last port of every row, and one beyond.
+PORTS = sorted({port + step for _, _, start, end in requirement.needs() for port in (start, end) if port for step in (-1, 0, 1)})
+#: Those of the rows, with 94 and 58, and one that no row has (GRE).
+PROTOCOLS = (6, 17, 1, 4, 58, 94, 47)
+STRANGERS = ("203.0.113.7", "2001:db9::7")
+
+
+def addresses(raw: Mapping[str, Any]) -> list[IPv4Address | IPv6Address]:
+    """The first and last address of every source, their neighbours outside, and strangers; of the enabled families."""
+    found = [ip_address(text) for text in STRANGERS]
+    egress = raw.get("egress", ())
+    for terms in (*raw["sources"].values(), () if egress == "everywhere" else egress):
+        for term in terms:
+            if "/" in term:
+                network = ip_network(term)
+                first, last = int(network.network_address), int(network.broadcast_address)
+                kind = IPv4Address if network.version == 4 else IPv6Address
+                top = 2**network.max_prefixlen - 1
+                found += [kind(number) for number in (first - 1, first, last, last + 1) if 0 <= number <= top]
+    return [address for address in dict.fromkeys(found) if f"ipv{address.version}" in raw["families"]]
+
+
+def packets(raw: Mapping[str, Any], seed: int, number: int) -> Iterable[requirement.Packet]:
+    """Packets at random; the same for the same seed."""
+    choose = random.Random(seed)
+    peers = addresses(raw)
+    families = {f"@{name}": ref.get("family") for name, ref in raw["refs"].items()}
+    for _ in range(number):
+        protocol = choose.choice((*PROTOCOLS, 6, 6, 17))
+        member = choose.choice([(), ("nodes",), ("nodes", choose.choice(ROLES))])
+        peer = choose.choice(peers)
+        # A prefix list has one family, and covers no address of the other.
+        names = [name for name, family in families.items() if family in (None, f"ipv{peer.version}")]
+        yield requirement.Packet(
+            protocol=protocol,
+            port=choose.choice(PORTS) if protocol in (6, 17) else None,
+            peer=peer,
+            groups=frozenset(member) | frozenset(name for name in names if choose.random() < 0.4),
+            target=choose.choice(ROLES),
+            ingress=choose.random() < 0.8,
+        )
+
+
+def at(cloud: str, raw: Mapping[str, Any], ids: Mapping[str, str], packet: requirement.Packet) -> clouds.Packet:
+    """The packet as a cloud sees it: groups and references by their ids."""
+    refs = {f"@{name}": ref.get("group") or ref.get("prefixes") for name, ref in raw["refs"].items()}
+    carried = packet.groups if raw["roles"] else packet.groups - set(ROLES[1:])
+    node = {"nodes", packet.target} if raw["roles"] else {"nodes"}
+    return clouds.Packet(
+        packet.protocol,
+        packet.port,
+        packet.peer,
+        frozenset({**ids, **refs}[name] for name in carried),
+        frozenset(ids[target] for target in node),
+        packet.ingress,
+    )

@@ -1,0 +1,143 @@
+"""What each cloud does with a packet, read from the JSON that its API returns: the clouds' own words, nothing of kubeports.
+
+A node is the groups that its interface carries (ids of security groups; on GCP network tags), and so is a peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address
+from ipaddress import ip_network as _network
+from typing import Any
+
+Raw = Mapping[str, Any]
+NAMES = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "ipv6-icmp": 58, "ipip": 4, "esp": 50, "ah": 51, "sctp": 132}
+PORTED = (6, 17, 132)
+ip_network = cache(_network)
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet at a node.
+
+    Args:
+        protocol: the IP protocol's number.
+        port: the destination port, where the protocol has any.
+        peer: the address at the other end.
+        carries: the groups or tags of the peer, and prefix lists that cover it.
+        node: the groups or tags of the node.
+        ingress: whether it comes in.
+    """
+
+    protocol: int
+    port: int | None
+    peer: IPv4Address | IPv6Address
+    carries: frozenset[str]
+    node: frozenset[str]
+    ingress: bool = True
+
+
+def aws(raw: Raw, packet: Packet) -> bool:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html: all groups' rules together, allow only."""
+    return any(_aws(rule, packet) for rule in raw["rules"])
+
+
+def _aws(rule: Raw, packet: Packet) -> bool:
+    if rule["GroupId"] not in packet.node or rule["IsEgress"] == packet.ingress:
+        return False
+    name = rule["IpProtocol"]
+    if name != "-1" and _number(name) != packet.protocol:
+        return False
+    if name in ("tcp", "udp") and not (packet.port is not None and rule["FromPort"] <= packet.port <= rule["ToPort"]):
+        return False
+    for key, version in (("CidrIpv4", 4), ("CidrIpv6", 6)):
+        if key in rule:
+            return packet.peer.version == version and packet.peer in ip_network(rule[key])
+    other = rule.get("PrefixListId") or rule["ReferencedGroupInfo"]["GroupId"]
+    return other in packet.carries
+
+
+def openstack(raw: Raw, packet: Packet) -> bool:
+    """https://docs.openstack.org/api-ref/network/v2/#security-group-rules-security-group-rules: allow only."""
+    addresses = {group["id"]: group["addresses"] for group in raw.get("address_groups", ())}
+    return any(_openstack(rule, packet, addresses) for rule in raw["rules"])
+
+
+def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]) -> bool:
+    if rule["security_group_id"] not in packet.node or (rule["direction"] == "ingress") != packet.ingress:
+        return False
+    if rule["ethertype"] != f"IPv{packet.peer.version}":
+        return False
+    if rule["protocol"] not in (None, "any", "0") and _number(rule["protocol"]) != packet.protocol:
+        return False
+    first, last = rule["port_range_min"], rule["port_range_max"]
+    if packet.protocol in PORTED and first is not None and not (packet.port is not None and first <= packet.port <= last):
+        return False
+    if rule["remote_ip_prefix"]:
+        return packet.peer in ip_network(rule["remote_ip_prefix"])
+    if rule["remote_address_group_id"]:
+        id = rule["remote_address_group_id"]
+        return id in packet.carries or any(packet.peer in ip_network(text) for text in addresses.get(id, ()))
+    return not rule["remote_group_id"] or rule["remote_group_id"] in packet.carries
+
+
+def gcp(raw: Raw, packet: Packet) -> bool:
+    """https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rules, and #default_firewall_rules.
+
+    The lowest number decides, deny before allow; behind them all the implied rules deny what comes and allow what goes.
+    A tag as a source is read as both families: nobody has measured that it is not.
+    """
+    best: tuple[int, bool] | None = None
+    for rule in raw["firewalls"]:
+        if rule.get("disabled") or (rule["direction"] == "INGRESS") != packet.ingress:
+            continue
+        if rule.get("targetTags") and not packet.node & set(rule["targetTags"]):
+            continue
+        entries = rule.get("allowed") or rule.get("denied")
+        if _gcp_peer(rule, packet) and any(_gcp_entry(entry, packet) for entry in entries):
+            rank = (rule["priority"], "allowed" in rule)
+            best = rank if best is None else min(best, rank)
+    return best[1] if best is not None else not packet.ingress
+
+
+def _gcp_peer(rule: Raw, packet: Packet) -> bool:
+    ranges = rule.get("sourceRanges" if packet.ingress else "destinationRanges", ())
+    return any(packet.peer in ip_network(text) for text in ranges) or bool(packet.carries & set(rule.get("sourceTags", ())))
+
+
+def _gcp_entry(entry: Raw, packet: Packet) -> bool:
+    name = entry["IPProtocol"]
+    if name != "all" and _number(name) != packet.protocol:
+        return False
+    if not entry.get("ports"):
+        return True
+    if packet.port is None:
+        return False
+    return any(int(first) <= packet.port <= int(last or first) for first, _, last in (p.partition("-") for p in entry["ports"]))
+
+
+def _number(name: str) -> int:
+    return NAMES[name] if name in NAMES else int(name)
+
+
+ALLOWS = {"aws": aws, "gcp": gcp, "openstack": openstack}
+
+
+def groups(cloud: str, raw: Raw, cluster: str) -> dict[str, str]:
+    """Which group or tag is whose, by the names that the cloud shows: target -> id."""
+    targets = ("nodes", "control-plane", "etcd", "worker", "registry")
+    if cloud == "gcp":
+        return {target: f"{cluster}-{target}" for target in targets}
+    found = {}
+    for group in raw["groups"]:
+        if cloud == "aws":
+            name = next((tag["Value"] for tag in group.get("Tags", ()) if tag["Key"] == "Name"), "")
+            id = group["GroupId"]
+        else:
+            name, id = group["name"], group["id"]
+        for target in targets:
+            if name == f"{cluster}-{target}":
+                found[target] = id
+    return found

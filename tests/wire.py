@@ -1,0 +1,81 @@
+"""What each cloud's API would answer for encoded rules: the engine tests hold it against what the clouds do answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kubeports.clouds import Group, Reference, backend
+from kubeports.plan import Plan
+
+from sandbox.gcp import DEFAULTS
+
+Raw = dict[str, Any]
+
+
+def wire(plan: Plan) -> Raw:
+    """The raw JSON of a plan's cloud, with ``id-<target>`` for the ids of groups (on GCP the tag)."""
+    settings = plan.settings
+    resources = backend(settings.cloud).encode(plan.rules, settings.refs)
+    ids = {target: f"{settings.cluster}-{target}" if settings.cloud == "gcp" else f"id-{target}" for target in settings.targets}
+
+    def id(value: Any) -> Any:
+        if isinstance(value, Group):
+            return ids[value.target]
+        return settings.refs[value.name].id if isinstance(value, Reference) else value
+
+    made = [
+        (name, resource.kind, {key: _each(value, id) for key, value in resource.inputs.items()})
+        for name, resource in resources.items()
+    ]
+    if settings.cloud == "gcp":
+        return {"firewalls": [*_gcp_own(), *(_gcp(name, inputs) for name, _, inputs in made)]}
+    names = {id: f"{settings.cluster}-{target}" for target, id in ids.items()}
+    if settings.cloud == "aws":
+        groups = [{"GroupId": id, "Tags": [{"Key": "Name", "Value": name}]} for id, name in names.items()]
+        return {"groups": groups, "rules": [_aws(kind, inputs) for _, kind, inputs in made]}
+    groups = [{"id": id, "name": name} for id, name in names.items()]
+    return {"groups": groups, "rules": [_openstack(inputs) for _, _, inputs in made], "address_groups": []}
+
+
+def _each(value: Any, id: Any) -> Any:
+    return [id(each) for each in value] if isinstance(value, list) else id(value)
+
+
+def _aws(kind: str, inputs: Mapping[str, Any]) -> Raw:
+    names = {"cidr_ipv4": "CidrIpv4", "cidr_ipv6": "CidrIpv6", "prefix_list_id": "PrefixListId"}
+    rule = {names[key]: value for key, value in inputs.items() if key in names}
+    if "referenced_security_group_id" in inputs:
+        rule["ReferencedGroupInfo"] = {"GroupId": inputs["referenced_security_group_id"]}
+    ports = {"FromPort": inputs.get("from_port", -1), "ToPort": inputs.get("to_port", -1)}
+    return {
+        "GroupId": inputs["security_group_id"],
+        "IsEgress": kind == "egress",
+        "IpProtocol": inputs["ip_protocol"],
+        **ports,
+        **rule,
+    }
+
+
+def _openstack(inputs: Mapping[str, Any]) -> Raw:
+    keys = ("security_group_id", "direction", "ethertype", "protocol", "port_range_min", "port_range_max")
+    remotes = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
+    return {key: inputs.get(key) for key in (*keys, *remotes)}
+
+
+def _gcp(name: str, inputs: Mapping[str, Any]) -> Raw:
+    lists = {"source_ranges": "sourceRanges", "destination_ranges": "destinationRanges"}
+    lists |= {"source_tags": "sourceTags", "target_tags": "targetTags"}
+    rule = {"name": name, "direction": inputs["direction"], "priority": inputs["priority"], "disabled": False}
+    rule |= {theirs: inputs[ours] for ours, theirs in lists.items() if ours in inputs}
+    for ours, theirs in (("allows", "allowed"), ("denies", "denied")):
+        if ours in inputs:
+            rule[theirs] = [
+                {"IPProtocol": item["protocol"], **{key: item[key] for key in ("ports",) if key in item}} for item in inputs[ours]
+            ]
+    return rule
+
+
+def _gcp_own() -> Iterable[Raw]:
+    for name, rule in DEFAULTS.items():
+        yield {"name": name, "direction": "INGRESS", "priority": 65534, "disabled": False, **rule}

@@ -99,7 +99,7 @@ def flat_program() -> str:
         "from pulumi_openstack import networking",
         'nodes = networking.SecGroup("nodes", name="flat-nodes", description="nodes", delete_default_rules=True)',
     ]
-    for name, resource in backend("openstack").encode(wanted.rules, {}).items():
+    for name, resource in backend("openstack").encode(wanted).items():
         inputs = [f"{key}={'nodes.id' if isinstance(value, Group) else repr(value)}" for key, value in resource.inputs.items()]
         lines.append(f"networking.SecGroupRule({name!r}, {', '.join(inputs)})")
     lines.append('pulumi.export("ids", {"nodes": nodes.id})')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -49,6 +50,9 @@ class Cloud(Protocol):
 
     def raw(self) -> dict[str, Any]:
         """The groups and rules, in the API's own JSON."""
+
+    def recording(self) -> AbstractContextManager[list[dict[str, Any]]]:
+        """``raw``, now and after each call that changes something."""
 
     def stored(self) -> list[Stored]:
         """The rules that allow something; the cloud's own left out."""

@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any
 from sandbox.cloud import Stored, protocol_number
 from sandbox.errors import SandboxError
 from sandbox.processes import die_with_parent, end
+from sandbox.proxy import Proxy
 from sandbox.tools import HERE, cache, digest, locked, run, say
 
 REQUIREMENTS = HERE / "openstack-requirements.txt"
@@ -94,6 +95,7 @@ class OpenStack:
 
     Args:
         groups, rules: the project's quotas.
+        proxied: have clients reach Neutron through ``proxy``, which records and makes calls fail.
         stays: outlive the process that starts it; otherwise it ends with it, even if that is killed.
         folder: for the databases, logs and settings; default: a temporary one. ``stop`` removes it.
     """
@@ -101,14 +103,19 @@ class OpenStack:
     name = "openstack"
     about = "Pulumi's engine, the Terraform provider for OpenStack, Keystone and Neutron are the real ones"
 
-    def __init__(self, *, groups: int = 10, rules: int = 100, stays: bool = False, folder: Path | None = None) -> None:
+    def __init__(
+        self, *, groups: int = 10, rules: int = 100, stays: bool = False, folder: Path | None = None, proxied: bool = False
+    ) -> None:
         self._quotas = {"groups": groups, "rules": rules}
         self._stays = stays
+        self._proxied = proxied
         self._password = secrets.token_urlsafe(16)
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kubeports-openstack-"))
         self.pids: list[int] = []
         self.env: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
+        self.proxy: Proxy | None = None
+        self._network: Any = None
 
     def __enter__(self) -> OpenStack:
         self.start()
@@ -127,6 +134,9 @@ class OpenStack:
 
     def stop(self) -> None:
         """End the processes and remove the folder."""
+        if self.proxy is not None:
+            self.proxy.__exit__(None, None, None)
+            self.proxy = None
         end(self.pids)
         self.pids = []
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -141,7 +151,9 @@ class OpenStack:
 
     def raw(self) -> dict[str, Any]:
         """What Neutron answers of the project's groups but its own default, their rules, and address groups."""
-        network = self.connect().network
+        if self._network is None:
+            self._network = self.connect().network
+        network = self._network
 
         def get(path: str) -> list[dict[str, Any]]:
             (items,) = network.get(path).json().values()
@@ -172,6 +184,17 @@ class OpenStack:
         raw = self.raw()
         return [group["name"] for group in (*raw["groups"], *raw["address_groups"])]
 
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[list[dict[str, Any]]]:
+        """What is stored, now and after each call that changes something; needs ``proxied``."""
+        assert self.proxy is not None
+        states = [self.raw()]
+        self.proxy.recorder = lambda: states.append(self.raw())
+        try:
+            yield states
+        finally:
+            self.proxy.recorder = None
+
     def _start(self) -> None:
         self._venv = install()
         say("starting Keystone and Neutron on 127.0.0.1")
@@ -199,6 +222,9 @@ class OpenStack:
             "OS_REGION_NAME": _REGION,
         }
         with contextlib.closing(self.connect()) as cloud:
+            if self._proxied:
+                self.proxy = Proxy(neutron).__enter__()
+                neutron = self.proxy.url
             service = cloud.identity.create_service(type="network", name="neutron")
             cloud.identity.create_endpoint(service_id=service.id, interface="public", region_id=_REGION, url=neutron)
         say("Keystone and Neutron answer")

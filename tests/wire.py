@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kubeports.clouds import Group, Reference, backend
+from kubeports.clouds import Addresses, Group, Reference, backend
 from kubeports.plan import Plan
 
 from sandbox.gcp import DEFAULTS
@@ -16,12 +16,14 @@ Raw = dict[str, Any]
 def wire(plan: Plan) -> Raw:
     """The raw JSON of a plan's cloud, with ``id-<target>`` for the ids of groups (on GCP the tag)."""
     settings = plan.settings
-    resources = backend(settings.cloud).encode(plan.rules, settings.refs)
+    resources = backend(settings.cloud).encode(plan)
     ids = {target: f"{settings.cluster}-{target}" if settings.cloud == "gcp" else f"id-{target}" for target in settings.targets}
 
     def id(value: Any) -> Any:
         if isinstance(value, Group):
             return ids[value.target]
+        if isinstance(value, Addresses):
+            return value.name
         return settings.refs[value.name].id if isinstance(value, Reference) else value
 
     made = [
@@ -35,7 +37,9 @@ def wire(plan: Plan) -> Raw:
         groups = [{"GroupId": id, "Tags": [{"Key": "Name", "Value": name}]} for id, name in names.items()]
         return {"groups": groups, "rules": [_aws(kind, inputs) for _, kind, inputs in made]}
     groups = [{"id": id, "name": name} for id, name in names.items()]
-    return {"groups": groups, "rules": [_openstack(inputs) for _, _, inputs in made], "address_groups": []}
+    addresses = [{"id": name, **inputs} for name, kind, inputs in made if kind == "addresses"]
+    rules = [_openstack(inputs) for _, kind, inputs in made if kind == "rule"]
+    return {"groups": groups, "rules": rules, "address_groups": addresses}
 
 
 def _each(value: Any, id: Any) -> Any:

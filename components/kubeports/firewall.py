@@ -73,6 +73,8 @@ class LimitsArgs(TypedDict, total=False):
     """Rules: per group, direction and family (AWS), per project (OpenStack, GCP)."""
     groups: int
     """Security groups: per interface (AWS), per project (OpenStack)."""
+    cidrs: int
+    """OpenStack: how many CIDRs of one port have a rule each (16); more go into an address group."""
 
 
 class FirewallArgs(TypedDict):

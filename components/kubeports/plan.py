@@ -395,6 +395,11 @@ class _Planner:
     def egress(self) -> None:
         """Where nodes may connect: the networks given and always the cluster, or everywhere."""
         given, gcp = self.settings.egress, self.settings.cloud == "gcp"
+        if given is None and not gcp and "nodes" in self.settings.existing:
+            # Such a group mostly came with the cloud's own rules for egress, and the cloud refuses equal ones.
+            reason = "the group of the nodes is somebody else's, and its egress is as they want it"
+            self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
+            return
         closed: list[Family] = []
         for family in self.settings.families:
             networks = [WORLD[family]] if given is None else [network for network in given if family_of(network) == family]

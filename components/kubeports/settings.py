@@ -23,6 +23,8 @@ CLOUDS = ("aws", "gcp", "openstack")
 SELF = "self"
 #: The default of ``egress``.
 EVERYWHERE = "everywhere"
+#: What ``limits`` may say; ``cidrs`` is how many CIDRs of one entry have a rule each on OpenStack.
+LIMITS = ("rules", "groups", "cidrs")
 #: The CIDR that is a whole family.
 WORLD: Mapping[Family, Network] = MappingProxyType({"ipv4": IPv4Network("0.0.0.0/0"), "ipv6": IPv6Network("::/0")})
 #: All addresses of the family that are routed on the internet: whoever has these has the world.
@@ -58,7 +60,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "services": Key("", {}, "changes to rows of the table, and rows of the stack's own"),
         "egress": Key("", EVERYWHERE, "everywhere, or the CIDRs that nodes may connect to"),
         "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
-        "limits": Key("", {}, "the account's limits where they differ: rules, groups"),
+        "limits": Key("", {}, "the account's limits where they differ: rules, groups, cidrs"),
     }
 )
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
@@ -433,11 +435,14 @@ class _Reader:
 
     def limits(self, value: Any, at: str, cloud: str) -> dict[str, int]:
         given = mapping(value, at)
-        self.known(given, ("rules", "groups"), at)
+        self.known(given, LIMITS, at)
         if cloud == "gcp" and "groups" in given:
             with self.problems:
                 raise bad(f"{at}.groups", "GCP has network tags and no groups", "leave it out")
-        return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in ("rules", "groups")}
+        if cloud != "openstack" and "cidrs" in given:
+            with self.problems:
+                raise bad(f"{at}.cidrs", "is for OpenStack, where an address group holds many CIDRs", "leave it out")
+        return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in LIMITS}
 
     def network_required(self, settings: Settings) -> None:
         at = self.where + "network"

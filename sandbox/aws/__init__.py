@@ -7,7 +7,9 @@ is in this process (``sandbox.provider``). The engine is the real one.
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -20,10 +22,17 @@ _KEY = "sandbox"  # the stand-in for EC2 asks for no secret
 
 
 class AWS:
-    """EC2 and the provider, running within a ``with``. One at a time in a process: moto keeps its state there."""
+    """EC2 and the provider, running within a ``with``. One at a time in a process: moto keeps its state there.
+
+    Args:
+        rules: the account's quota of rules per group, direction and family.
+    """
 
     name = "aws"
     about = "Pulumi's engine is the real one; EC2 is moto's, made stricter, and the provider for AWS is a stand-in too"
+
+    def __init__(self, rules: int = 60) -> None:
+        self._rules = rules
 
     def __enter__(self) -> AWS:
         from moto.ec2.models import ec2_backends
@@ -34,7 +43,7 @@ class AWS:
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         ec2_backends.clear()
-        ec2_backends.backend = StrictEC2
+        ec2_backends.backend = type("EC2", (StrictEC2,), {"rules": self._rules, "__module__": StrictEC2.__module__})
         with ExitStack() as stack:
             server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
             server.start()
@@ -79,6 +88,28 @@ class AWS:
         ids = {group["GroupId"] for group in groups}
         rules = self.ec2.describe_security_group_rules()["SecurityGroupRules"]
         return {"groups": groups, "rules": [rule for rule in rules if rule["GroupId"] in ids]}
+
+    @contextmanager
+    def recording(self) -> Iterator[list[dict[str, Any]]]:
+        """What is stored, now and after each call of the provider's that changes something."""
+        states, lock, events = [self.raw()], threading.RLock(), self.ec2.meta.events
+
+        def before(model: Any, **_: Any) -> None:
+            if not model.name.startswith("Describe"):
+                lock.acquire()
+
+        def after(model: Any, **_: Any) -> None:
+            if not model.name.startswith("Describe"):
+                states.append(self.raw())
+                lock.release()
+
+        events.register("before-call.ec2", before)
+        events.register("after-call.ec2", after)
+        try:
+            yield states
+        finally:
+            events.unregister("before-call.ec2", before)
+            events.unregister("after-call.ec2", after)
 
     def stored(self) -> list[Stored]:
         """The rules of ``raw``."""

@@ -24,13 +24,16 @@ _LAST_PORT, _LAST_PROTOCOL = 65535, 255
 #: .../API_CreateSecurityGroup.html; of these only UserIdGroupPair lacks the ampersand, so that none has it here.
 _TEXT = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{0,255}")
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups
-_RULES = 60
+RULES = 60
 
 
 class StrictEC2(EC2Backend):
     """EC2's security groups; every other call is moto's own."""
 
     __module__ = EC2Backend.__module__  # moto finds a backend's URLs by it
+
+    #: The quota of rules per group, direction and family.
+    rules = RULES
 
     def create_security_group(self, name: str, description: str, *args: Any, **more: Any) -> SecurityGroup:
         """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html."""
@@ -141,7 +144,7 @@ class StrictEC2(EC2Backend):
             weights[family] += len(groups) + sum(self._entries(given["PrefixListId"], family) for given in lists)
             for rule in group.egress_rules if egress else group.ingress_rules:
                 weights[family] += self._weight(rule, family) if rule is not instead_of else 0
-            if weights[family] > _RULES:
+            if weights[family] > self.rules:
                 raise refusals.RulesPerSecurityGroupLimitExceededError
 
     def _weight(self, rule: SecurityGroupRule, family: str) -> int:

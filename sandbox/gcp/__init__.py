@@ -7,7 +7,8 @@ Requests are held against Google's discovery document (``sandbox.gcp.compute``);
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -52,7 +53,8 @@ class GCP:
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with ExitStack() as stack:
-            self.url = stack.enter_context(serve_api(Compute(self._spells_ipip)))
+            self.compute = Compute(self._spells_ipip)
+            self.url = stack.enter_context(serve_api(self.compute))
             self.api = self.connect()
             self.api.networks().insert(project=PROJECT, body={"name": "default"}).execute()
             for name, rule in DEFAULTS.items():
@@ -81,6 +83,16 @@ class GCP:
     def raw(self) -> dict[str, Any]:
         """What the Compute API answers of the project's firewall rules, Google's own among them."""
         return {"firewalls": self.connect().firewalls().list(project=PROJECT).execute().get("items", [])}
+
+    @contextmanager
+    def recording(self) -> Iterator[list[dict[str, Any]]]:
+        """What is stored, now and after each call that changes something."""
+        states = [self.raw()]
+        self.compute.changed = lambda: states.append({"firewalls": self.compute.all_firewalls()})
+        try:
+            yield states
+        finally:
+            self.compute.changed = None
 
     def stored(self) -> list[Stored]:
         """The allowing entries of ``raw``, each with all its sources."""

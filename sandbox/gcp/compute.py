@@ -64,6 +64,8 @@ class Compute:
         self.spells_ipip = spells_ipip
         self.quota = firewalls
         self.stored: dict[str, dict[tuple[str, str], Json]] = {"firewalls": {}, "networks": {}}
+        #: Called after each call that changed something.
+        self.changed: Callable[[], None] | None = None
         self.operations: dict[str, Json] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
@@ -131,6 +133,10 @@ class Compute:
 
     # What the methods do
 
+    def all_firewalls(self) -> list[Json]:
+        """Every rule, as the API would list it."""
+        return [dict(self._shown(item)) for _, item in sorted(self.stored["firewalls"].items())]
+
     def _insert(self, collection: str, project: str, body: Json) -> Json:
         name = body.get("name")
         if name is None:
@@ -166,6 +172,8 @@ class Compute:
 
     def _begin(self, what: str, link: str) -> Json:
         name = f"operation-{next(self._numbers)}"
+        if self.changed is not None:
+            self.changed()
         self.operations[name] = {"kind": "compute#operation", "name": name, "operationType": what, "targetLink": link}
         return self.operations[name] | {"status": "RUNNING", "progress": 0}
 

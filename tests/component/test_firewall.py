@@ -1,7 +1,4 @@
-"""The component, with Pulumi's mocks: what it asks the engine for on each cloud, and what it gives back.
-
-AWS and GCP are proven here alone so far: no sandbox of theirs stands yet.
-"""
+"""The component, with Pulumi's mocks: what it asks the engine for on each cloud, and what it gives back."""
 
 from __future__ import annotations
 
@@ -186,3 +183,12 @@ def test_config_by_the_environment_counts_as_the_language_host_gives_it(monkeypa
     monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["kubeports:sources"]))
     with pytest.raises(pulumi.RunError, match="kubeports:sources: is secret"):
         Firewall.from_config()
+
+
+def test_many_cidrs_are_one_address_group_and_a_rule_per_port_on_openstack() -> None:
+    sources = {"admins": [f"10.{i}.0.0/24" for i in range(40)], "clients": []}
+    recorder, _ = run(lambda: outputs(Firewall("fw", args("openstack", sources=sources))))
+    ((name, group),) = recorder.of("openstack:networking/addressGroupV2:AddressGroupV2").items()
+    assert len(group["addresses"]) == 40
+    named = {rule for rule, inputs in recorder.of(":SecGroupRule").items() if inputs.get("remoteAddressGroupId") == f"id-{name}"}
+    assert named == {"fw-nodes-in-tcp-22-ipv4-address_group", "fw-nodes-in-tcp-6443-ipv4-address_group"}

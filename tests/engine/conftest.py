@@ -36,14 +36,14 @@ def tooled() -> None:
 @pytest.fixture(scope="session")
 def neutron(tooled: None) -> Iterator[OpenStack]:
     """A Neutron that the session's tests share."""
-    with OpenStack(rules=400, groups=20) as cloud:
+    with OpenStack(rules=400, groups=20, proxied=True) as cloud:
         yield cloud
 
 
 @pytest.fixture(scope="session")
 def aws(tooled: None) -> Iterator[AWS]:
     """The stand-ins for AWS, which the session's tests share."""
-    with AWS() as cloud:
+    with AWS(rules=200) as cloud:
         yield cloud
 
 

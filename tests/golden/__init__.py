@@ -30,7 +30,7 @@ def render(plan: Plan) -> str:
     lines += ["closed"]
     lines += [f"  {entry.service}  {entry.source or '-'}  {entry.reason}; {entry.remedy}" for entry in plan.closed]
     lines += ["warnings", *(f"  {warning}" for warning in plan.warnings), "resources"]
-    for name, resource in backend(plan.settings.cloud).encode(plan.rules, plan.settings.refs).items():
+    for name, resource in backend(plan.settings.cloud).encode(plan).items():
         inputs = ", ".join(f"{key}={value}" for key, value in sorted(resource.inputs.items()) if key != "description")
         lines.append(f"  {name}  {resource.kind}  {inputs}")
     return "\n".join(lines) + "\n"

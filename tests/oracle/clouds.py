@@ -13,6 +13,7 @@ from ipaddress import ip_network as _network
 from typing import Any
 
 Raw = Mapping[str, Any]
+TARGETS = ("nodes", "control-plane", "etcd", "worker", "registry")
 NAMES = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "ipv6-icmp": 58, "ipip": 4, "esp": 50, "ah": 51, "sctp": 132}
 PORTED = (6, 17, 132)
 ip_network = cache(_network)
@@ -127,9 +128,8 @@ ALLOWS = {"aws": aws, "gcp": gcp, "openstack": openstack}
 
 def groups(cloud: str, raw: Raw, cluster: str) -> dict[str, str]:
     """Which group or tag is whose, by the names that the cloud shows: target -> id."""
-    targets = ("nodes", "control-plane", "etcd", "worker", "registry")
     if cloud == "gcp":
-        return {target: f"{cluster}-{target}" for target in targets}
+        return {target: f"{cluster}-{target}" for target in TARGETS}
     found = {}
     for group in raw["groups"]:
         if cloud == "aws":
@@ -137,7 +137,7 @@ def groups(cloud: str, raw: Raw, cluster: str) -> dict[str, str]:
             id = group["GroupId"]
         else:
             name, id = group["name"], group["id"]
-        for target in targets:
+        for target in TARGETS:
             if name == f"{cluster}-{target}":
                 found[target] = id
     return found

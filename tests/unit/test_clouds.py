@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from kubeports import table
-from kubeports.clouds import Group, Reference, backend, resolve
+from kubeports.clouds import Addresses, Group, Reference, backend, resolve
+from kubeports.errors import InputError
 from kubeports.plan import Plan, plan
 from kubeports.settings import parse
 
@@ -31,7 +33,7 @@ def made(cloud: str, **changes: Any) -> Plan:
 
 def encoded(cloud: str, **changes: Any) -> dict[str, Any]:
     planned = made(cloud, **changes)
-    return {name: dict(r.inputs) for name, r in backend(cloud).encode(planned.rules, planned.settings.refs).items()}
+    return {name: dict(r.inputs) for name, r in backend(cloud).encode(planned).items()}
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -41,7 +43,7 @@ def test_decoding_gives_back_what_was_encoded(cloud: str, raw: dict[str, Any]) -
         return
     planned = plan(table.load(), parse(raw | {"cloud": cloud, "network": NETWORK[cloud]}))
     module = backend(cloud)
-    resources = module.encode(planned.rules, planned.settings.refs)
+    resources = module.encode(planned)
     assert module.decode(resources, planned.settings.families) == set(planned.rules)
 
 
@@ -50,7 +52,7 @@ def test_decoding_gives_back_what_was_encoded(cloud: str, raw: dict[str, Any]) -
 def test_decoding_gives_back_services_and_reasons(cloud: str, raw: dict[str, Any]) -> None:
     planned = plan(table.load(), parse(raw | {"cloud": cloud, "network": NETWORK[cloud]}))
     module = backend(cloud)
-    decoded = {r.key: r for r in module.decode(module.encode(planned.rules, planned.settings.refs), planned.settings.families)}
+    decoded = {r.key: r for r in module.decode(module.encode(planned), planned.settings.families)}
     for rule in planned.rules:
         assert (decoded[rule.key].services, decoded[rule.key].why) == (rule.services, rule.why)
 
@@ -138,3 +140,39 @@ NAMES = {
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_logical_names_stay(cloud: str) -> None:
     assert set(encoded(cloud)) >= NAMES[cloud]
+
+
+def many(number: int) -> dict[str, Any]:
+    return {"sources": {"admins": [f"10.{i}.0.0/24" for i in range(number)], "clients": []}}
+
+
+def test_openstack_puts_many_cidrs_of_one_entry_into_an_address_group_that_entries_share() -> None:
+    few, more = encoded("openstack", **many(16)), encoded("openstack", **many(17))
+    assert not [name for name in few if "address" in name]
+    (group,) = [name for name in more if name.startswith("addresses-ipv4-")]
+    assert more[group] == {"addresses": [f"10.{i}.0.0/24" for i in range(17)]}
+    named = [name for name, inputs in more.items() if inputs.get("remote_address_group_id") == Addresses(group)]
+    assert named == ["nodes-in-tcp-22-ipv4-address_group", "nodes-in-tcp-6443-ipv4-address_group"]
+    assert len(more) == len(few) - 32 + 3
+    assert list(more).index(group) < min(map(list(more).index, named)), "it must be there before a rule names it"
+
+
+def test_another_address_in_it_is_another_address_group_so_that_nobody_is_out_meanwhile() -> None:
+    names = [{name for name in encoded("openstack", **many(number)) if name.startswith("addresses-")} for number in (17, 18, 17)]
+    assert names[0] != names[1] and names[0] == names[2]
+
+
+def test_the_limit_of_cidrs_is_the_stacks_to_set_and_the_quota_counts_the_rules_that_are_left() -> None:
+    assert [name for name in encoded("openstack", limits={"cidrs": 1}, **many(2)) if name.startswith("addresses-")]
+    assert not [name for name in encoded("openstack", limits={"cidrs": 500}, **many(100)) if name.startswith("addresses-")]
+    hundred = made("openstack", **many(100))
+    backend("openstack").limits(hundred, "c")
+    with pytest.raises(InputError, match=r"limits\.cidrs"):
+        backend("openstack").limits(made("openstack", limits={"cidrs": 500}, **many(100)), "c")
+
+
+@given(number=st.integers(17, 60))
+def test_decoding_gives_back_what_is_in_an_address_group(number: int) -> None:
+    planned = made("openstack", **many(number))
+    module = backend("openstack")
+    assert module.decode(module.encode(planned), planned.settings.families) == set(planned.rules)

@@ -6,6 +6,7 @@ import random
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import table
@@ -238,3 +239,13 @@ def _other_end(rule: Rule) -> tuple[Any, frozenset[str]]:
     peer = ip_address("203.0.113.9" if rule.family == "ipv4" else "2001:db9::9")
     names = {"self": "nodes", "role": rule.source.value, "ref": f"@{rule.source.value}"}
     return peer, frozenset({names[rule.source.kind]})
+
+
+@pytest.mark.parametrize("cloud", ["aws", "openstack"])
+def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: str) -> None:
+    group = "sg-0a" if cloud == "aws" else "3f0c3f46-0000-0000-0000-000000000000"
+    theirs = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group})
+    assert not [rule for rule in theirs.rules if rule.direction == "egress"]
+    assert "egress" in [entry.service for entry in theirs.closed]
+    ours = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group}, egress=["10.0.0.0/8"])
+    assert {rule.source.value for rule in ours.rules if rule.direction == "egress"} == {"10.0.0.0/8", "self"}

@@ -159,7 +159,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "pl-",
     ),
     ({"cloud": "gcp", "network": "n", "limits": {"groups": 3}}, "kubeports:limits.groups: GCP has network tags", "leave it out"),
+    ({"cloud": "aws", "network": "vpc-0a", "limits": {"cidrs": 3}}, "kubeports:limits.cidrs: is for OpenStack", "leave it out"),
     # Limits
+    ({"limits": {"cidrs": 0}}, "kubeports:limits.cidrs: 0 is too small", "above 0"),
     ({"limits": {"rules": 0}}, "kubeports:limits.rules: 0 is too small", "above 0"),
     ({"limits": {"rules": 12}}, "kubeports:limits: 13 security group rules, and the project's quota is 12", "limits.rules"),
     ({"limits": {"groups": 4}, "roles": True}, "kubeports:limits: 5 security groups, and the project's quota is 4", "roles"),

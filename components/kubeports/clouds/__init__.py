@@ -1,7 +1,7 @@
 """The clouds: one module each, with the same functions.
 
-- ``encode(rules, refs)`` turns rules into resources as plain data, with markers where an id is not known yet;
-- ``decode(resources, families)`` reads them back: ``decode(encode(rules)) == rules``;
+- ``encode(plan)`` turns the rules into resources as plain data, with markers where an id is not known yet;
+- ``decode(resources, families)`` reads them back: ``decode(encode(plan)) == plan.rules``;
 - ``limits(plan, name)`` refuses what the cloud would refuse halfway;
 - ``create(name, plan, opts)`` makes the resources; it alone imports the cloud's SDK.
 """
@@ -41,11 +41,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Addresses:
+    """Stands for the id of an address group of the same encoding, by its logical name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """A resource as plain data.
 
     Args:
-        kind: ``ingress``, ``egress`` (AWS), ``rule`` (OpenStack) or ``firewall`` (GCP).
+        kind: ``ingress``, ``egress`` (AWS), ``rule``, ``addresses`` (OpenStack) or ``firewall`` (GCP).
         inputs: what the SDK's class takes, with markers for ids.
     """
 
@@ -60,8 +67,8 @@ Resources = Mapping[str, Resource]
 class Backend(Protocol):
     """What a cloud's module has."""
 
-    def encode(self, rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
-        """Rules as resources."""
+    def encode(self, plan: Plan) -> Resources:
+        """The plan's rules as resources."""
 
     def decode(self, resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
         """Resources as rules; ``families`` are the enabled ones, for sources that have no family of their own."""
@@ -95,7 +102,9 @@ def marked_source(marker: object) -> Source:
     return Source("self", "self") if marker.target == "nodes" else Source("role", marker.target)
 
 
-def resolve(inputs: Mapping[str, Any], groups: Mapping[str, Any], refs: Mapping[str, Ref]) -> dict[str, Any]:
+def resolve(
+    inputs: Mapping[str, Any], groups: Mapping[str, Any], refs: Mapping[str, Ref], addresses: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Inputs with the ids in the places of the markers."""
 
     def value(item: Any) -> Any:
@@ -103,9 +112,18 @@ def resolve(inputs: Mapping[str, Any], groups: Mapping[str, Any], refs: Mapping[
             return groups[item.target]
         if isinstance(item, Reference):
             return refs[item.name].id
+        if isinstance(item, Addresses):
+            return (addresses or {})[item.name]
         return [value(part) for part in item] if isinstance(item, list) else item
 
     return {key: value(item) for key, item in inputs.items()}
+
+
+def joined_description(rules: Iterable[Rule]) -> str:
+    """One description for several rules: all their services, and each reason once."""
+    rules = list(rules)
+    services = dict.fromkeys(service for rule in rules for service in rule.services)
+    return f"{', '.join(services)}: {'; '.join(dict.fromkeys(rule.why for rule in rules))}"
 
 
 def described(description: str) -> tuple[tuple[str, ...], str]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from kubeports.clouds import Group, Reference, Resource, Resources, described, marked_source, resolve, source_marker
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
-from kubeports.settings import Ref
 from kubeports.table import FAMILIES, ICMP, ICMPV6, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -31,10 +30,11 @@ _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 _CIDR: dict[Family, str] = {"ipv4": "cidr_ipv4", "ipv6": "cidr_ipv6"}
 
 
-def encode(rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
-    """Rules as standalone rule resources; a group's rules of both families are one."""
+def encode(plan: Plan) -> Resources:
+    """The rules as standalone rule resources; a group's rules of both families are one."""
+    refs = plan.settings.refs
     resources: dict[str, Resource] = {}
-    for rule in rules:
+    for rule in plan.rules:
         inputs: dict[str, Any] = {"security_group_id": Group(rule.target), "description": rule.description}
         inputs["ip_protocol"] = _PROTOCOLS.get(rule.protocol, str(rule.protocol))
         if rule.from_port is not None:
@@ -105,7 +105,7 @@ def limits(plan: Plan, name: str) -> None:
                 settings.place("cluster"), f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name"
             )
     count: dict[tuple[str, str, Family], int] = {}
-    for resource in encode(plan.rules, settings.refs).values():
+    for resource in encode(plan).values():
         inputs = resource.inputs
         weight, families = 1, FAMILIES
         if "prefix_list_id" in inputs:
@@ -153,6 +153,6 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
                 opts=opts,
             ).id
     kinds = {"ingress": vpc.SecurityGroupIngressRule, "egress": vpc.SecurityGroupEgressRule}
-    for key, resource in encode(plan.rules, settings.refs).items():
+    for key, resource in encode(plan).items():
         kinds[resource.kind](f"{name}-{key}", **resolve(resource.inputs, groups, settings.refs), opts=opts)
     return groups

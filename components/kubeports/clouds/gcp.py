@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Resource, Resources, described, marked_source, resolve, source_marker
+from kubeports.clouds import Group, Resource, Resources, described, joined_description, marked_source, resolve, source_marker
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
-from kubeports.settings import Ref, family_of
+from kubeports.settings import family_of
 from kubeports.table import FAMILIES, ICMP, IPENCAP, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", None: "all"
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 
 
-def encode(rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
-    """Rules as Firewalls, one per entry; sources are in the rules' order."""
+def encode(plan: Plan) -> Resources:
+    """The rules as Firewalls, one per entry; sources are in the rules' order."""
     entries: dict[str, list[Rule]] = {}
-    for rule in rules:
+    for rule in plan.rules:
         entries.setdefault(f"{rule.stem}-{rule.family}", []).append(rule)
     return {name: Resource("firewall", _firewall(entry)) for name, entry in entries.items()}
 
@@ -46,14 +46,12 @@ def _firewall(rules: list[Rule]) -> dict[str, Any]:
     item: dict[str, Any] = {"protocol": _PROTOCOLS.get(first.protocol, str(first.protocol))}
     if first.from_port is not None:
         item["ports"] = [first.ports]
-    services = dict.fromkeys(service for rule in rules for service in rule.services)
-    whys = dict.fromkeys(rule.why for rule in rules)
     inputs: dict[str, Any] = {
         "direction": first.direction.upper(),
         "priority": ALLOW if first.action == "allow" else BASELINE,
         "allows" if first.action == "allow" else "denies": [item],
         "target_tags": [Group(first.target)],
-        "description": f"{', '.join(services)}: {'; '.join(whys)}",
+        "description": joined_description(rules),
     }
     ranges = [rule.source.value for rule in rules if rule.source.kind == "cidr"]
     tags = [source_marker(rule.source) for rule in rules if rule.source.kind != "cidr"]
@@ -101,7 +99,7 @@ def _decode(name: str, inputs: Mapping[str, Any], enabled: tuple[Family, ...]) -
 def limits(plan: Plan, name: str) -> None:
     """Sources per Firewall, the length of names, and Firewalls where the stack says how many the project takes."""
     settings, problems = plan.settings, Problems()
-    resources = encode(plan.rules, settings.refs)
+    resources = encode(plan)
     longest = max(resources, key=len, default="")
     if len(f"{name}-{longest}") > NAME:
         with problems:
@@ -124,14 +122,25 @@ def limits(plan: Plan, name: str) -> None:
 
 
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
-    """The Firewalls; target -> network tag, which the nodes must carry."""
+    """The Firewalls; target -> network tag, which the nodes must carry.
+
+    What allows comes before the baseline that denies the rest, and goes after it: in a network whose own rules let ssh in,
+    administrators stay connected during the first update and the last.
+    """
     import pulumi
     from pulumi_gcp import compute
 
     settings = plan.settings
     tags: dict[str, Any] = {target: f"{settings.cluster}-{target}" for target in settings.targets} | dict(settings.existing)
     replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["network"]))
-    for key, resource in encode(plan.rules, settings.refs).items():
-        inputs = resolve(resource.inputs, tags, settings.refs)
-        compute.Firewall(f"{name}-{key}", network=settings.network, **inputs, opts=replaced)
+    allowing: list[pulumi.Resource] = []
+    firewalls = encode(plan)
+    for key in sorted(firewalls, key=lambda key: "denies" in firewalls[key].inputs):
+        inputs = resolve(firewalls[key].inputs, tags, settings.refs)
+        after = pulumi.ResourceOptions(depends_on=list(allowing)) if "denies" in inputs else None
+        firewall = compute.Firewall(
+            f"{name}-{key}", network=settings.network, **inputs, opts=pulumi.ResourceOptions.merge(replaced, after)
+        )
+        if "allows" in inputs:
+            allowing.append(firewall)
     return tags

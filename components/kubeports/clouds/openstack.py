@@ -1,18 +1,30 @@
 """OpenStack: one security group per target, one rule resource per rule; a group as a source has a twin per family.
 
+Many CIDRs of one entry go into an address group, which one rule names: Neutron's cost of a rule grows with its group's rules.
 Every field of a rule replaces it, and Neutron refuses an equal rule
 (https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule), so descriptions are written once and then left.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Reference, Resource, Resources, described, marked_source, resolve, source_marker
+from kubeports.clouds import (
+    Addresses,
+    Group,
+    Resource,
+    Resources,
+    described,
+    joined_description,
+    marked_source,
+    resolve,
+    source_marker,
+)
 from kubeports.errors import Problems, bad
-from kubeports.plan import Plan, Rule, Source, group_by_target
-from kubeports.settings import Ref
+from kubeports.plan import Plan, Rule, Source
 from kubeports.table import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -20,6 +32,14 @@ if TYPE_CHECKING:
 
 #: https://docs.openstack.org/neutron/latest/configuration/neutron.html: quota_security_group_rule, quota_security_group.
 RULES, GROUPS = 100, 10
+#: So many CIDRs of one entry have a rule each; more go into an address group.
+#: https://docs.openstack.org/api-ref/network/v2/#address-groups-address-groups
+CIDRS = 16
+#: The longest description that Neutron takes.
+DESCRIPTION = 255
+#: The source in a rule's name where it is an address group of ours: no reference can be called so.
+_MANY = "address_group"
+_DIGITS = 8
 #: A new group comes with two rules of Neutron's own; they count until the provider has deleted them.
 _OWN_RULES = 2
 
@@ -30,70 +50,97 @@ _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 _ETHERTYPES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
-def encode(rules: Iterable[Rule], refs: Mapping[str, Ref]) -> Resources:
-    """Rules as rule resources, one each."""
-    resources: dict[str, Resource] = {}
-    for rule in rules:
-        inputs: dict[str, Any] = {
-            "security_group_id": Group(rule.target),
-            "direction": rule.direction,
-            "ethertype": _ETHERTYPES[rule.family],
-            "description": rule.description,
-        }
-        if rule.protocol is not None:
-            inputs["protocol"] = _PROTOCOLS.get(rule.protocol, str(rule.protocol))
-        if rule.from_port is not None and (rule.from_port, rule.to_port) != (FIRST_PORT, LAST_PORT):
-            inputs |= {"port_range_min": rule.from_port, "port_range_max": rule.to_port}
+def encode(plan: Plan) -> Resources:
+    """The rules as rule resources, one each; more CIDRs of one entry than ``limits.cidrs`` as an address group and one rule."""
+    most = plan.settings.limits.get("cidrs", CIDRS)
+    entries: dict[str, list[Rule]] = {}
+    for rule in plan.rules:
         if rule.source.kind == "cidr":
-            inputs["remote_ip_prefix"] = rule.source.value
-        elif rule.source.kind == "ref" and refs[rule.source.value].kind == "prefixes":
-            inputs["remote_address_group_id"] = Reference(rule.source.value)
-        else:
-            inputs["remote_group_id"] = source_marker(rule.source)
-        resources[rule.key] = Resource("rule", inputs)
+            entries.setdefault(f"{rule.stem}-{rule.family}", []).append(rule)
+    many = {name for name, rules in entries.items() if len(rules) > most}
+    resources: dict[str, Resource] = {}
+    for rule in plan.rules:
+        entry = f"{rule.stem}-{rule.family}"
+        if rule.source.kind != "cidr":
+            kind = plan.settings.refs[rule.source.value].kind if rule.source.kind == "ref" else "group"
+            marker = source_marker(rule.source)
+            source = {"remote_address_group_id" if kind == "prefixes" else "remote_group_id": marker}
+            resources[rule.key] = Resource("rule", _rule(rule, rule.description) | source)
+        elif entry not in many:
+            resources[rule.key] = Resource("rule", _rule(rule, rule.description) | {"remote_ip_prefix": rule.source.value})
+        elif f"{entry}-{_MANY}" not in resources:
+            addresses = [each.source.value for each in entries[entry]]
+            # By its content: a change makes another group, and nobody is out while the rules go over to it.
+            name = f"addresses-{rule.family}-{sha256(' '.join(addresses).encode()).hexdigest()[:_DIGITS]}"
+            resources[name] = Resource("addresses", {"addresses": addresses})
+            description = joined_description(entries[entry])[:DESCRIPTION]
+            resources[f"{entry}-{_MANY}"] = Resource(
+                "rule", _rule(rule, description) | {"remote_address_group_id": Addresses(name)}
+            )
     return resources
 
 
+def _rule(rule: Rule, description: str) -> dict[str, Any]:
+    """A rule resource's inputs but its source."""
+    inputs: dict[str, Any] = {
+        "security_group_id": Group(rule.target),
+        "direction": rule.direction,
+        "ethertype": _ETHERTYPES[rule.family],
+        "description": description,
+    }
+    if rule.protocol is not None:
+        inputs["protocol"] = _PROTOCOLS.get(rule.protocol, str(rule.protocol))
+    if rule.from_port is not None and (rule.from_port, rule.to_port) != (FIRST_PORT, LAST_PORT):
+        inputs |= {"port_range_min": rule.from_port, "port_range_max": rule.to_port}
+    return inputs
+
+
 def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-    """Rules of the resources; every one says its family."""
-    return frozenset(_decode(resource.inputs) for resource in resources.values())
+    """Rules of the resources; every one says its family, and an address group has a rule per CIDR."""
+    return frozenset(
+        rule for resource in resources.values() if resource.kind == "rule" for rule in _decode(resource.inputs, resources)
+    )
 
 
-def _decode(inputs: Mapping[str, Any]) -> Rule:
+def _decode(inputs: Mapping[str, Any], resources: Resources) -> Iterable[Rule]:
     name = inputs.get("protocol")
     protocol = None if name is None else _NUMBERS[name] if name in _NUMBERS else int(name)
     ported = protocol in (TCP, UDP)
     services, why = described(inputs.get("description", ""))
+    remote = inputs.get("remote_group_id") or inputs.get("remote_address_group_id")
     if "remote_ip_prefix" in inputs:
-        source = Source("cidr", inputs["remote_ip_prefix"])
+        sources = [Source("cidr", inputs["remote_ip_prefix"])]
+    elif isinstance(remote, Addresses):
+        sources = [Source("cidr", text) for text in resources[remote.name].inputs["addresses"]]
     else:
-        source = marked_source(inputs.get("remote_group_id") or inputs["remote_address_group_id"])
-    return Rule(
-        inputs["direction"],
-        "allow",
-        "ipv4" if inputs["ethertype"] == "IPv4" else "ipv6",
-        protocol,
-        inputs.get("port_range_min", FIRST_PORT) if ported else None,
-        inputs.get("port_range_max", LAST_PORT) if ported else None,
-        source,
-        inputs["security_group_id"].target,
-        services,
-        why,
-    )
+        sources = [marked_source(remote)]
+    for source in sources:
+        yield Rule(
+            inputs["direction"],
+            "allow",
+            "ipv4" if inputs["ethertype"] == "IPv4" else "ipv6",
+            protocol,
+            inputs.get("port_range_min", FIRST_PORT) if ported else None,
+            inputs.get("port_range_max", LAST_PORT) if ported else None,
+            source,
+            inputs["security_group_id"].target,
+            services,
+            why,
+        )
 
 
 def limits(plan: Plan, name: str) -> None:
     """Rules and groups per project; a group of the project that is not ours counts too, and can't be known here."""
     settings, problems = plan.settings, Problems()
-    rules = group_by_target(plan.rules)
+    rules = Counter(each.inputs["security_group_id"].target for each in encode(plan).values() if each.kind == "rule")
     new = [target for target in settings.targets if target not in settings.existing]
-    number = sum(max(len(rules.get(target, ())), _OWN_RULES if target in new else 0) for target in settings.targets)
+    number = sum(max(rules[target], _OWN_RULES if target in new else 0) for target in settings.targets)
     most, groups = settings.limits.get("rules", RULES), settings.limits.get("groups", GROUPS)
     if number > most:
         with problems:
             what = f"{number} security group rules, and the project's quota is {most}"
             right = (
-                "join sources into larger CIDRs or an address group (refs: prefixes), "
+                f"join sources into larger CIDRs, lower {settings.place('limits')}.cidrs (an address group holds what is more), "
                 f"or raise the quota and say so in {settings.place('limits')}.rules"
             )
             raise bad(settings.place("limits"), what, right)
@@ -121,6 +168,12 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
                 opts=opts,
             ).id
     once = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["description"]))
-    for key, resource in encode(plan.rules, settings.refs).items():
-        networking.SecGroupRule(f"{name}-{key}", **resolve(resource.inputs, groups, settings.refs), opts=once)
+    addresses: dict[str, Any] = {}
+    for key, resource in encode(plan).items():
+        inputs = resolve(resource.inputs, groups, settings.refs, addresses)
+        if resource.kind == "addresses":
+            group = networking.AddressGroupV2(f"{name}-{key}", name=f"{settings.cluster}-{key}", **inputs, opts=opts)
+            addresses[key] = group.id
+        else:
+            networking.SecGroupRule(f"{name}-{key}", **inputs, opts=once)
     return groups

@@ -4,9 +4,10 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 STACK ?= openstack-dev
 CLOUD ?= openstack
+N ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test torture unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +27,9 @@ demo: setup ## the main job on a cloud on this machine, without an account: CLOU
 test: setup ## all tests; the engine tests build pulumi and install Neutron once
 	@$(PY) -m sandbox tools
 	@$(PY) -m pytest
+
+torture: setup ## faults and kills on the real Neutron, N times over: make torture N=10
+	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 
 unit: setup ## the tests that need no engine, in half a minute
 	@$(PY) -m pytest -n auto tests/unit tests/component

@@ -1,4 +1,4 @@
-"""Measure, and print: python -m bench [plan|neutron].
+"""Measure, and print: python -m bench [plan|neutron|many].
 
 Ratios within one run count; single times say more about the machine.
 """
@@ -23,6 +23,7 @@ from sandbox.run import ROOT, Project, copy
 
 RUNS = 5
 CLI_RUNS = 9
+MANY_RUNS = 3
 
 
 def main(what: str) -> None:
@@ -31,6 +32,8 @@ def main(what: str) -> None:
         bench_cli()
     if what in ("neutron", "all"):
         bench_neutron()
+    if what in ("many", "all"):
+        bench_many()
 
 
 def bench_plan() -> None:
@@ -85,6 +88,29 @@ def bench_neutron() -> None:
                 print(f"  {operation:8} {name:10} {median(runs, 0):7.2f} {median(runs, 1):7.2f} {median(runs, 2):7.0f}")
             ratios = [f"{ratio(ours, theirs, column):7.2f}" for column in range(3)]
             print(f"  {operation:8} ratio      {' '.join(ratios)}")
+
+
+def bench_many() -> None:
+    """Administrators of many CIDRs: an address group (the default from 17 on) against a rule per CIDR."""
+    with tempfile.TemporaryDirectory() as folder, OpenStack(rules=2000) as cloud:
+        print(f"Neutron, from many CIDRs, {MANY_RUNS} runs in turn: CIDRs, median wall s of up")
+        found: dict[tuple[int, str], list[float]] = {}
+        cases = [(10, "rules"), (100, "rules"), (100, "address group"), (400, "address group")]
+        for run in range(MANY_RUNS):
+            for number, way in cases:
+                project = Project(
+                    copy(Path(folder) / f"{number}-{way}-{run}"), cloud.env, Path(folder) / f"state-{number}-{way}-{run}"
+                )
+                admins = [f"10.{i // 128}.{i % 128 * 2}.0/24" for i in range(number)]
+                limits = {"rules": 2000, "cidrs": 1000 if way == "rules" else 16}
+                project.configure("openstack-dev", sources={"admins": admins, "clients": []}, limits=limits)
+                found.setdefault((number, way), []).append(measure_engine(project, "up")[0])
+                project.destroy("openstack-dev")
+        for number, way in cases:
+            print(f"  {number:4} {way:14} {statistics.median(found[number, way]):7.1f}")
+        for one, other in (((100, "address group"), (100, "rules")), ((400, "address group"), (10, "rules"))):
+            ratios = [a / b for a, b in zip(found[one], found[other], strict=True)]
+            print(f"  {one[0]} {one[1]} / {other[0]} {other[1]}: {statistics.median(ratios):.2f}")
 
 
 def flat_program() -> str:

@@ -61,7 +61,9 @@ def main(operation: str, stack_name: str, result: Path, parent: int) -> int:
         here = automation.LocalWorkspaceOptions(work_dir=str(Path.cwd()))
         project = yaml.safe_load(Path("Pulumi.yaml").read_text(encoding="utf-8"))["name"]
         stack = automation.create_or_select_stack(stack_name, project_name=project, program=program, opts=here)
-        if operation == "remove":
+        if operation == "cancel":
+            stack.cancel()
+        elif operation == "remove":
             stack.workspace.remove_stack(stack_name, preserve_config=True)
         else:
             options: dict[str, Any] = {"on_output": _show, "on_event": note}

@@ -33,6 +33,7 @@ from sandbox.tools import HERE, cache, digest, locked, run, say
 
 REQUIREMENTS = HERE / "openstack-requirements.txt"
 _SCHEMA = HERE / "openstack_schema.py"
+_FIREWALL = HERE / "openstack_firewall.py"
 _PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58}
 _REGION = "RegionOne"
 _PATIENCE = 90.0  # seconds for a server to answer
@@ -138,6 +139,8 @@ class OpenStack:
             self.proxy.__exit__(None, None, None)
             self.proxy = None
         end(self.pids)
+        for process in getattr(self, "_processes", []):
+            process.poll()
         self.pids = []
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -334,6 +337,16 @@ def install() -> Path:
             (venv / "complete").touch()
             say("Keystone and Neutron are installed")
     return venv
+
+
+def render(given: dict[str, Any]) -> dict[str, Any]:
+    """What Neutron's own firewall drivers make of rules (``sandbox/openstack_firewall.py`` says in which shape)."""
+    command = [str(install() / "bin" / "python"), "-P", str(_FIREWALL)]
+    answer = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=_PATIENCE)
+    if answer.returncode:
+        raise SandboxError(f"Neutron's firewall drivers failed; the last lines:\n{answer.stderr[-2000:]}")
+    rendered: dict[str, Any] = json.loads(answer.stdout)
+    return rendered
 
 
 def _free_ports(number: int) -> list[int]:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -37,16 +38,14 @@ class Fault:
 class Proxy:
     """Forwards to one URL, within a ``with``.
 
-    Set ``fault`` to make calls fail: it gets method and path of each call that changes something, and answers None or the
-    fault. Set ``recorder`` to be called after each of them: they come one at a time then.
+    Set ``fault`` to make calls fail: it gets method and path of each, and answers None or the fault. Set ``recorder`` to be
+    called after each call that changes something: those come one at a time.
     """
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
         self.fault: Callable[[str, str], Fault | None] | None = None
         self.recorder: Callable[[], None] | None = None
-        #: Method and path of the calls that changed something, in order.
-        self.calls: list[tuple[str, str]] = []
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -81,16 +80,12 @@ class Proxy:
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
-                if self.command == "GET":
-                    self._answer(*proxy.forward(self.command, self.path, headers, body))
-                    return
-                with proxy._lock:
-                    proxy.calls.append((self.command, self.path))
-                    fault = proxy.fault(self.command, self.path) if proxy.fault else None
-                    answer = None
-                    if fault is None or fault.done:
+                fault = proxy.fault(self.command, self.path) if proxy.fault else None
+                answer = None
+                if fault is None or fault.done:
+                    with nullcontext() if self.command == "GET" else proxy._lock:
                         answer = proxy.forward(self.command, self.path, headers, body)
-                        if proxy.recorder is not None:
+                        if self.command != "GET" and proxy.recorder is not None:
                             proxy.recorder()
                 if fault is None and answer is not None:
                     self._answer(*answer)

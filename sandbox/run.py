@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +27,13 @@ from sandbox.errors import SandboxError
 from sandbox.processes import die_with_parent
 
 ROOT = Path(__file__).parent.parent
-Operation = Literal["preview", "up", "refresh", "destroy", "remove"]
+Operation = Literal["preview", "up", "refresh", "destroy", "remove", "cancel"]
 _PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
 #: The variable by which the engine attaches to a provider that runs already, as the stand-ins do.
 _STAND_IN = "PULUMI_DEBUG_PROVIDERS"
 #: The user's own credentials for the clouds.
 _CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
+_AFTERMATH = 1.0  # seconds between the death of the engine and that of its children
 _PLUGIN = "resource-openstack-v{version}"
 
 
@@ -112,8 +116,18 @@ class Project:
         """Delete all resources of the stack."""
         return self.run("destroy", stack, show)
 
-    def run(self, operation: Operation, stack: str, show: bool = False) -> Result:
-        """Run an operation; ``show`` passes the engine's output on as it comes.
+    def cancel(self, stack: str) -> Result:
+        """Take away the lock that a killed engine left on the stack."""
+        return self.run("cancel", stack)
+
+    def run(self, operation: Operation, stack: str, show: bool = False, kill_after: float | None = None) -> Result:
+        """Run an operation.
+
+        Args:
+            operation: preview, up, refresh, destroy, remove or cancel.
+            stack: the stack's name.
+            show: pass the engine's output on as it comes.
+            kill_after: seconds after which the engine is killed (SIGKILL), if it still runs.
 
         Raises:
             SandboxError: there is no such stack, or the engine could not be run at all.
@@ -134,6 +148,10 @@ class Project:
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
             lines = []
+            killer = None
+            if kill_after is not None:
+                killer = threading.Timer(kill_after, kill_engine, [process.pid])
+                killer.start()
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -145,6 +163,10 @@ class Project:
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait()
                 raise
+            if killer is not None:
+                killer.cancel()
+                if not outcome.exists():
+                    return Result(False, (), ("the engine was killed",), {}, "".join(lines))
             if not outcome.exists():
                 raise SandboxError(f"pulumi {operation} of {stack} ended with no outcome; it said:\n{''.join(lines[-20:])}")
             read = json.loads(outcome.read_text(encoding="utf-8"))
@@ -160,6 +182,27 @@ class Project:
             if value is not None:
                 content["config"][f"kubeports:{key}"] = value
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def kill_engine(session: int) -> None:
+    """Kill the engine of an operation (Linux), then what is left of its processes."""
+    members = [pid for pid in session_members(session) if (Path("/proc") / str(pid) / "comm").read_text().startswith("pulumi\n")]
+    for pid in members:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    time.sleep(_AFTERMATH)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)
+
+
+def session_members(session: int) -> list[int]:
+    """The processes of a session (Linux)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getsid(int(entry.name)) == session:
+                found.append(int(entry.name))
+    return found
 
 
 def stack_file(folder: Path, stack: str) -> Path:

@@ -37,7 +37,8 @@ def wire(plan: Plan) -> Raw:
         groups = [{"GroupId": id, "Tags": [{"Key": "Name", "Value": name}]} for id, name in names.items()]
         return {"groups": groups, "rules": [_aws(kind, inputs) for _, kind, inputs in made]}
     groups = [{"id": id, "name": name} for id, name in names.items()]
-    addresses = [{"id": name, **inputs} for name, kind, inputs in made if kind == "addresses"]
+    held = [(name, inputs) for name, kind, inputs in made if kind == "addresses"]
+    addresses = [{"id": name, "name": f"{settings.cluster}-{name}", **inputs} for name, inputs in held]
     rules = [_openstack(inputs) for _, kind, inputs in made if kind == "rule"]
     return {"groups": groups, "rules": rules, "address_groups": addresses}
 

@@ -125,12 +125,16 @@ def meaning(cloud: str, raw: Mapping[str, Any], cluster: str) -> set[tuple[objec
     if cloud == "gcp":
         return {tuple(_sorted(rule.get(key)) for key in GCP_KEYS) for rule in raw["firewalls"]}
     targets = {id: target for target, id in clouds.groups(cloud, raw, cluster).items()}
+    # An address group of ours is what is in it: its id is the cloud's.
+    ours = [group for group in raw.get("address_groups", ()) if group["name"].startswith(cluster)]
+    held = {group["id"]: ", ".join(sorted(group["addresses"])) for group in ours}
     found: set[tuple[object, ...]] = set()
     for rule in raw["rules"]:
         if cloud == "aws":
             group, other, keys = rule["GroupId"], rule.get("ReferencedGroupInfo", {}).get("GroupId"), AWS_KEYS
         else:
             group, other, keys = rule["security_group_id"], rule["remote_group_id"], OPENSTACK_KEYS
+            rule = {**rule, "remote_address_group_id": held.get(rule["remote_address_group_id"], rule["remote_address_group_id"])}
         if group in targets:
             found.add((targets[group], targets.get(other, other), *(rule.get(key) for key in keys)))
     return found

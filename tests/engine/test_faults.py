@@ -1,0 +1,169 @@
+"""What goes wrong on the way: calls that fail, in every way that a network has, and an engine that is killed.
+
+After it the next update converges, or stops with a message, and the one procedure of docs/failures.md converges. On the real
+provider and the real Neutron. KUBEPORTS_TORTURE=N (`make torture`) repeats all N times, at other moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kubeports import table
+from kubeports.plan import plan
+from kubeports.settings import parse
+
+from sandbox.openstack import OpenStack
+from sandbox.proxy import Fault
+from sandbox.run import Project, Result
+from tests.counts import counts
+from tests.engine.test_life import BASE
+from tests.engine.test_walk import CLUSTER, meaning
+from tests.wire import wire
+
+pytestmark = pytest.mark.engine
+
+STACK = "openstack-dev"
+ROUNDS = int(os.environ.get("KUBEPORTS_TORTURE", "1"))
+KILLS = 6 * ROUNDS
+MOST_ORPHANS = 40
+#: Each kind of call that the provider makes: method, and what the path must match.
+ID = "[0-9a-f-]{36}"
+CALLS = {
+    "create a group": ("POST", r"/security-groups$"),
+    "read a group": ("GET", rf"/security-groups/{ID}"),
+    "create a rule": ("POST", r"/security-group-rules$"),
+    "read a rule": ("GET", rf"/security-group-rules/{ID}"),
+    "delete a rule": ("DELETE", rf"/security-group-rules/{ID}"),
+    "create an address group": ("POST", r"/address-groups$"),
+    "read an address group": ("GET", rf"/address-groups/{ID}"),
+    "delete an address group": ("DELETE", rf"/address-groups/{ID}"),
+}
+FAULTS = [Fault(409), Fault(429), Fault(500), Fault(500, done=True)]
+READ = [Fault(429), Fault(500), Fault("drop"), Fault("hang")]
+FAULTS += [Fault("drop"), Fault("drop", done=True), Fault("hang"), Fault("hang", done=True)]
+
+
+def now(**changes: Any) -> dict[str, Any]:
+    return {"cloud": "openstack", "cluster": CLUSTER, "limits": {"rules": 400}} | BASE | changes
+
+
+FEW = now(sources=BASE["sources"] | {"admins": [f"10.{i}.0.0/24" for i in range(3)]})
+#: Another set of rules, with an address group and one rule less.
+MANY = now(offline=True, calico="vxlan", sources=BASE["sources"] | {"admins": [f"10.{i}.0.0/24" for i in range(20)]})
+
+
+class Failing:
+    """One call of a kind fails, at random among the first few; then all is well."""
+
+    def __init__(self, call: str, fault: Fault, skip: int) -> None:
+        self.method, self.path = CALLS[call]
+        self.fault = fault
+        self.left = skip
+        self.injected = 0
+
+    def __call__(self, method: str, path: str) -> Fault | None:
+        if method != self.method or not re.search(self.path, path.partition("?")[0]) or self.injected:
+            return None
+        if self.left:
+            self.left -= 1
+            return None
+        self.injected += 1
+        return self.fault
+
+
+def converge(project: Project, cloud: OpenStack, raw: dict[str, Any]) -> bool:
+    """Update until the cloud has exactly what is planned; whether the procedure of docs/failures.md was needed."""
+    procedure = False
+    result = project.up(STACK)
+    for _ in range(MOST_ORPHANS):
+        if result.ok:
+            break
+        procedure = True
+        assert "Traceback" not in result.output
+        result = follow(project, cloud, result)
+    assert result.ok, result.output
+    procedure |= orphaned_groups(cloud, result)
+    wanted = meaning("openstack", wire(plan(table.load(), parse(raw))), CLUSTER)
+    assert meaning("openstack", cloud.raw(), CLUSTER) == wanted
+    return procedure
+
+
+def follow(project: Project, cloud: OpenStack, failed: Result) -> Result:
+    """One round of the procedure: unlock, delete the rule that stands in the way, refresh, update."""
+    text = "\n".join((*failed.diagnostics, failed.output))
+    if "locked" in text:
+        assert project.cancel(STACK).ok
+    orphan = re.search(rf"Rule id is ({ID})", text)
+    if orphan:
+        cloud.connect().network.delete_security_group_rule(orphan[1])
+    assert project.refresh(STACK).ok
+    return project.up(STACK)
+
+
+def orphaned_groups(cloud: OpenStack, result: Result) -> bool:
+    """Delete the groups of the cluster's names that the stack does not have; whether there were any."""
+    raw, network = cloud.raw(), cloud.connect().network
+    own = set(result.outputs["ids"].values())
+    strays = [group["id"] for group in raw["groups"] if group["id"] not in own and group["name"].startswith(CLUSTER)]
+    used = {rule["remote_address_group_id"] for rule in raw["rules"] if rule["security_group_id"] in own}
+    unused = [group["id"] for group in raw["address_groups"] if group["id"] not in used and group["name"].startswith(CLUSTER)]
+    for id in strays:
+        network.delete_security_group(id)
+    for id in unused:
+        network.delete_address_group(id)
+    return bool(strays or unused)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_that_fails(project: Callable[[], Project], neutron: OpenStack, call: str) -> None:
+    assert neutron.proxy is not None
+    choose = random.Random(f"{call} {ROUNDS}")
+    mine, at = project(), None
+    for turn, fault in enumerate((READ if CALLS[call][0] == "GET" else FAULTS) * ROUNDS):
+        raw = {"create an address group": MANY, "read an address group": MANY, "delete an address group": FEW}.get(
+            call, FEW if turn % 2 else MANY
+        )
+        if call in ("create a group", "read a group"):
+            assert at is None or mine.destroy(STACK).ok  # a group is made and read at the start alone
+        elif at is None or at is raw:
+            mine.configure(STACK, **(MANY if raw is FEW else FEW))
+            assert mine.up(STACK).ok
+        mine.configure(STACK, **raw)
+        failing = Failing(call, fault, skip=choose.randrange(3) if call.endswith("a rule") else 0)
+        neutron.proxy.fault = failing
+        try:
+            result = mine.up(STACK)
+        finally:
+            neutron.proxy.fault = None
+        assert failing.injected, f"no call was there to fail: {call}"
+        assert "Traceback" not in result.output
+        counts["faults injected into calls of OpenStack's"] += 1
+        counts["of these, updates that went on all the same"] += result.ok
+        if converge(mine, neutron, raw):
+            counts["faults and kills that needed the procedure of docs/failures.md"] += 1
+        at = raw
+    unchanged(mine)
+
+
+def test_an_engine_that_is_killed(project: Callable[[], Project], neutron: OpenStack) -> None:
+    choose = random.Random(ROUNDS)
+    mine = project()
+    for turn in range(KILLS):
+        raw = FEW if turn % 2 else MANY
+        mine.configure(STACK, **raw)
+        result = mine.run("up", STACK, kill_after=choose.uniform(1.5, 5.0))
+        counts["engines killed"] += not result.ok
+        if converge(mine, neutron, raw):
+            counts["faults and kills that needed the procedure of docs/failures.md"] += 1
+    unchanged(mine)
+
+
+def unchanged(project: Project) -> None:
+    """One more update changes nothing."""
+    again = project.up(STACK)
+    assert again.ok and not again.changes, again.output

@@ -7,7 +7,7 @@ CLOUD ?= openstack
 N ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test torture unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test live torture unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ demo: setup ## the main job on a cloud on this machine, without an account: CLOU
 test: setup ## all tests; the engine tests build pulumi and install Neutron once
 	@$(PY) -m sandbox tools
 	@$(PY) -m pytest
+
+live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK=vpc-... (docs/live.md)
+	@CLOUD=$(CLOUD) NETWORK=$(NETWORK) $(PY) -m sandbox.live
 
 torture: setup ## faults and kills on the real Neutron, N times over: make torture N=10
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py

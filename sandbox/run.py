@@ -32,7 +32,7 @@ _PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
 #: The variable by which the engine attaches to a provider that runs already, as the stand-ins do.
 _STAND_IN = "PULUMI_DEBUG_PROVIDERS"
 #: The user's own credentials for the clouds.
-_CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
+CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
 _AFTERMATH = 1.0  # seconds between the death of the engine and that of its children
 _PLUGIN = "resource-openstack-v{version}"
 
@@ -174,13 +174,14 @@ class Project:
         return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines))
 
     def configure(self, stack: str, **settings: object) -> None:
-        """Write settings of the namespace ``kubeports`` into the stack's file; None takes one out."""
+        """Write settings into the stack's file, of the namespace ``kubeports`` if they say none; None takes one out."""
         file = stack_file(self.folder, stack)
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for key, value in settings.items():
-            content["config"].pop(f"kubeports:{key}", None)
+        for name, value in settings.items():
+            key = name if ":" in name else f"kubeports:{name}"
+            content["config"].pop(key, None)
             if value is not None:
-                content["config"][f"kubeports:{key}"] = value
+                content["config"][key] = value
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
@@ -221,7 +222,7 @@ def stack_file(folder: Path, stack: str) -> Path:
 
 def _inherited(env: Mapping[str, str]) -> dict[str, str]:
     """This process's environment, without the user's own cloud where another one is given; loopback needs no proxy."""
-    kept = {name: value for name, value in os.environ.items() if not (name.startswith(_CREDENTIALS) and env)}
+    kept = {name: value for name, value in os.environ.items() if not (name.startswith(CREDENTIALS) and env)}
     return kept | {"NO_PROXY": ",".join(filter(None, (kept.get("NO_PROXY"), "127.0.0.1")))}
 
 

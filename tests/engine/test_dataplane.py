@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import openstack, packets
 from sandbox.openstack import OpenStack
-from sandbox.run import Project
+from sandbox.run import Project, copy
 from tests.asked import PORTS, PROTOCOLS
 from tests.counts import counts
 from tests.engine.test_life import BASE
@@ -40,8 +40,6 @@ PEERS = [*NODES, *IPV4, "2001:db8:20::1", "2001:db8:30::1", "2001:db8:9::1"]
 @pytest.fixture(scope="module")
 def stored(neutron: OpenStack, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The rules of a rich stack, as Neutron has them, and what its drivers make of them."""
-    from sandbox.run import copy
-
     folder = tmp_path_factory.mktemp("dataplane")
     project = Project(copy(folder / "project"), neutron.env, folder / "state")
     project.configure(STACK, **SETTINGS)

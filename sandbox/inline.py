@@ -3,10 +3,10 @@
 Pulumi's language host for Python is in no package registry; the Automation API runs ``__main__.py`` without one. Each
 operation has a process of its own, for the SDK keeps state in its process.
 
-    python -m sandbox.inline OPERATION STACK RESULT PARENT
+    python -m sandbox.inline OPERATION STACK RESULT PARENT [TARGET...]
 
 RESULT is the file that gets the outcome as JSON: ``ok``, ``steps``, ``diagnostics``, ``outputs``; PARENT
-is the process with which this one ends.
+is the process with which this one ends; TARGETs limit an update to them and what depends on them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def program() -> None:
     runpy.run_path("__main__.py", run_name="__main__")
 
 
-def main(operation: str, stack_name: str, result: Path, parent: int) -> int:
+def main(operation: str, stack_name: str, result: Path, parent: int, targets: list[str]) -> int:
     """Run the operation; 0, or 1 if the engine failed."""
     die_with_parent(parent)
     _stack.LanguageServer = _Quiet  # type: ignore[attr-defined]
@@ -69,6 +69,8 @@ def main(operation: str, stack_name: str, result: Path, parent: int) -> int:
             options: dict[str, Any] = {"on_output": _show, "on_event": note}
             if operation != "preview":
                 options["suppress_progress"] = True
+            if targets:
+                options |= {"target": targets, "target_dependents": True}
             if operation == "destroy":
                 options["run_program"] = False
             if operation == "refresh":
@@ -89,4 +91,4 @@ def _show(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]))

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -120,13 +120,21 @@ class Project:
         """Take away the lock that a killed engine left on the stack."""
         return self.run("cancel", stack)
 
-    def run(self, operation: Operation, stack: str, show: bool = False, kill_after: float | None = None) -> Result:
+    def run(
+        self,
+        operation: Operation,
+        stack: str,
+        show: bool = False,
+        kill_after: float | None = None,
+        targets: Sequence[str] = (),
+    ) -> Result:
         """Run an operation.
 
         Args:
             operation: preview, up, refresh, destroy, remove or cancel.
             stack: the stack's name.
             show: pass the engine's output on as it comes.
+            targets: URNs (with ``**`` for anything) of the resources to which an up is limited, with what depends on them.
             kill_after: seconds after which the engine is killed (SIGKILL), if it still runs.
 
         Raises:
@@ -135,7 +143,7 @@ class Project:
         stack_file(self.folder, stack)
         with tempfile.TemporaryDirectory() as folder:
             outcome = Path(folder) / "outcome.json"
-            command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid())]
+            command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid()), *targets]
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,

@@ -43,9 +43,10 @@ CALLS = {
     "read an address group": ("GET", rf"/address-groups/{ID}"),
     "delete an address group": ("DELETE", rf"/address-groups/{ID}"),
 }
-FAULTS = [Fault(409), Fault(429), Fault(500), Fault(500, done=True)]
+FAULTS = [Fault(409), Fault(429), Fault(500), Fault("drop", done=True), Fault("hang", done=True)]
+if ROUNDS > 1:
+    FAULTS += [Fault(500, done=True), Fault("drop"), Fault("hang")]
 READ = [Fault(429), Fault(500), Fault("drop"), Fault("hang")]
-FAULTS += [Fault("drop"), Fault("drop", done=True), Fault("hang"), Fault("hang", done=True)]
 
 
 def now(**changes: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.cloud import Cloud
 from sandbox.run import Project, Result
+from tests.asked import at, packets
 from tests.engine.test_walk import CLUSTER, Walk, meaning
 from tests.oracle import clouds
 
@@ -194,6 +195,36 @@ def untouched(cloud: Any, id: str) -> Any:
     changing = ("updated_at", "revision_number", "security_group_rules")
     group = [{key: value for key, value in g.items() if key not in changing} for g in raw["groups"] if g["id"] == id]
     return sorted(map(str, [*group, *(rule for rule in raw["rules"] if rule["security_group_id"] == id)]))
+
+
+GROUPS = {"openstack": "openstack:networking/secGroup:SecGroup", "aws": "aws:ec2/securityGroup:SecurityGroup"}
+
+
+def test_roles_come_without_an_outage_by_the_procedure_of_the_docs(life: Life) -> None:
+    """docs/updates.md: the new groups and their rules alone, attached to the nodes, and then the rest."""
+    sources = BASE["sources"] | {"balancers": ["192.0.2.0/24"]}
+    life.step(sources=sources, offline=True)
+    name = life.cloud.name
+    life.project.configure(life.stack, **life.now(sources=sources, offline=True, roles=True))
+    if name in GROUPS:
+        roles = [f"urn:pulumi:**{GROUPS[name]}::{CLUSTER}-{role}" for role in clouds.TARGETS[1:]]
+        with life.cloud.recording() as first:
+            added = life.project.run("up", life.stack, targets=roles)
+        assert added.ok and not added.names("delete"), added.output
+        assert life.outages(life.now(sources=sources, offline=True), first, seed=1) == []
+    # Now the nodes carry the groups of their roles; on GCP a tag needs no making.
+    with life.cloud.recording() as states:
+        assert life.project.up(life.stack).ok
+    ids = clouds.groups(name, states[-1], CLUSTER)
+    assert set(ids) == set(clouds.TARGETS)
+    raw = life.now(sources=sources, offline=True, roles=True)
+    followed = 0
+    for packet in packets(raw, 1, 600):
+        asked = at(name, raw, ids, packet)
+        allows = [clouds.ALLOWS[name](state, asked) for state in states]
+        followed += allows[0] and allows[-1]
+        assert not (allows[0] and allows[-1]) or all(allows), packet
+    assert followed > 20
 
 
 def test_many_sources_go_into_an_address_group_and_out_again_without_an_outage(projects: Projects, neutron: Any) -> None:

@@ -8,6 +8,11 @@ from typing import Any
 from hypothesis import strategies as st
 from kubeports import table
 
+#: Ids as each cloud makes them.
+GROUPS = {"aws": "sg-0a", "gcp": "bastion", "openstack": "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
+LISTS = {"aws": "pl-0a", "openstack": "7d2f0a11-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
+NETWORKS = {"aws": "vpc-0a", "gcp": "default", "openstack": ""}
+
 _BASE: dict[str, IPv4Network | IPv6Network] = {"ipv4": IPv4Network("10.0.0.0/8"), "ipv6": IPv6Network("2001:db8::/32")}
 
 
@@ -34,9 +39,13 @@ def settings(draw: st.DrawFn, cloud: str | None = None) -> dict[str, Any]:
     families = draw(st.sampled_from([("ipv4",), ("ipv6",), ("ipv4", "ipv6")]))
     refs: dict[str, Any] = {}
     if draw(st.booleans()):
-        refs["bastion"] = {"group": "sg-0a"}
+        refs["bastion"] = {"group": GROUPS[cloud]}
     if cloud != "gcp" and draw(st.booleans()):
-        refs["office"] = {"prefixes": "pl-0a", "entries": draw(st.integers(1, 20)), "family": draw(st.sampled_from(families))}
+        refs["office"] = {
+            "prefixes": LISTS[cloud],
+            "entries": draw(st.integers(1, 20)),
+            "family": draw(st.sampled_from(families)),
+        }
     names = tuple(f"@{name}" for name in refs)
     sources: dict[str, Any] = {
         "admins": draw(lists(families, names)),
@@ -67,6 +76,15 @@ def settings(draw: st.DrawFn, cloud: str | None = None) -> dict[str, Any]:
     if cloud != "gcp" and draw(st.booleans()):
         raw["egress"] = draw(lists(families))
     return raw
+
+
+def on(cloud: str, raw: dict[str, Any]) -> dict[str, Any]:
+    """The same settings on another cloud, with its ids."""
+    refs = {
+        name: ref | ({"group": GROUPS[cloud]} if "group" in ref else {"prefixes": LISTS.get(cloud, "")})
+        for name, ref in raw["refs"].items()
+    }
+    return raw | {"cloud": cloud, "network": NETWORKS[cloud], "refs": refs}
 
 
 @st.composite

@@ -276,7 +276,7 @@ class _Reader:
             families = (family,)
         elif len(self.families) > 1:
             raise bad(f"{at}.family", "is missing", "write ipv4 or ipv6: a prefix list has one family")
-        form = _PREFIX_LIST if cloud == "aws" else None
+        form = _PREFIX_LIST if cloud == "aws" else _UUID
         return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", form), entries, families)
 
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
@@ -607,11 +607,14 @@ def is_output(value: object) -> bool:
     return any(kind.__name__ == "Output" and kind.__module__.startswith("pulumi.") for kind in type(value).__mro__)
 
 
+#: An id of Neutron's: its pattern and an example; a name instead would fail halfway through an update.
+_UUID = (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f")
 #: What the id of a group looks like, with an example; OpenStack's ids have no form of their own.
 _GROUPS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "aws": (r"sg-[0-9a-z]+", "sg-0123456789abcdef0"),
         "gcp": (r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "prod-nodes (a network tag)"),
+        "openstack": _UUID,
     }
 )
 _PREFIX_LIST = (r"pl-[0-9a-z]+", "pl-0123456789abcdef0")

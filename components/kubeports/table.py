@@ -44,7 +44,7 @@ FIRST_PORT, LAST_PORT = 1, 65535
 
 _COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
 _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_WHY = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
+_WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
 #: The plan's own rules go by these names.
 RESERVED = frozenset({"egress", "baseline"})
@@ -296,7 +296,7 @@ def why_text(value: object, where: str) -> str:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html
     """
     if not isinstance(value, str) or not _WHY.fullmatch(value):
-        right = "write 1-120 characters: letters, digits, spaces and ._-:/()#,@[]+=;{}!$* (EC2 takes no others)"
+        right = "write 1-120 characters: letters, digits (one at least), spaces and ._-:/()#,@[]+=;{}!$* (EC2 takes no others)"
         raise bad(where, f"{show(value)} can't be a rule's description", right)
     return value
 

@@ -28,6 +28,7 @@ def sources(**words: Any) -> dict[str, Any]:
     return {"sources": GOOD["sources"] | words}
 
 
+ID = "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"
 BAD: list[tuple[dict[str, Any], str, str]] = [
     # Keys
     ({"ofline": True}, "kubeports:ofline: is not a key", "'offline'"),
@@ -107,11 +108,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"sources": {"clients": []}}, "kubeports:sources.admins: is missing, and ssh needs it", "[] closes"),
     (sources(cluster=[]), "kubeports:sources.cluster: is empty", "self"),
     (sources(admins=["@bastion"]), "kubeports:sources.admins[0]: no reference is called 'bastion'", "kubeports:refs"),
-    ({**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": "x"}}}, "kubeports:sources.admins[0]", "'bastion'"),
-    ({"refs": {"etcd": {"group": "x"}}}, "kubeports:refs.etcd: 'etcd' is a word of the table", "another name"),
+    ({**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": ID}}}, "kubeports:sources.admins[0]", "'bastion'"),
+    ({"refs": {"etcd": {"group": ID}}}, "kubeports:refs.etcd: 'etcd' is a word of the table", "another name"),
     ({"refs": {"b": {"group": ""}}}, "kubeports:refs.b.group: '' is no id", "id"),
     ({"refs": {"b": {"group": "x", "prefixes": "y"}}}, "kubeports:refs.b: a reference is one thing", "either"),
-    ({"refs": {"a": {"group": "x"}, "b": {"group": "x"}}}, "kubeports:refs.b: x is kubeports:refs.a too", "one name"),
+    ({"refs": {"a": {"group": ID}, "b": {"group": ID}}}, f"kubeports:refs.b: {ID} is kubeports:refs.a too", "one name"),
     (
         {"families": ["ipv4", "ipv6"], "refs": {"b": {"prefixes": "x"}}},
         "kubeports:refs.b.family: is missing",
@@ -160,6 +161,13 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"cloud": "gcp", "network": "n", "limits": {"groups": 3}}, "kubeports:limits.groups: GCP has network tags", "leave it out"),
     ({"cloud": "aws", "network": "vpc-0a", "limits": {"cidrs": 3}}, "kubeports:limits.cidrs: is for OpenStack", "leave it out"),
+    ({"existing": {"nodes": "my-group"}}, "kubeports:existing.nodes: 'my-group' is no id of this cloud", ID),
+    ({"refs": {"b": {"prefixes": "0.0.0.0/0"}}}, "kubeports:refs.b.prefixes: '0.0.0.0/0' is no id of this cloud", ID),
+    (
+        {"services": {"own": {"protocol": "udp", "start": 9, "source": ["admins"], "why": " "}}},
+        "kubeports:services.own.why",
+        "write",
+    ),
     # Limits
     ({"limits": {"cidrs": 0}}, "kubeports:limits.cidrs: 0 is too small", "above 0"),
     ({"limits": {"rules": 0}}, "kubeports:limits.rules: 0 is too small", "above 0"),

@@ -34,7 +34,7 @@ live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK
 torture: setup ## faults and kills on the real Neutron, N times over: make torture N=10
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 
-unit: setup ## the tests that need no engine, in half a minute
+unit: setup ## the tests that need no engine, in a minute
 	@$(PY) -m pytest -n auto tests/unit tests/component
 
 lint: setup ## ruff and mypy

@@ -25,6 +25,7 @@ from sandbox.run import Project, Result, copy
 from sandbox.tools import say
 
 REQUIREMENT = Path(__file__).with_name("requirement.csv")
+TITLES = {"openstack": "OpenStack", "aws": "AWS", "gcp": "GCP"}
 NAMES = {"openstack": "Neutron", "aws": "EC2's stand-in", "gcp": "Compute's stand-in"}
 #: What the row "IPENCAP / IPIP" is as protocol numbers (https://www.iana.org/assignments/protocol-numbers).
 IPENCAP, IPIP = 4, 94
@@ -49,7 +50,7 @@ def main(name: str) -> int:
     if name == "all":
         console.print(INTRODUCTION.format(cloud="all three clouds", about=_about_all(), seconds=_SECONDS[name]))
         return compare()
-    console.print(INTRODUCTION.format(cloud=name, about=cloud(name).about, seconds=_SECONDS[name]))
+    console.print(INTRODUCTION.format(cloud=TITLES[name], about=cloud(name).about, seconds=_SECONDS[name]))
     with running(name) as (project, here):
         return Demo(project, here).run()
 

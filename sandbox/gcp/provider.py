@@ -43,7 +43,7 @@ class Firewall:
         self.args = args
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """Terraform's provider wants a source or a direction that needs none."""
+        """Exactly what allows or denies must be there; logging and params are not the stand-in's."""
         if not inputs.get("allows") and not inputs.get("denies"):
             yield "allows", "one of allows, denies must be given"
         if inputs.get("enableLogging") or "logConfig" in inputs or "params" in inputs:

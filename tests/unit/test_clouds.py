@@ -177,3 +177,12 @@ def test_decoding_gives_back_what_is_in_an_address_group(number: int) -> None:
     planned = made("openstack", **many(number))
     module = backend("openstack")
     assert module.decode(module.encode(planned), planned.settings.families) == set(planned.rules)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "openstack"])
+def test_reasons_that_are_too_long_together_are_refused_and_not_cut(cloud: str) -> None:
+    own = {"protocol": "tcp", "start": 9200, "source": ["10.1.0.0/16"]}
+    services = {f"metrics-{i}": own | {"why": f"{i} " + "x" * 110} for i in range(3)}
+    planned = made(cloud, services=services)
+    with pytest.raises(InputError, match="the reasons of metrics-0, metrics-1, metrics-2 make"):
+        backend(cloud).limits(planned, "c")

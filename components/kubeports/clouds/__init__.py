@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kubeports.errors import bad
+from kubeports.errors import Problems, bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,6 +124,16 @@ def joined_description(rules: Iterable[Rule]) -> str:
     rules = list(rules)
     services = dict.fromkeys(service for rule in rules for service in rule.services)
     return f"{', '.join(services)}: {'; '.join(dict.fromkeys(rule.why for rule in rules))}"
+
+
+def refuse_long_descriptions(plan: Plan, resources: Resources, most: int, cloud: str, problems: Problems) -> None:
+    """Refuse reasons that together are longer than a cloud's descriptions may be: none is cut."""
+    for key, resource in resources.items():
+        description = resource.inputs.get("description", "")
+        if len(description) > most:
+            with problems:
+                what = f"the reasons of {', '.join(described(description)[0])} make {len(description)} characters for {key}"
+                raise bad(plan.settings.place("services"), what, f"shorten a why: {cloud} takes {most}")
 
 
 def described(description: str) -> tuple[tuple[str, ...], str]:

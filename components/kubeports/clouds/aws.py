@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Reference, Resource, Resources, described, marked_source, resolve, source_marker
+from kubeports.clouds import (
+    Group,
+    Reference,
+    Resource,
+    Resources,
+    described,
+    marked_source,
+    refuse_long_descriptions,
+    resolve,
+    source_marker,
+)
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
 from kubeports.table import FAMILIES, ICMP, ICMPV6, TCP, UDP, Family
@@ -105,7 +115,8 @@ def limits(plan: Plan, name: str) -> None:
                 settings.place("cluster"), f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name"
             )
     count: dict[tuple[str, str, Family], int] = {}
-    for resource in encode(plan).values():
+    resources = encode(plan)
+    for resource in resources.values():
         inputs = resource.inputs
         weight, families = 1, FAMILIES
         if "prefix_list_id" in inputs:
@@ -116,11 +127,7 @@ def limits(plan: Plan, name: str) -> None:
         for family in families:
             group = (inputs["security_group_id"].target, resource.kind, family)
             count[group] = count.get(group, 0) + weight
-    for rule in plan.rules:
-        if len(rule.description) > DESCRIPTION:
-            with problems:
-                what = f"the reasons of {', '.join(rule.services)} make {len(rule.description)} characters for one rule"
-                raise bad(settings.place("services"), what, f"shorten a why: EC2 takes {DESCRIPTION}")
+    refuse_long_descriptions(plan, resources, DESCRIPTION, "EC2", problems)
     for (target, direction, family), number in count.items():
         if number > most:
             with problems:

@@ -20,6 +20,7 @@ from kubeports.clouds import (
     described,
     joined_description,
     marked_source,
+    refuse_long_descriptions,
     resolve,
     source_marker,
 )
@@ -73,7 +74,7 @@ def encode(plan: Plan) -> Resources:
             # By its content: a change makes another group, and nobody is out while the rules go over to it.
             name = f"addresses-{rule.family}-{sha256(' '.join(addresses).encode()).hexdigest()[:_DIGITS]}"
             resources[name] = Resource("addresses", {"addresses": addresses})
-            description = joined_description(entries[entry])[:DESCRIPTION]
+            description = joined_description(entries[entry])
             resources[f"{entry}-{_MANY}"] = Resource(
                 "rule", _rule(rule, description) | {"remote_address_group_id": Addresses(name)}
             )
@@ -132,7 +133,9 @@ def _decode(inputs: Mapping[str, Any], resources: Resources) -> Iterable[Rule]:
 def limits(plan: Plan, name: str) -> None:
     """Rules and groups per project; a group of the project that is not ours counts too, and can't be known here."""
     settings, problems = plan.settings, Problems()
-    rules = Counter(each.inputs["security_group_id"].target for each in encode(plan).values() if each.kind == "rule")
+    resources = encode(plan)
+    refuse_long_descriptions(plan, resources, DESCRIPTION, "Neutron", problems)
+    rules = Counter(each.inputs["security_group_id"].target for each in resources.values() if each.kind == "rule")
     new = [target for target in settings.targets if target not in settings.existing]
     number = sum(max(rules[target], _OWN_RULES if target in new else 0) for target in settings.targets)
     most, groups = settings.limits.get("rules", RULES), settings.limits.get("groups", GROUPS)

@@ -61,21 +61,6 @@ class Cloud(Protocol):
         """The names of groups and rules that somebody made."""
 
 
-def cloud(name: str, **options: Any) -> Cloud:
-    """A cloud by name, not yet running."""
-    if name == "aws":
-        from sandbox.aws import AWS
-
-        return AWS(**options)
-    if name == "gcp":
-        from sandbox.gcp import GCP
-
-        return GCP(**options)
-    from sandbox.openstack import OpenStack
-
-    return OpenStack(**options)
-
-
 def protocol_number(name: str | None, names: Mapping[str, int]) -> int | None:
     """The number of a protocol's name or number."""
     if name is None:

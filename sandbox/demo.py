@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.cloud import CLOUDS, Cloud, Stored, cloud
+from sandbox.cloud import CLOUDS, Cloud, Stored
+from sandbox.clouds import cloud
 from sandbox.errors import SandboxError
 from sandbox.processes import processes
 from sandbox.run import Project, Result, copy

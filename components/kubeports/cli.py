@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,10 +54,20 @@ def plan_command(stack: str | None, file: Path | None, form: str) -> None:
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
-    if form == "json":
-        click.echo(json.dumps(planned.json(), indent=2))
-    else:
-        _print(planned)
+    except (OSError, RuntimeError) as error:  # a name that is too long, a link to itself, a folder that is gone
+        click.echo(f"error: {stack or file}: can't be read ({str(error)[:_WIDTH]}); name a file that can", err=True)
+        sys.exit(BAD_INPUT)
+    try:
+        if form == "json":
+            click.echo(json.dumps(planned.json(), indent=2))
+        else:
+            _print(planned)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        click.echo(f"error: the output can't be written ({error.strerror}); send it elsewhere", err=True)
+        os._exit(BAD_INPUT)  # what is left of it would fail once more at the end
 
 
 def _plan(stack: str | None, file: Path | None) -> Plan:

@@ -63,7 +63,10 @@ class Problems:
 
 def show(value: object) -> str:
     """A wrong value as a message shows it: quoted, and not longer than a line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 

@@ -13,6 +13,7 @@ from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import backend, require_sdk
 from kubeports.errors import InputError, bad
+from kubeports.stackfile import refuse_namespace
 
 #: The namespace of the settings in Pulumi config.
 NAMESPACE = "kubeports"
@@ -176,6 +177,7 @@ def read_config() -> dict[str, Any]:
     found = {}
     for key, value in given.items():
         namespace, _, name = key.partition(":")
+        refuse_namespace(key, "config")
         if namespace == NAMESPACE:
             if key in secret or pulumi.runtime.is_config_secret(key):
                 raise bad(key, "is secret, and the rules must be plain to be previewed", f"pulumi config set --plaintext {key}")

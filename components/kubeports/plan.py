@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.errors import Problems, bad
-from kubeports.settings import SELF, WORLD, Change, Settings, Term, family_of, is_broad, is_world, moved, refuse_world
-from kubeports.table import FAMILIES, PUBLIC, REQUIREMENT, ROLES, Family, Network, Row, Table, entry, protocol_name
+from kubeports.settings import SELF, WORLD, Change, Settings, Term, family_of, is_broad, is_most, is_world, moved, refuse_world
+from kubeports.table import FAMILIES, LAST_PORT, PUBLIC, REQUIREMENT, ROLES, Family, Network, Row, Table, entry, protocol_name
 
 #: The version of the plan's JSON.
 VERSION = 1
@@ -218,6 +218,10 @@ def _has_port(rule: Rule, port: int | None) -> bool:
     return port is not None and rule.from_port <= port <= rule.to_port
 
 
+#: Family, protocol, first and last port.
+_Entry = tuple[Family, int, int | None, int | None]
+
+
 class _Planner:
     """Turns rows into rules; collects what is wrong on the way."""
 
@@ -226,6 +230,8 @@ class _Planner:
         self.rows = rows
         self.problems = Problems()
         self.rules: dict[Rule, Rule] = {}
+        #: Family, protocol, first and last port -> the services that are open there, and to which networks.
+        self.opened: dict[_Entry, tuple[list[str], list[Network]]] = {}
         self.closed: list[Closed] = []
         self.warnings: list[str] = []
 
@@ -319,6 +325,12 @@ class _Planner:
                 if is_world(network):
                     self.world_is_meant(row, family, network)
                 self.add(row, family, Source("cidr", str(network)))
+            if collapsed:
+                services, opened = self.opened.setdefault((family, row.protocol, row.start, row.end), ([], []))
+                services.append(row.service)
+                opened.extend(collapsed)
+        if terms and families and all(row.service not in rule.services for rule in self.rules.values()):
+            self.warnings.append(f"{row.service} ({row}) opens nothing: none of its sources is of {' or '.join(families)}")
 
     def terms(self, row: Row) -> list[Term]:
         """A row's source with its words replaced by what the stack gives for them."""
@@ -465,10 +477,38 @@ class _Planner:
                         what = f"{rule.entry} is open to the world and covers {row.service} ({row})"
                         right = "choose other ports, or name the networks that need it"
                         raise bad(f"{self.settings.place('services')}.{service}", what, right)
+        self.problems.raise_any()
+        for row in dict.fromkeys(kept):
+            for family in row.families:
+                self.keep_from_most(row, family)
+
+    def keep_from_most(self, row: Row, family: Family) -> None:
+        """No port of a kept row may be open to half of a family or more, whichever rows add up to it."""
+        over = [
+            (first or 0, last or LAST_PORT, services, networks)
+            for (of, protocol, first, last), (services, networks) in self.opened.items()
+            if (of, protocol) == (family, row.protocol)
+            and (first or 0) <= (row.end or LAST_PORT)
+            and (row.start or 0) <= (last or LAST_PORT)
+        ]
+        for port in sorted({max(first, row.start or 0) for first, *_ in over}):
+            here = [(services, networks) for first, last, services, networks in over if first <= port <= last]
+            if is_most(collapse(network for _, networks in here for network in networks)):
+                names = ", ".join(dict.fromkeys(name for services, _ in here for name in services))
+                with self.problems:
+                    what = f"{row.service} ({row}) is open to half or more of all {family} addresses, as {names} add up"
+                    right = "name the networks that need it, or choose other ports for the other rows"
+                    raise bad(self.settings.place("sources"), what, right)
+                break
 
     def warn_changed(self, on: list[Row]) -> None:
-        """A change to a row that stays off does nothing, and should not pass in silence."""
+        """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""
         for name, change in self.settings.services.items():
+            if change.target not in (None, "nodes") and not self.settings.roles:
+                where = f"{self.settings.setting('services')}.{name}"
+                self.warnings.append(
+                    f"{where}.target: {change.target} is every node while {self.settings.setting('roles')} is false"
+                )
             if replace(change, enabled=None) != Change() and change.enabled is None and all(row.service != name for row in on):
                 self.warnings.append(f"{self.settings.setting('services')}.{name} changes a row that is off: see closed")
 

@@ -141,11 +141,21 @@ def family_of(network: Network) -> Family:
     return "ipv4" if network.version == 4 else "ipv6"
 
 
+def is_most(networks: Iterable[Network]) -> bool:
+    """Whether distinct networks of one family have half of its routed addresses, or more: as good as the world."""
+    return _share(networks) >= 0.5
+
+
 def is_broad(networks: Iterable[Network]) -> bool:
     """Whether distinct networks of one family have a quarter of its routed addresses, or more."""
+    return _share(networks) >= 0.25
+
+
+def _share(networks: Iterable[Network]) -> float:
+    """How much of their family's routed addresses distinct networks have."""
     networks = tuple(networks)
     routed = _ROUTED[family_of(networks[0])].num_addresses if networks else 1
-    return 4 * sum(network.num_addresses for network in networks) >= routed
+    return sum(network.num_addresses for network in networks) / routed
 
 
 def is_world(network: Network) -> bool:
@@ -506,6 +516,8 @@ def refuse_world(where: str, what: str) -> NoReturn:
 def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Network:
     """A canonical network of an enabled family: ``10.20.0.0/16``, ``2001:db8::/32``."""
     try:
+        if "%" in text:
+            raise ValueError("a zone is no part of a network")
         network = ip_network(text, strict=False)
     except ValueError:
         raise bad(where, f"{show(text)} is no CIDR", "write an address and a prefix length, such as 10.20.0.0/16") from None
@@ -589,6 +601,10 @@ def _from_json(value: Any, where: str, opening: str) -> Any:
         return json.loads(value, object_pairs_hook=lambda pairs: _no_repeats(pairs, where))
     except json.JSONDecodeError as error:
         raise bad(where, f"{show(value)} is not JSON ({error.msg} at character {error.pos})", "mend it") from None
+    except InputError:
+        raise
+    except ValueError:
+        raise bad(where, f"{show(value)} has a number of thousands of digits", "write a number that can be") from None
     except RecursionError:
         raise bad(where, f"{show(value)} is nested too deeply", "write what the settings ask for") from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from kubeports.errors import Problems, bad, show
 
 NAMESPACE = "kubeports"
 PROJECT = "Pulumi.yaml"
+_DEEPEST, _MOST = 50, 1_000_000  # values within values, and values, that a file may have
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's plain values: no ``yes``, no sexagesimal and no octal numbers, no dates; no repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        self.flatten_mapping(node)
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise yaml.constructor.ConstructorError(None, None, "a key is no plain value", key_node.start_mark)
@@ -59,12 +62,29 @@ def load(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise bad(name, f"can't be read ({error})", "name a YAML file in UTF-8") from None
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.TagToken):
+                raise yaml.constructor.ConstructorError(None, None, "a tag decides the type of a value", token.start_mark)
+        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        _measure(content)
+        return content
     except yaml.MarkedYAMLError as error:
         line = f": line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", "mend it") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise bad(name, f"is not YAML as Pulumi reads it ({str(error).splitlines()[0]})", "mend it") from None
+
+
+def _measure(content: Any) -> None:
+    """Refuse what aliases have made endless: a value within itself, or billions of values in a few lines."""
+    left, number = [(content, 0)], 0
+    while left:
+        value, depth = left.pop()
+        number += 1
+        if depth > _DEEPEST or number > _MOST:
+            raise ValueError("its values are nested too deeply, or too many")
+        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        left += [(item, depth + 1) for item in items]
 
 
 def project(folder: Path) -> Path | None:
@@ -89,7 +109,9 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
     where = content.get("stackConfigDir") if isinstance(content, Mapping) else None
     if where is None:
         where = content.get("config", "") if isinstance(content, Mapping) and isinstance(content.get("config"), str) else ""
-    stacks = found.parent / str(where)
+    if not isinstance(where, str):
+        raise bad(f"{_short(found)}: stackConfigDir", f"{show(where)} is no folder", "write a path")
+    stacks = found.parent / where
     name = stack.rsplit("/", 1)[-1]
     path = stacks / f"Pulumi.{name}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
@@ -102,14 +124,20 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
 def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any], str]:
     """The settings in a stack file, with the project's values and defaults, and what messages call their place."""
     name = _short(path)
-    config = _config(load(path), name)
+    content = load(path)
+    config = _config(content, name)
     settings: dict[str, Any] = {}
     problems = Problems()
+    for key in content:
+        if NAMESPACE in str(key).lower():
+            with problems:
+                raise bad(f"{name}: {key}", "stands beside config, where nobody reads it", "indent it below config:")
     for key, value in config.items():
         with problems:
             if not isinstance(key, str) or ":" not in key:
                 raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {NAMESPACE}:{key}")
             namespace, _, rest = key.partition(":")
+            refuse_namespace(key, f"{name}: config")
             if namespace == NAMESPACE:
                 _plain(value, f"{name}: {key}")
                 settings[rest] = value
@@ -118,6 +146,14 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
     if project_file is not None:
         settings = _defaults(project_file) | settings
     return settings, f"{name}: {NAMESPACE}:"
+
+
+def refuse_namespace(key: str, where: str) -> None:
+    """Refuse a namespace that is nearly ours: the engine takes any, and such a toggle would do nothing."""
+    namespace, _, rest = key.partition(":")
+    told = namespace.strip().lower()
+    if namespace != NAMESPACE and (not told or get_close_matches(told, [NAMESPACE], cutoff=0.8)):
+        raise bad(where, f"{show(key)} is in a namespace that nobody reads", f"write {NAMESPACE}:{rest}")
 
 
 def _config(content: Any, name: str) -> Mapping[Any, Any]:

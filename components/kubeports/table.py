@@ -44,6 +44,7 @@ FIRST_PORT, LAST_PORT = 1, 65535
 
 _COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
 _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_BITS = 64  # a whole number that is longer counts nothing here
 _WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
 #: The plan's own rules go by these names.
@@ -255,7 +256,7 @@ def protocol_number(value: object, where: str) -> int:
 
 def whole(value: object, where: str, what: str, right: str) -> int:
     """A whole number: an int, or its decimal digits as ``pulumi config set`` writes them."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < _BITS:
         return value
     if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,9}", value):
         return int(value)

@@ -132,3 +132,15 @@ def test_the_version_and_the_help_are_there() -> None:
     runner = CliRunner()
     assert "0.1.0" in runner.invoke(main, ["--version"]).stdout
     assert "kubeports plan -s aws-prod" in runner.invoke(main, ["plan", "--help"]).stdout
+
+
+def test_names_that_no_file_can_have_and_an_output_that_is_full_are_said(tmp_path: Path) -> None:
+    loop = tmp_path / "Pulumi.loop.yaml"
+    loop.symlink_to(loop)
+    command = str(Path(sys.executable).with_name("kubeports"))
+    for arguments in (["--file", str(loop)], ["-s", "x" * 5000], ["--file", "y" * 5000]):
+        failed = subprocess.run([command, "plan", *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert failed.returncode == 2 and failed.stderr.startswith("error: ") and "Traceback" not in failed.stderr, failed.stderr
+    with open("/dev/full", "w") as full:
+        failed = subprocess.run([command, "plan", "-s", "aws-dev"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert failed.returncode == 2 and failed.stderr.startswith("error: the output can't be written"), failed.stderr

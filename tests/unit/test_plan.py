@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import table
+from kubeports.errors import InputError
 from kubeports.plan import Closed, Packet, Plan, Rule, allows, plan
 from kubeports.settings import is_world, parse
 
@@ -148,7 +149,7 @@ def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
 
 
 def test_almost_the_world_gives_a_warning() -> None:
-    almost = ["0.0.0.0/1", "128.0.0.0/2"]
+    almost = ["0.0.0.0/2"]
     warnings = made(sources={"admins": almost, "clients": ["10.0.0.0/8"]}).warnings
     assert "ssh is open to a quarter or more of all ipv4 addresses" in warnings
     assert not [warning for warning in warnings if warning.startswith("nodeport")]
@@ -249,3 +250,42 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
     assert "egress" in [entry.service for entry in theirs.closed]
     ours = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group}, egress=["10.0.0.0/8"])
     assert {rule.source.value for rule in ours.rules if rule.direction == "egress"} == {"10.0.0.0/8", "self"}
+
+
+def refused(**changes: Any) -> str:
+    with pytest.raises(InputError) as raised:
+        made(**changes)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sources": {"admins": ["0.0.0.0/1"], "clients": ["10.0.0.0/8"]}},
+        {"sources": {"admins": [f"{2**i}.0.0.0/{8 - i}" for i in range(8)], "clients": []}},
+        {
+            "sources": {"admins": ["0.0.0.0/2"], "clients": ["128.0.0.0/2"]},
+            "services": {"x": {"protocol": "tcp", "start": 22, "source": ["clients"], "why": "x"}},
+        },
+        {
+            "sources": {"admins": [], "clients": []},
+            "services": {
+                "x": {"protocol": "tcp", "start": 22, "source": ["0.0.0.0/1"], "why": "x"},
+                "y": {"protocol": "tcp", "start": 20, "end": 25, "source": ["128.0.0.0/1"], "why": "y"},
+            },
+        },
+        {
+            "sources": {"admins": ["0.0.0.0/2"], "clients": ["64.0.0.0/2"]},
+            "services": {"ssh": {"start": 30022}},
+        },
+    ],
+)
+def test_ssh_is_never_open_to_half_of_the_internet_whichever_rows_add_up_to_it(changes: dict[str, Any]) -> None:
+    assert "ssh" in refused(**changes) and "half or more of all ipv4 addresses" in refused(**changes)
+
+
+def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:
+    own = {"protocol": 58, "source": ["10.0.0.0/8"], "why": "ICMPv6"}
+    warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
+    assert any("own (58) opens nothing" in warning for warning in warnings)
+    assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)

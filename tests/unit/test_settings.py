@@ -168,7 +168,20 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:services.own.why",
         "write",
     ),
+    (
+        {"families": ["ipv6"], **sources(admins=["2001:db8::%x/32"])},
+        "kubeports:sources.admins[0]: '2001:db8::%x/32' is no CIDR",
+        "write",
+    ),
     # Limits
+    ({"limits": {"rules": 10**5000}}, "kubeports:limits.rules: a number of thousands of digits is no whole number", "write"),
+    ({"limits": '{"rules": ' + "1" * 5000 + "}"}, "kubeports:limits: '{", "write"),
+    ({"services": {"ssh": {"start": int("1" * 4300)}}}, "kubeports:services.ssh.start: 1111", "write"),
+    (
+        {"cloud": "aws", "network": "vpc-0a", "roles": True, "limits": {"groups": 1}},
+        "kubeports:limits: groups 1 per interface",
+        "roles",
+    ),
     ({"limits": {"cidrs": 0}}, "kubeports:limits.cidrs: 0 is too small", "above 0"),
     ({"limits": {"rules": 0}}, "kubeports:limits.rules: 0 is too small", "above 0"),
     ({"limits": {"rules": 12}}, "kubeports:limits: 13 security group rules, and the project's quota is 12", "limits.rules"),

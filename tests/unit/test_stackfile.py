@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,35 @@ def test_a_stack_is_found_from_below_the_project(tmp_path: Path) -> None:
         stackfile.of_stack("prod", tmp_path)
     with pytest.raises(InputError, match=r"no Pulumi.yaml here or above"):
         stackfile.of_stack("dev", Path("/"))
+
+
+#: Six lines that stand for 30 to the sixth values.
+BOMB = f"a: &a [{'1,' * 30}]\n"
+BOMB += "".join(f"{name}: &{name} [{f'*{last},' * 30}]\n" for last, name in pairwise("abcdef")) + "config: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("config:\n  kubeports:offline: !!bool maybe\n", "line 2"),
+        ("config:\n  kubeports:limits: {rules: !!int 1:30}\n", "a tag decides the type"),
+        ("config:\n  kubeports:egress: &a [*a]\n", "nested too deeply"),
+        ("config:\n  kubeport:offline: true\n", "write kubeports:offline"),
+        ("config:\n  Kubeports:offline: true\n", "write kubeports:offline"),
+        ("config:\n  'kubeports :offline': true\n", "write kubeports:offline"),
+        ("config:\n  ':offline': true\n", "write kubeports:offline"),
+        ("config:\n  kubeports:cloud: aws\nkubeports:offline: true\n", "indent it below config:"),
+        (BOMB, "too many"),
+    ],
+)
+def test_what_would_be_read_otherwise_or_not_at_all_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=says):
+        stackfile.of_file(file)
+
+
+def test_a_key_that_overrides_a_merged_one_does_not_stand_twice(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text("base: &base {kubeports:offline: true}\nconfig:\n  <<: *base\n  kubeports:offline: false\n")
+    assert stackfile.of_file(file)[0]["offline"] is False

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
 #: and family; groups per network interface; the two multiplied.
 RULES, GROUPS, PRODUCT = 60, 5, 1000
+#: With roles a node carries the group of all nodes and that of its role.
+_CARRIED = 2
 #: The longest description that EC2 takes.
 DESCRIPTION = 255
 FAMILIES_TAG = "kubeports:families"
@@ -109,6 +111,10 @@ def limits(plan: Plan, name: str) -> None:
         with problems:
             what = f"rules {most} x groups {groups} is more than {PRODUCT}, which EC2 never allows"
             raise bad(settings.place("limits"), what, "write what the account's quotas say")
+    if settings.roles and groups < _CARRIED:
+        with problems:
+            what = f"groups {groups} per interface, and with roles a node carries {_CARRIED}"
+            raise bad(settings.place("limits"), what, "set roles: false, or raise the quota and say so in limits.groups")
     if name.startswith("sg-"):
         with problems:
             raise bad(

@@ -186,3 +186,12 @@ def test_reasons_that_are_too_long_together_are_refused_and_not_cut(cloud: str) 
     planned = made(cloud, services=services)
     with pytest.raises(InputError, match="the reasons of metrics-0, metrics-1, metrics-2 make"):
         backend(cloud).limits(planned, "c")
+
+
+def test_a_prefix_lists_entries_count_in_full_on_aws_and_the_message_says_so() -> None:
+    refs = {"office": {"prefixes": "pl-0a", "entries": 30}}
+    planned = made("aws", refs=refs, sources={"admins": ["@office"], "clients": []})
+    with pytest.raises(
+        InputError, match=r"7\d ingress rules of ipv4 .* \(a prefix list counts all its entries\), and EC2 takes 60"
+    ):
+        backend("aws").limits(planned, "c")

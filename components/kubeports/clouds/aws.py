@@ -137,7 +137,9 @@ def limits(plan: Plan, name: str) -> None:
     for (target, direction, family), number in count.items():
         if number > most:
             with problems:
-                what = f"{number} {direction} rules of {family} in the security group {target}, and EC2 takes {most}"
+                lists = any("prefix_list_id" in each.inputs for each in resources.values())
+                counted = " (a prefix list counts all its entries)" if lists else ""
+                what = f"{number} {direction} rules of {family} in the security group {target}{counted}, and EC2 takes {most}"
                 right = (
                     "join sources into larger CIDRs or a prefix list, split the groups with roles: true, "
                     f"or raise the quota and say so in {settings.place('limits')}.rules"

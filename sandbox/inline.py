@@ -3,14 +3,16 @@
 Pulumi's language host for Python is in no package registry; the Automation API runs ``__main__.py`` without one. Each
 operation has a process of its own, for the SDK keeps state in its process.
 
-    python -m sandbox.inline OPERATION STACK RESULT PARENT [TARGET...]
+    python -m sandbox.inline OPERATION STACK RESULT PARENT [--target URN]... [--pack FOLDER [--pack-config FILE]]
 
-RESULT is the file that gets the outcome as JSON: ``ok``, ``steps``, ``diagnostics``, ``outputs``; PARENT
-is the process with which this one ends; TARGETs limit an update to them and what depends on them.
+RESULT is the file that gets the outcome as JSON: ``ok``, ``steps``, ``diagnostics``, ``violations``, ``outputs``; PARENT
+is the process with which this one ends; targets limit an update to them and what depends on them; a policy pack judges a
+preview or an update.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import runpy
 import sys
@@ -40,13 +42,13 @@ def program() -> None:
     runpy.run_path("__main__.py", run_name="__main__")
 
 
-def main(operation: str, stack_name: str, result: Path, parent: int, targets: list[str]) -> int:
+def main(operation: str, stack_name: str, result: Path, targets: list[str], pack: list[str], pack_config: list[str]) -> int:
     """Run the operation; 0, or 1 if the engine failed."""
-    die_with_parent(parent)
     _stack.LanguageServer = _Quiet  # type: ignore[attr-defined]
     sys.path.insert(0, "")
     steps: list[dict[str, Any]] = []
     diagnostics: list[str] = []
+    violations: list[dict[str, str]] = []
 
     def note(event: EngineEvent) -> None:
         step = event.res_outputs_event or (event.resource_pre_event if operation == "preview" else None)
@@ -55,6 +57,10 @@ def main(operation: str, stack_name: str, result: Path, parent: int, targets: li
         diagnostic = event.diagnostic_event
         if diagnostic is not None and diagnostic.severity in ("error", "warning"):
             diagnostics.append(f"{diagnostic.severity}: {diagnostic.message.strip()}")
+        policy = event.policy_event
+        if policy is not None:
+            found = {"policy": policy.policy_name, "level": policy.enforcement_level, "urn": policy.resource_urn or ""}
+            violations.append(found | {"says": policy.message.strip()})
 
     outcome: dict[str, Any] = {"ok": False, "outputs": {}}
     try:
@@ -71,6 +77,8 @@ def main(operation: str, stack_name: str, result: Path, parent: int, targets: li
                 options["suppress_progress"] = True
             if targets:
                 options |= {"target": targets, "target_dependents": True}
+            if pack and operation in ("preview", "up"):
+                options |= {"policy_packs": pack, "policy_pack_configs": pack_config or None}
             if operation == "destroy":
                 options["run_program"] = False
             if operation == "refresh":
@@ -79,10 +87,12 @@ def main(operation: str, stack_name: str, result: Path, parent: int, targets: li
             outcome["outputs"] = {key: output.value for key, output in stack.outputs().items()}
         outcome["ok"] = True
     except automation.CommandError as error:
-        if not diagnostics:
+        if not diagnostics and not violations:
             # The SDK puts the exit code and an empty output before what the command line said.
             diagnostics.append(str(error).rpartition("stderr: ")[2].strip())
-    result.write_text(json.dumps(outcome | {"steps": steps, "diagnostics": diagnostics}), encoding="utf-8")
+    result.write_text(
+        json.dumps(outcome | {"steps": steps, "diagnostics": diagnostics, "violations": violations}), encoding="utf-8"
+    )
     return 0 if outcome["ok"] else 1
 
 
@@ -91,4 +101,13 @@ def _show(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("operation")
+    parser.add_argument("stack")
+    parser.add_argument("result", type=Path)
+    parser.add_argument("parent", type=int)
+    for option in ("--target", "--pack", "--pack-config"):
+        parser.add_argument(option, action="append", default=[])
+    given = parser.parse_args()
+    die_with_parent(given.parent)
+    sys.exit(main(given.operation, given.stack, given.result, given.target, given.pack, given.pack_config))

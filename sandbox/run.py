@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,13 +29,17 @@ from sandbox.processes import die_with_parent
 
 ROOT = Path(__file__).parent.parent
 Operation = Literal["preview", "up", "refresh", "destroy", "remove", "cancel"]
+#: The policy pack of this repository.
+PACK = ROOT / "policy"
+#: Starts a policy pack in Python, as an official installation's language host does.
+_HOST = Path(__file__).parent / "hosts" / "pulumi-analyzer-policy-python"
 _PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
 #: The variable by which the engine attaches to a provider that runs already, as the stand-ins do.
 _STAND_IN = "PULUMI_DEBUG_PROVIDERS"
 #: The user's own credentials for the clouds.
 CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
 _AFTERMATH = 1.0  # seconds between the death of the engine and that of its children
-_PLUGIN = "resource-openstack-v{version}"
+_PROVIDER = "pulumi-resource-openstack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """What a policy of the pack has found; ``level`` is ``mandatory`` or ``advisory``."""
+
+    policy: str
+    level: str
+    urn: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """An operation's outcome; ``diagnostics`` are the engine's and the program's errors and warnings."""
 
@@ -60,6 +75,7 @@ class Result:
     diagnostics: tuple[str, ...]
     outputs: Mapping[str, Any]
     output: str
+    violations: tuple[Violation, ...] = ()
 
     @property
     def changes(self) -> Counter[str]:
@@ -78,15 +94,17 @@ class Project:
         folder: has Pulumi.yaml and __main__.py.
         env: the cloud's credentials and whatever else the program reads.
         state: a folder for the engine's own home and its state; None: the user's own, as plain ``pulumi`` would.
+        pack: the folder of the policy pack that judges previews and updates; None: none does.
     """
 
-    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None, pack: Path | None = None) -> None:
         self.folder = folder
+        self.pack = pack
         self.engine = tools.pulumi()
         self.env = _inherited(env) | {
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
-            "PATH": f"{self.engine.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PATH": os.pathsep.join((str(self.engine.parent), str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         }
         if state is not None:
             (state / "backend").mkdir(parents=True, exist_ok=True)
@@ -96,8 +114,13 @@ class Project:
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
+            _install(state / "home", f"analyzer-policy-python-{tools.ENGINE}", _HOST)
             if _STAND_IN not in env:
-                _install_provider(state / "home")
+                plugin = f"resource-openstack-v{version('pulumi-openstack')}"  # the version that the SDK asks for
+                _install(state / "home", plugin, tools.openstack_provider(), _PROVIDER)
+        elif pack is not None:
+            # In the user's own home nothing is installed: the engine finds what it lacks on PATH, and says so.
+            self.env["PATH"] += os.pathsep + str(_HOST.parent)
         self.env |= env
 
     def preview(self, stack: str, show: bool = False) -> Result:
@@ -143,7 +166,8 @@ class Project:
         stack_file(self.folder, stack)
         with tempfile.TemporaryDirectory() as folder:
             outcome = Path(folder) / "outcome.json"
-            command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid()), *targets]
+            command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid())]
+            command += [f"--target={urn}" for urn in targets] + self._judged_by(stack)
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -179,7 +203,15 @@ class Project:
                 raise SandboxError(f"pulumi {operation} of {stack} ended with no outcome; it said:\n{''.join(lines[-20:])}")
             read = json.loads(outcome.read_text(encoding="utf-8"))
         steps = tuple(Step(**step) for step in read["steps"])
-        return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines))
+        violations = tuple(Violation(**each) for each in read["violations"])
+        return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines), violations)
+
+    def _judged_by(self, stack: str) -> list[str]:
+        """The policy pack, with the stack's own configuration of it where there is one."""
+        if self.pack is None:
+            return []
+        config = self.folder / "stacks" / f"policy.{stack}.json"
+        return [f"--pack={self.pack}", *([f"--pack-config={config}"] if config.is_file() else [])]
 
     def configure(self, stack: str, **settings: object) -> None:
         """Write settings into the stack's file, of the namespace ``kubeports`` if they say none; None takes one out."""
@@ -246,12 +278,10 @@ def copy(folder: Path, source: Path = ROOT) -> Path:
     return folder
 
 
-def _install_provider(home: Path) -> None:
-    """Put the OpenStack provider where the engine keeps its plugins, under the version that the SDK asks for."""
-    from importlib.metadata import version
-
-    plugin = home / "plugins" / _PLUGIN.format(version=version("pulumi-openstack"))
-    plugin.mkdir(parents=True, exist_ok=True)
-    link = plugin / "pulumi-resource-openstack"
+def _install(home: Path, plugin: str, executable: Path, name: str | None = None) -> None:
+    """Put an executable where the engine keeps its plugins."""
+    folder = home / "plugins" / plugin
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / (name or executable.name)
     if not link.exists():
-        link.symlink_to(tools.openstack_provider())
+        link.symlink_to(executable)

@@ -125,6 +125,8 @@ class Firewall(pulumi.ComponentResource):
     """The rules, as ``kubeports plan --format json`` prints them."""
     closed: pulumi.Output[Sequence[Mapping[str, Any]]]
     """What stays closed, and how to open it."""
+    settings: pulumi.Output[Mapping[str, Any]]
+    """The choices that other programs and the policy pack ask for: cloud, cluster, toggles, families, roles, limits."""
 
     def __init__(self, name: str, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make a firewall.
@@ -162,7 +164,9 @@ class Firewall(pulumi.ComponentResource):
         content = planned.json()
         self.rules = pulumi.Output.from_input(content["rules"])
         self.closed = pulumi.Output.from_input(content["closed"])
-        self.register_outputs({"groups": self.groups, "ids": self.ids, "rules": self.rules, "closed": self.closed})
+        self.settings = pulumi.Output.from_input(planned.settings.json())
+        names = ("groups", "ids", "rules", "closed", "settings")
+        self.register_outputs({name: getattr(self, name) for name in names})
 
 
 def read_config() -> dict[str, Any]:

@@ -135,6 +135,20 @@ class Settings:
         """A key as messages name it."""
         return self.where + key
 
+    def json(self) -> dict[str, Any]:
+        """What other programs and policies ask of a firewall's choices, as plain data; ids that are Outputs are left out."""
+        return {
+            "cloud": self.cloud,
+            "cluster": self.cluster,
+            "offline": self.offline,
+            "nfs": self.nfs,
+            "calico": self.calico,
+            "families": list(self.families),
+            "roles": self.roles,
+            "existing": {target: id for target, id in self.existing.items() if isinstance(id, str)},
+            "limits": dict(self.limits),
+        }
+
 
 def family_of(network: Network) -> Family:
     """The family of a network."""

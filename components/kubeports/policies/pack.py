@@ -1,0 +1,289 @@
+"""The policy pack: the checks as policies of Pulumi's SDK, with their severities, remedies, pages and configuration.
+
+Stack policies get what a resource's provider answered, which on AWS has standalone rules inline after a refresh. Resource
+policies, which run before, get what the program says: the pack remembers that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyConfigSchema,
+    PolicyResource,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    Severity,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UnknownValueError
+
+from kubeports.errors import suggest
+from kubeports.policies import checks
+from kubeports.policies.expected import FIREWALL, Expected, joined, said
+from kubeports.policies.resources import UNKNOWN, Declared
+from kubeports.settings import KEYS
+
+#: The pack's name, as the engine shows it.
+NAME = "kubeports"
+_PAGE = "https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/"
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_NUMBER = {"type": "integer", "minimum": 1}
+_IGNORE = {**_TEXTS, "description": "groups or rules that are not the cluster's: logical names, * for anything"}
+_ROWS = {**_TEXTS, "description": "rows of one's own: tcp/9200, udp/8000-8010, or a protocol number"}
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A policy before it is one of Pulumi's."""
+
+    name: str
+    says: str
+    severity: Severity
+    remedy: str
+    page: str
+    check: checks.Check | Callable[[Declared], Iterable[str]]
+    level: EnforcementLevel = EnforcementLevel.MANDATORY
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+_STACK = (
+    _Described(
+        "world-open",
+        "Nothing but rows for clients is open to the world, by one rule or by several that add up to it.",
+        Severity.CRITICAL,
+        "Name the networks that need the port; only sources.clients may be the world.",
+        _PAGE,
+        checks.world_open,
+        config={
+            "services": {
+                **_TEXTS,
+                "description": "what may be open to the world: services of the table, or entries such as tcp/443",
+            }
+        },
+    ),
+    _Described(
+        "only-table-ports",
+        "No port or protocol is open that no enabled row of the table covers.",
+        Severity.HIGH,
+        "Take the rule away, enable its row, or add a row of the stack's own.",
+        _PAGE,
+        checks.only_table_ports,
+        config={"rows": _ROWS, "ignore": _IGNORE},
+    ),
+    _Described(
+        "only-table-sources",
+        "No enabled row is open to more sources than the plan gives it.",
+        Severity.HIGH,
+        "Take the source away, or add it to the stack's sources.",
+        _PAGE,
+        checks.only_table_sources,
+        config={"rows": _ROWS, "ignore": _IGNORE},
+    ),
+    _Described(
+        "complete",
+        "Each enabled row of the table is open to the sources that it must serve.",
+        Severity.HIGH,
+        "Open what is closed, or close the row with enabled: false.",
+        _PAGE,
+        checks.complete,
+        config={"ignore": _IGNORE},
+    ),
+    _Described(
+        "toggles",
+        "The ports of local-registry, local-apt and rpcbind are open only with offline or nfs.",
+        Severity.MEDIUM,
+        "Set offline or nfs, or take the rule away.",
+        _PAGE,
+        checks.toggles,
+        config={"rows": _ROWS, "ignore": _IGNORE},
+    ),
+    _Described(
+        "ipip",
+        "IP-in-IP is protocol 4 (94 on a classic network too): from nodes alone, without ports, spelt as the cloud wants it.",
+        Severity.HIGH,
+        "Write protocol 4 as the cloud spells it, without ports, from the nodes' group or networks.",
+        "https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements",
+        checks.ipip,
+        config={"ignore": _IGNORE},
+    ),
+    _Described(
+        "no-mixed-rules",
+        "The rules of one AWS security group are written in one way.",
+        Severity.HIGH,
+        "Write all rules as aws.vpc.SecurityGroupIngressRule and SecurityGroupEgressRule.",
+        "https://www.pulumi.com/registry/packages/aws/api-docs/ec2/securitygroup/",
+        checks.no_mixed_rules,
+    ),
+    _Described(
+        "limits",
+        "There are no more rules, groups and sources than the cloud takes.",
+        Severity.MEDIUM,
+        "Join sources into larger networks, or raise the quota and say so in limits.",
+        "https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html",
+        checks.limits,
+        config={
+            "rules": {**_NUMBER, "description": "rules per group, direction and family (AWS), per project (OpenStack)"},
+            "groups": {**_NUMBER, "description": "security groups per project (OpenStack)"},
+        },
+    ),
+)
+_RESOURCE = (
+    _Described(
+        "described",
+        "Each rule says why it is there.",
+        Severity.LOW,
+        "Write a description.",
+        "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html",
+        checks.described,
+        EnforcementLevel.ADVISORY,
+    ),
+    _Described(
+        "literal",
+        "What a rule opens is known at preview, so that policies can judge it.",
+        Severity.LOW,
+        "Write plain values.",
+        "https://www.pulumi.com/docs/iac/concepts/inputs-outputs/",
+        checks.literal,
+        EnforcementLevel.ADVISORY,
+    ),
+)
+
+
+_SETTINGS = _Described(
+    "settings",
+    "The settings of the stack, by which other policies judge it, can be used.",
+    Severity.HIGH,
+    "Mend the settings.",
+    "https://www.pulumi.com/docs/iac/crossguard/configuration/",
+    lambda stack, config: (),
+    config={key: {"description": each.why} for key, each in KEYS.items()},
+)
+
+
+class _Pack:
+    """The policies over what they remember: the inputs that resource policies have seen (URN -> inputs), and the settings."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, dict[str, Any]] = {}
+        self.said: list[Expected] = []
+
+    def policies(self) -> list[Policy]:
+        """All policies of the pack, in the order in which the SDK runs them: ``settings`` goes before those that need them."""
+        return [
+            *map(self._resource_policy, _RESOURCE),
+            StackValidationPolicy(validate=self._settings, **_metadata(_SETTINGS)),
+            *map(self._stack_policy, _STACK),
+        ]
+
+    def _settings(self, args: StackValidationArgs, report: ReportViolation) -> None:
+        self.said, problems = said(pulumi.runtime.get_config_env(), plain(args.get_config()))
+        for problem in problems:
+            report(problem, None)
+
+    def _resource_policy(self, described: _Described) -> Policy:
+        def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+            inputs = plain(args.props)
+            self.inputs[args.urn] = inputs
+            for text in described.check(Declared(args.resource_type, args.name, args.urn, inputs)):  # type: ignore[call-arg, arg-type]
+                report(str(text), None)
+
+        return ResourceValidationPolicy(validate=validate, **_metadata(described))
+
+    def _stack_policy(self, described: _Described) -> Policy:
+        def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+            config = dict(args.get_config())
+            stack = self.stack(args.resources)
+            wrong = list(misconfigured(described.name, config, described.config, stack.services))
+            for text in wrong:
+                report(text, None)
+            if wrong:
+                return
+            for finding in described.check(stack, config):  # type: ignore[call-arg, arg-type]
+                report(finding.says, finding.urn or None)  # type: ignore[union-attr]
+
+        return StackValidationPolicy(validate=validate, **_metadata(described))
+
+    def stack(self, resources: Iterable[PolicyResource]) -> checks.Stack:
+        """The stack as the checks see it."""
+        resources = list(resources)
+        outputs = [plain(each.props) for each in resources if each.resource_type == FIREWALL]
+        return checks.Stack(map(self.declared, resources), joined(outputs, self.said))
+
+    def declared(self, resource: PolicyResource) -> Declared:
+        """A resource by its inputs; by what its provider answered where no resource policy has seen it."""
+        answered = plain(resource.props)
+        inputs = dict(self.inputs.get(resource.urn, answered))
+        if isinstance(answered.get("id"), str):
+            inputs["id"] = answered["id"]
+        links = {name: tuple(each.urn for each in urns) for name, urns in resource.property_dependencies.items()}
+        parent = resource.parent.urn if resource.parent else ""
+        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent)
+
+
+def policies() -> list[Policy]:
+    """The policies of the pack, for ``PolicyPack`` in policy/__main__.py or in a pack of one's own."""
+    return _Pack().policies()
+
+
+def _metadata(described: _Described) -> dict[str, Any]:
+    schema = {name: dict(each) for name, each in described.config.items()}
+    return {
+        "name": described.name,
+        "description": described.says,
+        "enforcement_level": described.level,
+        "severity": described.severity,
+        "remediation_steps": described.remedy,
+        "url": described.page,
+        "config_schema": PolicyConfigSchema(properties=schema) if schema else None,
+    }
+
+
+def misconfigured(
+    policy: str, config: Mapping[str, Any], schema: Mapping[str, Mapping[str, Any]], services: Collection[str]
+) -> Iterator[str]:
+    """What is wrong with a policy's configuration: the engine checks types, and takes any key.
+
+    Args:
+        policy: its name.
+        config: as it is given.
+        schema: what the policy takes.
+        services: those of the table and of the stack's own rows.
+    """
+    for key, value in config.items():
+        if key not in schema:
+            right = suggest(key, schema) if schema else "it takes none"
+            yield f"the configuration of {policy} has {key!r}, which does nothing; {right}"
+        elif key == "rows":
+            for text in value:
+                if checks.parse_entry(text) is None:
+                    yield f"{policy}.rows: {text!r} is no row; write tcp/9200, udp/8000-8010, or the number of another protocol"
+        elif key == "services":
+            for text in value:
+                if checks.parse_entry(text) is None and text not in services:
+                    yield f"{policy}.services: {text!r} is no service; {suggest(text, services)}, or an entry such as tcp/443"
+
+
+def plain(value: Any) -> Any:
+    """Properties without the SDK's proxies, which raise where a value is not known: ``UNKNOWN`` stands there."""
+    if isinstance(value, Mapping):
+        return {key: _item(value, key) for key in value}
+    if isinstance(value, list | tuple) or (hasattr(value, "__getitem__") and not isinstance(value, str | bytes)):
+        return [_item(value, number) for number in range(len(value))]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _item(container: Any, key: Any) -> Any:
+    try:
+        return plain(container[key])
+    except UnknownValueError:
+        return UNKNOWN

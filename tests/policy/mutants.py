@@ -1,0 +1,140 @@
+"""The mutants: one thing that is wrong with a stack, in each spelling, and the policies that must say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.policy.spellings import GROUP, NODES, SELF, WORLD_V4, Declaration, Written, cloud, declare
+
+#: What the hand-written stack says of itself: a small cluster with Calico in IP-in-IP mode, toggles off.
+SETTINGS = {
+    "cluster": "hand",
+    "sources": {"admins": ["10.20.0.0/16"], "clients": ["10.0.0.0/8"]},
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake.
+
+    Args:
+        name: what is wrong.
+        policies: those that must speak, no more and no fewer.
+        added: spelling -> rules on the nodes' group, or whole declarations; None: the spelling can't say it.
+        dropped: the service whose row is taken away first.
+        says: words that one of the findings must have.
+        why_not: spelling -> why there is no such mutant.
+    """
+
+    name: str
+    policies: frozenset[str]
+    says: str
+    added: Callable[[str], list[Written] | list[Declaration]] = lambda spelling: []
+    dropped: str = ""
+    why_not: dict[str, str] = field(default_factory=dict)
+
+
+def _only(*clouds: str, reason: str) -> dict[str, str]:
+    spellings = ("aws standalone", "aws legacy", "aws inline", "aws default", "gcp", "openstack")
+    return {each: reason for each in spellings if cloud(each) not in clouds and each not in clouds}
+
+
+def _one(protocol: str, ports: tuple[int, int] | None, *sources: str) -> Callable[[str], list[Written]]:
+    return lambda spelling: [Written("mutant", protocol, ports, sources)]
+
+
+def _mixed(spelling: str) -> list[Declaration]:
+    """The other way to write a rule, beside the one that the group has."""
+    if spelling in ("aws inline", "aws default"):
+        return declare("aws standalone", [Written("mutant", "tcp", (22, 22), ("10.20.0.0/16",))])
+    block = {"protocol": "tcp", "from_port": 22, "to_port": 22, "cidr_blocks": ["10.20.0.0/16"], "description": "inline"}
+    args = {"vpc_id": "vpc-1", "description": "mixed", "ingress": [block]}
+    rule = Written("mutant-rule", "tcp", (22, 22), ("10.20.0.0/16",))
+    return [Declaration("aws.ec2.SecurityGroup", "mutant", args), *declare(spelling, [rule], "mutant")]
+
+
+def _undescribed(spelling: str) -> list[Written]:
+    return [Written("mutant", "tcp", (22, 22), ("10.20.0.0/17",), why="")]
+
+
+MUTANTS = (
+    Mutant("a row dropped", frozenset({"complete"}), "etcd (tcp/2379-2380, ipv4) is closed", dropped="etcd"),
+    Mutant(
+        "a port shifted",
+        frozenset({"complete", "only-table-ports"}),
+        "tcp/8444",
+        added=_one("tcp", (8444, 8444), SELF),
+        dropped="metrics-server",
+    ),
+    Mutant("a source widened to the world", frozenset({"world-open"}), "tcp/22", _one("tcp", (22, 22), WORLD_V4)),
+    Mutant(
+        "a source widened to the world in halves",
+        frozenset({"world-open"}),
+        "as its rules add up",
+        _one("tcp", (22, 22), "0.0.0.0/1", "128.0.0.0/1"),
+    ),
+    Mutant("a source widened", frozenset({"only-table-sources"}), "10.0.0.0/8", _one("tcp", (22, 22), "10.0.0.0/8")),
+    Mutant(
+        "protocol 4 misspelt",
+        frozenset({"ipip"}),
+        "write '",
+        lambda spelling: [Written("mutant", "4" if spelling == "gcp" else "ipip", None, (SELF,))],
+    ),
+    Mutant(
+        "protocol 4 as port 4",
+        frozenset({"ipip", "only-table-ports"}),
+        "no port",
+        _one("tcp", (4, 4), SELF),
+    ),
+    Mutant("protocol 4 dropped", frozenset({"ipip"}), "ipip (4, ipv4) is closed", dropped="ipip"),
+    Mutant(
+        "protocol 4 with ports",
+        frozenset({"ipip"}),
+        "has ports",
+        lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", (4, 4), (SELF,))],
+    ),
+    Mutant(
+        "protocol 4 from the world",
+        frozenset({"ipip", "world-open"}),
+        "whoever sends a tunnel",
+        lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", None, (WORLD_V4,))],
+    ),
+    Mutant("94 without classic", frozenset({"ipip"}), "calico: classic", _one("94", None, SELF)),
+    Mutant("all protocols", frozenset({"only-table-ports"}), "no enabled row has it", _one("all", None, "10.20.0.0/16")),
+    Mutant("a toggle's row open with the toggle off", frozenset({"toggles"}), "offline: true", _one("tcp", (5000, 5000), SELF)),
+    Mutant(
+        "an empty source",
+        frozenset({"world-open"}),
+        "for no ",
+        _one("tcp", (22, 22)),
+        why_not=_only("gcp", "openstack", reason="EC2 knows no rule without a source"),
+    ),
+    Mutant(
+        "inline beside standalone",
+        frozenset({"no-mixed-rules"}),
+        "take each other's rules away",
+        _mixed,
+        why_not=_only("aws", reason="the cloud has one way to write rules"),
+    ),
+    Mutant(
+        "more rules than the cloud takes",
+        frozenset({"limits"}),
+        "and ",
+        lambda spelling: [Written(f"mutant-{i}", "tcp", (22, 22), (f"10.20.{i}.0/24",)) for i in range(100)],
+        why_not={"gcp": "a firewall holds 5,000 ranges; the quota of firewalls is the project's"},
+    ),
+    Mutant("a rule without a description", frozenset({"described"}), "has no description", _undescribed),
+)
+
+
+def declarations(mutant: Mutant, spelling: str) -> list[Declaration]:
+    """What a mutant adds to a hand-written stack; an inline rule comes on a group of its own, for a group is one resource."""
+    added = mutant.added(spelling)
+    if not added or isinstance(added[0], Declaration):
+        return added  # type: ignore[return-value]
+    inline = spelling in ("aws inline", "aws default")
+    return declare(spelling, added, "mutant" if inline else NODES)  # type: ignore[arg-type]
+
+
+__all__ = ["GROUP", "MUTANTS", "SETTINGS", "Mutant", "declarations"]

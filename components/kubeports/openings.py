@@ -110,10 +110,10 @@ class Span:
         """Whether all addresses of a network are among its own."""
         return any(wanted.supernet(new_prefix=length) in self.networks for length in range(wanted.prefixlen, -1, -1))
 
-    @property
-    def peers(self) -> Iterator[Peer]:
+    @cached_property
+    def peers(self) -> frozenset[Peer]:
         """The groups and the like to which it is open."""
-        return (each.source for each in self.openings if isinstance(each.source, Peer))
+        return frozenset(each.source for each in self.openings if isinstance(each.source, Peer))
 
     def __str__(self) -> str:
         return "every protocol" if self.protocol == UNREADABLE else entry(self.protocol, self.first, self.last)
@@ -259,7 +259,7 @@ def wider(opening: Opening, allowed: Openings) -> list[Span]:
         return []
     found = []
     for span in allowed.around(opening):
-        fine = any(span.peers) if isinstance(opening.source, Peer) else span.has(opening.source)
+        fine = bool(span.peers) if isinstance(opening.source, Peer) else span.has(opening.source)
         if span.openings and not fine:
             found.append(span)
     return found

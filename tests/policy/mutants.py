@@ -134,7 +134,7 @@ def declarations(mutant: Mutant, spelling: str) -> list[Declaration]:
     if not added or isinstance(added[0], Declaration):
         return added  # type: ignore[return-value]
     inline = spelling in ("aws inline", "aws default")
-    return declare(spelling, added, "mutant" if inline else NODES)  # type: ignore[arg-type]
+    return declare(spelling, added, "mutant" if inline else NODES)
 
 
 __all__ = ["GROUP", "MUTANTS", "SETTINGS", "Mutant", "declarations"]

@@ -86,7 +86,9 @@ def judge(
 
 
 def _resource(declaration: Declaration, answered: Mapping[str, Any] | None) -> PolicyResource:
-    outputs = _inputs(declaration.args) | {"id": UNKNOWN_STRING_VALUE} | dict(answered or {})
+    # A component's outputs come as they are; a provider's properties in the schema's spelling.
+    given = declaration.args if declaration.cls == "kubeports.Firewall" else _inputs(declaration.args)
+    outputs = given | {"id": UNKNOWN_STRING_VALUE} | dict(answered or {})
     props = unknown_checking_proxy(outputs)
     return PolicyResource(TOKENS[declaration.cls], props, urn(declaration), declaration.name, _OPTIONS, None, None, [], {})
 

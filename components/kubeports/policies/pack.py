@@ -174,6 +174,7 @@ class _Pack:
     def __init__(self) -> None:
         self.inputs: dict[str, dict[str, Any]] = {}
         self.said: list[Expected] = []
+        self._read: tuple[checks.Stack, set[str]] | None = None
 
     def policies(self) -> list[Policy]:
         """All policies of the pack, in the order in which the SDK runs them: ``settings`` goes before those that need them."""
@@ -184,6 +185,7 @@ class _Pack:
         ]
 
     def _settings(self, args: StackValidationArgs, report: ReportViolation) -> None:
+        self._read = None
         self.said, problems = said(pulumi.runtime.get_config_env(), plain(args.get_config()))
         for problem in problems:
             report(problem, None)
@@ -200,7 +202,7 @@ class _Pack:
     def _stack_policy(self, described: _Described) -> Policy:
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             config = dict(args.get_config())
-            stack = self.stack(args.resources)
+            stack = self.stack(described.name, args.resources)
             wrong = list(misconfigured(described.name, config, described.config, stack.services))
             for text in wrong:
                 report(text, None)
@@ -211,11 +213,14 @@ class _Pack:
 
         return StackValidationPolicy(validate=validate, **_metadata(described))
 
-    def stack(self, resources: Iterable[PolicyResource]) -> checks.Stack:
-        """The stack as the checks see it."""
-        resources = list(resources)
-        outputs = [plain(each.props) for each in resources if each.resource_type == FIREWALL]
-        return checks.Stack(map(self.declared, resources), joined(outputs, self.said))
+    def stack(self, policy: str, resources: list[PolicyResource]) -> checks.Stack:
+        """The stack as the checks see it, read once for all policies: one that asks again has another stack before it."""
+        if self._read is None or policy in self._read[1]:
+            outputs = [plain(each.props) for each in resources if each.resource_type == FIREWALL]
+            self._read = (checks.Stack(map(self.declared, resources), joined(outputs, self.said)), set())
+        stack, asked = self._read
+        asked.add(policy)
+        return stack
 
     def declared(self, resource: PolicyResource) -> Declared:
         """A resource by its inputs; by what its provider answered where no resource policy has seen it."""

@@ -12,7 +12,7 @@ from kubeports.errors import InputError
 
 from sandbox import openstack, tools
 from sandbox.errors import SandboxError
-from sandbox.run import ROOT, Project, stack_file
+from sandbox.run import PACK, ROOT, Project, stack_file
 
 
 @click.group()
@@ -43,7 +43,14 @@ def _operation(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @click.argument("stack")
     def command(stack: str) -> None:
-        project = Project(ROOT, _cloud(stack_file(ROOT, stack)), _state())
+        project = Project(ROOT, _cloud(stack_file(ROOT, stack)), _state(), PACK)
+        if name == "up":
+            # The Automation API's up has no preview of its own, and the policies of a stack speak when all is made.
+            judged = project.preview(stack)
+            if not judged.ok:
+                click.echo(judged.output, nl=False)
+                click.echo("error: the preview failed, and nothing was changed", err=True)
+                sys.exit(1)
         result = project.run(name, stack, show=True)  # type: ignore[arg-type]
         if not result.ok and not result.output:
             click.echo("\n".join(result.diagnostics), err=True)
@@ -51,8 +58,8 @@ def _operation(name: str, summary: str) -> None:
 
 
 for _name, _summary in (
-    ("preview", "What up would change."),
-    ("up", "Make the cloud as the stack says, without asking."),
+    ("preview", "What up would change, judged by the policy pack."),
+    ("up", "Make the cloud as the stack says, without asking, if the policy pack lets it."),
     ("refresh", "Make the state as the cloud is."),
     ("destroy", "Delete all that the stack has, without asking."),
 ):

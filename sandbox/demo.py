@@ -22,7 +22,7 @@ from sandbox.cloud import CLOUDS, Cloud, Stored
 from sandbox.clouds import cloud
 from sandbox.errors import SandboxError
 from sandbox.processes import processes
-from sandbox.run import Project, Result, copy
+from sandbox.run import PACK, Project, Result, copy
 from sandbox.tools import say
 
 REQUIREMENT = Path(__file__).with_name("requirement.csv")
@@ -36,7 +36,26 @@ INTRODUCTION = """\
 KubeSphere's table of ports becomes rules on {cloud}.
 {about}. No account is used, and nothing stays.
 About {seconds} seconds, and some 10 minutes more the first time, to build and install what is missing."""
-_SECONDS = {"openstack": 75, "aws": 60, "gcp": 60, "all": 90}
+_SECONDS = {"openstack": 80, "aws": 65, "gcp": 65, "all": 90}
+
+#: What somebody adds to the program in a hurry.
+MISTAKES = {
+    "openstack": """
+from pulumi_openstack import networking
+networking.SecGroupRule("debug", security_group_id=firewall.ids["nodes"], direction="ingress", ethertype="IPv4",
+                        protocol="tcp", port_range_min=22, port_range_max=22, description="debug")
+""",
+    "aws": """
+from pulumi_aws import vpc
+vpc.SecurityGroupIngressRule("debug", security_group_id=firewall.ids["nodes"], cidr_ipv4="0.0.0.0/0",
+                             ip_protocol="tcp", from_port=22, to_port=22, description="debug")
+""",
+    "gcp": """
+from pulumi_gcp import compute
+compute.Firewall("debug", network="default", allows=[{"protocol": "tcp", "ports": ["22"]}], target_tags=[firewall.ids["nodes"]],
+                 source_ranges=["0.0.0.0/0"], description="debug")
+""",
+}
 
 #: Who may connect where the clouds are compared.
 SOURCES = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}
@@ -94,16 +113,18 @@ class Demo:
         heading(f"1. Preview and up: the stack {self.stack}, from nothing")
         self.engine("preview")
         self.engine("up")
-        heading("2. The toggles: each is one setting of the stack's config, and changes its own rules alone")
+        heading("2. The policy pack: somebody adds a rule to the program that opens ssh to the world, and previews")
+        self.violation()
+        heading("3. The toggles: each is one setting of the stack's config, and changes its own rules alone")
         self.toggle("calico: classic", calico="classic")
         self.toggle("calico: ipip, as before", calico="ipip")
         self.toggle("offline: true", offline=True)
         self.toggle("nfs: true", nfs=True)
-        heading("3. Once more, with nothing changed")
+        heading("4. Once more, with nothing changed")
         self.engine("up", unchanged=True)
-        heading(f"4. The requirement, row by row, as {NAMES[self.cloud.name]} has it stored")
+        heading(f"5. The requirement, row by row, as {NAMES[self.cloud.name]} has it stored")
         missing = show_requirement(self.cloud.stored(), NAMES[self.cloud.name])
-        heading("5. Destroy")
+        heading("6. Destroy")
         self.engine("destroy")
         left = self.cloud.left()
         console.print(f"groups and rules left: {', '.join(left) if left else 'none'}")
@@ -126,6 +147,25 @@ class Demo:
         if unchanged and result.changes:
             raise SandboxError(f"an up without a change changed {dict(result.changes)}; nothing should")
         return result
+
+    def violation(self) -> None:
+        """A preview that must fail: a rule beside the component's that no row of the table allows.
+
+        Raises:
+            SandboxError: the policy pack has let it pass.
+        """
+        program = self.project.folder / "__main__.py"
+        good = program.read_text(encoding="utf-8")
+        console.print(Text(MISTAKES[self.cloud.name].strip()), style="red")
+        program.write_text(good + MISTAKES[self.cloud.name], encoding="utf-8")
+        say(f"pulumi preview ({self.cloud.name}), with the policy pack")
+        judged = Project(self.project.folder, self.cloud.env, self.project.state, PACK).preview(self.stack)
+        program.write_text(good, encoding="utf-8")
+        caught = [each for each in judged.violations if each.level == "mandatory"]
+        if judged.ok or "world-open" not in {each.policy for each in caught}:
+            raise SandboxError("the policy pack let ssh from the world pass:\n" + "\n".join(judged.diagnostics))
+        for each in caught:
+            console.print(Text(f"preview failed: {each.policy}: {each.says.splitlines()[-1]}"))
 
     def toggle(self, title: str, **settings: object) -> None:
         """Change settings, and show exactly the rules that come and go."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from kubeports.errors import suggest
 
 from sandbox import tools
 from sandbox.errors import SandboxError
@@ -99,6 +100,7 @@ class Project:
 
     def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None, pack: Path | None = None) -> None:
         self.folder = folder
+        self.state = state
         self.pack = pack
         self.engine = tools.pulumi()
         self.env = _inherited(env) | {
@@ -211,7 +213,10 @@ class Project:
         if self.pack is None:
             return []
         config = self.folder / "stacks" / f"policy.{stack}.json"
-        return [f"--pack={self.pack}", *([f"--pack-config={config}"] if config.is_file() else [])]
+        if not config.is_file():
+            return [f"--pack={self.pack}"]
+        _check_policies(config)
+        return [f"--pack={self.pack}", f"--pack-config={config}"]
 
     def configure(self, stack: str, **settings: object) -> None:
         """Write settings into the stack's file, of the namespace ``kubeports`` if they say none; None takes one out."""
@@ -223,6 +228,24 @@ class Project:
             if value is not None:
                 content["config"][key] = value
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _check_policies(config: Path) -> None:
+    """Refuse a configuration of policies that the pack does not have: the engine takes any name in silence.
+
+    Raises:
+        SandboxError: with the nearest name.
+    """
+    from kubeports.policies.pack import policies
+
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SandboxError(f"{config.name}: is not JSON ({error}); mend it") from None
+    known = ["all", *(policy.name for policy in policies())]
+    for name in content if isinstance(content, dict) else ():
+        if name not in known:
+            raise SandboxError(f"{config.name}: {name!r} is no policy of the pack, and does nothing; {suggest(name, known)}")
 
 
 def kill_engine(session: int) -> None:

@@ -38,6 +38,8 @@ def provider(ec2: Any) -> StandIn:
             Group(ec2, sdk.SecurityGroupArgs),
             Rule(ec2, "Ingress", vpc.SecurityGroupIngressRuleArgs),
             Rule(ec2, "Egress", vpc.SecurityGroupEgressRuleArgs),
+            PreviewOnly("aws:ec2/securityGroupRule:SecurityGroupRule", sdk.SecurityGroupRuleArgs),
+            PreviewOnly("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", sdk.DefaultSecurityGroupArgs),
         ],
     )
 
@@ -85,17 +87,45 @@ class _Tagged:
             call(self.ec2.create_tags, Resources=[id], Tags=changed)
 
 
+class PreviewOnly:
+    """A resource whose properties the stand-in knows and that it never makes: for previews that a policy judges."""
+
+    named: ClassVar[int | None] = None
+
+    def __init__(self, token: str, args: type) -> None:
+        self.token = token
+        self.args = args
+
+    def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
+        return ()
+
+    def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
+        return ()
+
+    def same(self, name: str, stored: Any, given: Any) -> bool:
+        return False
+
+    def create(self, inputs: Properties) -> tuple[str, Properties]:
+        raise RefusedError(f"the stand-in for aws previews {self.token} and makes none")
+
+    def read(self, id: str) -> Properties | None:
+        raise RefusedError(f"the stand-in for aws previews {self.token} and reads none")
+
+    def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
+        raise RefusedError(f"the stand-in for aws previews {self.token} and changes none")
+
+    def delete(self, id: str) -> None:
+        raise RefusedError(f"the stand-in for aws previews {self.token} and deletes none")
+
+
 class Group(_Tagged):
-    """aws.ec2.SecurityGroup without inline rules."""
+    """aws.ec2.SecurityGroup; one with inline rules can be previewed, and not be made."""
 
     token = "aws:ec2/securityGroup:SecurityGroup"  # noqa: S105
     named: ClassVar[int | None] = 255
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """Inline rules would fight the standalone ones; the stand-in has none."""
-        for name in _INLINE:
-            if name in inputs:
-                yield name, "the stand-in for aws has no inline rules"
+        return ()
 
     def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
         """Fields that EC2 can't change."""
@@ -103,6 +133,8 @@ class Group(_Tagged):
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """A group without EC2's own egress rules: Terraform's provider revokes them."""
+        if any(inputs.get(name) for name in _INLINE):
+            raise RefusedError("the stand-in for aws previews inline rules and makes none")
         arguments: dict[str, Any] = {"GroupName": inputs["name"], "Description": inputs.get("description", _MANAGED)}
         if "vpcId" in inputs:
             arguments["VpcId"] = inputs["vpcId"]

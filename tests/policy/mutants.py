@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.policy.spellings import GROUP, NODES, SELF, WORLD_V4, Declaration, Written, cloud, declare
+from kubeports.policies import pack
+
+from tests.policy.spellings import GROUP, NODES, SELF, SPELLINGS, WORLD_V4, Declaration, Written, cloud, declare, groups
 
 #: What the hand-written stack says of itself: a small cluster with Calico in IP-in-IP mode, toggles off.
 SETTINGS = {
@@ -36,8 +38,7 @@ class Mutant:
 
 
 def _only(*clouds: str, reason: str) -> dict[str, str]:
-    spellings = ("aws standalone", "aws legacy", "aws inline", "aws default", "gcp", "openstack")
-    return {each: reason for each in spellings if cloud(each) not in clouds and each not in clouds}
+    return {each: reason for each in SPELLINGS if cloud(each) not in clouds and each not in clouds}
 
 
 def _one(protocol: str, ports: tuple[int, int] | None, *sources: str) -> Callable[[str], list[Written]]:
@@ -128,13 +129,62 @@ MUTANTS = (
 )
 
 
-def declarations(mutant: Mutant, spelling: str) -> list[Declaration]:
-    """What a mutant adds to a hand-written stack; an inline rule comes on a group of its own, for a group is one resource."""
+def declarations(mutant: Mutant, spelling: str, alone: bool = False) -> list[Declaration]:
+    """What a mutant adds to a hand-written stack.
+
+    Args:
+        mutant: the mistake.
+        spelling: how it is written; an inline rule comes on a group of its own, for a group is one resource.
+        alone: put it on a group of its own whatever the spelling, and name it after the mistake.
+    """
     added = mutant.added(spelling)
-    if not added or isinstance(added[0], Declaration):
-        return added  # type: ignore[return-value]
-    inline = spelling in ("aws inline", "aws default")
-    return declare(spelling, added, "mutant" if inline else NODES)
+    if added and isinstance(added[0], Declaration):
+        made = added
+    elif added:
+        inline = spelling in ("aws inline", "aws default")
+        group = "mutant" if inline else "group" if alone else NODES
+        own = groups(spelling, group) if group == "group" else []
+        made = [*own, *declare(spelling, added, group)]  # type: ignore[arg-type]
+    else:
+        made = []
+    return [_named(each, mutant, made) for each in made] if alone else made
 
 
-__all__ = ["GROUP", "MUTANTS", "SETTINGS", "Mutant", "declarations"]
+def _named(declaration: Declaration, mutant: Mutant, among: list[Declaration]) -> Declaration:
+    slug = mutant.name.replace(" ", "-").replace("'", "")
+    own = {each.name for each in among}
+
+    def followed(value: object) -> object:
+        if isinstance(value, str) and value.startswith(GROUP) and value.removeprefix(GROUP) in own:
+            return f"{GROUP}{slug}-{value.removeprefix(GROUP)}"
+        return value
+
+    args = {key: followed(value) for key, value in declaration.args.items()}
+    return Declaration(declaration.cls, f"{slug}-{declaration.name}", args)
+
+
+#: What the tests of the engine leave to the unit tests, and why.
+IN_MEMORY = {"more rules than the cloud takes": "a hundred rules a preview"}
+
+
+def table() -> str:
+    """Mutants x spellings in Markdown: how each is tried, or why there is no such mutant."""
+    lines = [f"| mutant | found by | {' | '.join(SPELLINGS)} |", "|---" * (len(SPELLINGS) + 2) + "|"]
+    for mutant in MUTANTS:
+        tried = "in memory" if mutant.name in IN_MEMORY else "preview"
+        cells = [f"none: {mutant.why_not[each]}" if each in mutant.why_not else tried for each in SPELLINGS]
+        lines.append(f"| {mutant.name} | {', '.join(sorted(mutant.policies))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def policies_table() -> str:
+    """The policies in Markdown."""
+    lines = ["| policy | severity | what it wants | configuration |", "|---|---|---|---|"]
+    for each in (pack.SETTINGS, *pack.STACK_POLICIES, *pack.RESOURCE_POLICIES):
+        takes = "the keys of the README's settings" if each is pack.SETTINGS else ", ".join(f"`{key}`" for key in each.config)
+        level = "" if each.level.value == "mandatory" else f" ({each.level.value})"
+        lines.append(f"| `{each.name}` | {each.severity.value}{level} | {each.says} | {takes} |")
+    return "\n".join(lines)
+
+
+__all__ = ["GROUP", "IN_MEMORY", "MUTANTS", "SETTINGS", "Mutant", "declarations", "policies_table", "table"]

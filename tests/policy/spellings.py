@@ -55,12 +55,12 @@ def cloud(spelling: str) -> str:
     return spelling.split()[0]
 
 
-def groups(spelling: str) -> list[Declaration]:
-    """The group of a hand-written stack, for rules that stand beside it."""
+def groups(spelling: str, name: str = NODES) -> list[Declaration]:
+    """A group for rules that stand beside it; GCP's is a tag, and inline rules bring theirs."""
     if spelling in ("aws standalone", "aws legacy"):
-        return [Declaration("aws.ec2.SecurityGroup", NODES, {"vpc_id": "vpc-1", "description": "nodes"})]
+        return [Declaration("aws.ec2.SecurityGroup", name, {"vpc_id": "vpc-1", "description": "nodes"})]
     if spelling == "openstack":
-        return [Declaration("openstack.networking.SecGroup", NODES, {"description": "nodes"})]
+        return [Declaration("openstack.networking.SecGroup", name, {"description": "nodes"})]
     return []
 
 

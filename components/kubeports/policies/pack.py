@@ -33,35 +33,57 @@ from kubeports.settings import KEYS
 
 #: The pack's name, as the engine shows it.
 NAME = "kubeports"
-_PAGE = "https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/"
+PAGE = "https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/"
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _NUMBER = {"type": "integer", "minimum": 1}
 _IGNORE = {**_TEXTS, "description": "groups or rules that are not the cluster's: logical names, * for anything"}
 _ROWS = {**_TEXTS, "description": "rows of one's own: tcp/9200, udp/8000-8010, or a protocol number"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Described:
-    """A policy before it is one of Pulumi's."""
+    """A policy before it is one of Pulumi's.
+
+    Args:
+        name: as the engine shows it.
+        says: what it wants, in a sentence.
+        severity: how bad a violation is.
+        remedy: what to do, in general; a finding says it of the case at hand.
+        page: where that is written.
+        level: what a violation does to a preview.
+        config: key -> JSON schema of what it takes.
+    """
 
     name: str
     says: str
     severity: Severity
     remedy: str
-    page: str
-    check: checks.Check | Callable[[Declared], Iterable[str]]
+    page: str = PAGE
     level: EnforcementLevel = EnforcementLevel.MANDATORY
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-_STACK = (
-    _Described(
-        "world-open",
-        "Nothing but rows for clients is open to the world, by one rule or by several that add up to it.",
-        Severity.CRITICAL,
-        "Name the networks that need the port; only sources.clients may be the world.",
-        _PAGE,
-        checks.world_open,
+@dataclass(frozen=True, kw_only=True)
+class StackPolicy(_Described):
+    """A policy over a whole stack; ``check`` takes the stack and the policy's configuration."""
+
+    check: checks.Check
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourcePolicy(_Described):
+    """A policy over one resource; ``check`` gives sentences."""
+
+    check: Callable[[Declared], Iterable[str]]
+
+
+STACK_POLICIES = (
+    StackPolicy(
+        name="world-open",
+        says="Nothing but rows for clients is open to the world, by one rule or by several that add up to it.",
+        severity=Severity.CRITICAL,
+        remedy="Name the networks that need the port; only sources.clients may be the world.",
+        check=checks.world_open,
         config={
             "services": {
                 **_TEXTS,
@@ -69,101 +91,96 @@ _STACK = (
             }
         },
     ),
-    _Described(
-        "only-table-ports",
-        "No port or protocol is open that no enabled row of the table covers.",
-        Severity.HIGH,
-        "Take the rule away, enable its row, or add a row of the stack's own.",
-        _PAGE,
-        checks.only_table_ports,
+    StackPolicy(
+        name="only-table-ports",
+        says="No port or protocol is open that no enabled row of the table covers.",
+        severity=Severity.HIGH,
+        remedy="Take the rule away, enable its row, or add a row of the stack's own.",
+        check=checks.only_table_ports,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
-    _Described(
-        "only-table-sources",
-        "No enabled row is open to more sources than the plan gives it.",
-        Severity.HIGH,
-        "Take the source away, or add it to the stack's sources.",
-        _PAGE,
-        checks.only_table_sources,
+    StackPolicy(
+        name="only-table-sources",
+        says="No enabled row is open to more sources than the plan gives it.",
+        severity=Severity.HIGH,
+        remedy="Take the source away, or add it to the stack's sources.",
+        check=checks.only_table_sources,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
-    _Described(
-        "complete",
-        "Each enabled row of the table is open to the sources that it must serve.",
-        Severity.HIGH,
-        "Open what is closed, or close the row with enabled: false.",
-        _PAGE,
-        checks.complete,
+    StackPolicy(
+        name="complete",
+        says="Each enabled row of the table is open to the sources that it must serve.",
+        severity=Severity.HIGH,
+        remedy="Open what is closed, or close the row with enabled: false.",
+        check=checks.complete,
         config={"ignore": _IGNORE},
     ),
-    _Described(
-        "toggles",
-        "The ports of local-registry, local-apt and rpcbind are open only with offline or nfs.",
-        Severity.MEDIUM,
-        "Set offline or nfs, or take the rule away.",
-        _PAGE,
-        checks.toggles,
+    StackPolicy(
+        name="toggles",
+        says="The ports of local-registry, local-apt and rpcbind are open only with offline or nfs.",
+        severity=Severity.MEDIUM,
+        remedy="Set offline or nfs, or take the rule away.",
+        check=checks.toggles,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
-    _Described(
-        "ipip",
-        "IP-in-IP is protocol 4 (94 on a classic network too): from nodes alone, without ports, spelt as the cloud wants it.",
-        Severity.HIGH,
-        "Write protocol 4 as the cloud spells it, without ports, from the nodes' group or networks.",
-        "https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements",
-        checks.ipip,
+    StackPolicy(
+        name="ipip",
+        says="IP-in-IP is protocol 4 (on a classic network 94 too): from nodes alone, without ports, spelt as the cloud wants.",
+        severity=Severity.HIGH,
+        remedy="Write protocol 4 as the cloud spells it, without ports, from the nodes' group or networks.",
+        page="https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements",
+        check=checks.ipip,
         config={"ignore": _IGNORE},
     ),
-    _Described(
-        "no-mixed-rules",
-        "The rules of one AWS security group are written in one way.",
-        Severity.HIGH,
-        "Write all rules as aws.vpc.SecurityGroupIngressRule and SecurityGroupEgressRule.",
-        "https://www.pulumi.com/registry/packages/aws/api-docs/ec2/securitygroup/",
-        checks.no_mixed_rules,
+    StackPolicy(
+        name="no-mixed-rules",
+        says="The rules of one AWS security group are written in one way.",
+        severity=Severity.HIGH,
+        remedy="Write all rules as aws.vpc.SecurityGroupIngressRule and SecurityGroupEgressRule.",
+        page="https://www.pulumi.com/registry/packages/aws/api-docs/ec2/securitygroup/",
+        check=checks.no_mixed_rules,
     ),
-    _Described(
-        "limits",
-        "There are no more rules, groups and sources than the cloud takes.",
-        Severity.MEDIUM,
-        "Join sources into larger networks, or raise the quota and say so in limits.",
-        "https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html",
-        checks.limits,
+    StackPolicy(
+        name="limits",
+        says="There are no more rules, groups and sources than the cloud takes.",
+        severity=Severity.MEDIUM,
+        remedy="Join sources into larger networks, or raise the quota and say so in limits.",
+        page="https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html",
+        check=checks.limits,
         config={
             "rules": {**_NUMBER, "description": "rules per group, direction and family (AWS), per project (OpenStack)"},
             "groups": {**_NUMBER, "description": "security groups per project (OpenStack)"},
         },
     ),
 )
-_RESOURCE = (
-    _Described(
-        "described",
-        "Each rule says why it is there.",
-        Severity.LOW,
-        "Write a description.",
-        "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html",
-        checks.described,
-        EnforcementLevel.ADVISORY,
+RESOURCE_POLICIES = (
+    ResourcePolicy(
+        name="described",
+        says="Each rule says why it is there.",
+        severity=Severity.LOW,
+        remedy="Write a description.",
+        page="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html",
+        check=checks.described,
+        level=EnforcementLevel.ADVISORY,
     ),
-    _Described(
-        "literal",
-        "What a rule opens is known at preview, so that policies can judge it.",
-        Severity.LOW,
-        "Write plain values.",
-        "https://www.pulumi.com/docs/iac/concepts/inputs-outputs/",
-        checks.literal,
-        EnforcementLevel.ADVISORY,
+    ResourcePolicy(
+        name="literal",
+        says="What a rule opens is known at preview, so that policies can judge it.",
+        severity=Severity.LOW,
+        remedy="Write plain values.",
+        page="https://www.pulumi.com/docs/iac/concepts/inputs-outputs/",
+        check=checks.literal,
+        level=EnforcementLevel.ADVISORY,
     ),
 )
 
 
-_SETTINGS = _Described(
-    "settings",
-    "The settings of the stack, by which other policies judge it, can be used.",
-    Severity.HIGH,
-    "Mend the settings.",
-    "https://www.pulumi.com/docs/iac/crossguard/configuration/",
-    lambda stack, config: (),
+SETTINGS = _Described(
+    name="settings",
+    says="The settings of the stack, by which other policies judge it, can be used.",
+    severity=Severity.HIGH,
+    remedy="Mend the settings.",
+    page="https://www.pulumi.com/docs/iac/crossguard/configuration/",
     config={key: {"description": each.why} for key, each in KEYS.items()},
 )
 
@@ -176,12 +193,12 @@ class _Pack:
         self.said: list[Expected] = []
         self._read: tuple[checks.Stack, set[str]] | None = None
 
-    def policies(self) -> list[Policy]:
+    def policies(self, own: Iterable[StackPolicy] = ()) -> list[Policy]:
         """All policies of the pack, in the order in which the SDK runs them: ``settings`` goes before those that need them."""
         return [
-            *map(self._resource_policy, _RESOURCE),
-            StackValidationPolicy(validate=self._settings, **_metadata(_SETTINGS)),
-            *map(self._stack_policy, _STACK),
+            *map(self._resource_policy, RESOURCE_POLICIES),
+            StackValidationPolicy(validate=self._settings, **_metadata(SETTINGS)),
+            *map(self._stack_policy, (*STACK_POLICIES, *own)),
         ]
 
     def _settings(self, args: StackValidationArgs, report: ReportViolation) -> None:
@@ -190,16 +207,16 @@ class _Pack:
         for problem in problems:
             report(problem, None)
 
-    def _resource_policy(self, described: _Described) -> Policy:
+    def _resource_policy(self, described: ResourcePolicy) -> Policy:
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             inputs = plain(args.props)
             self.inputs[args.urn] = inputs
-            for text in described.check(Declared(args.resource_type, args.name, args.urn, inputs)):  # type: ignore[call-arg, arg-type]
+            for text in described.check(Declared(args.resource_type, args.name, args.urn, inputs)):
                 report(str(text), None)
 
         return ResourceValidationPolicy(validate=validate, **_metadata(described))
 
-    def _stack_policy(self, described: _Described) -> Policy:
+    def _stack_policy(self, described: StackPolicy) -> Policy:
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             config = dict(args.get_config())
             stack = self.stack(described.name, args.resources)
@@ -208,8 +225,8 @@ class _Pack:
                 report(text, None)
             if wrong:
                 return
-            for finding in described.check(stack, config):  # type: ignore[call-arg, arg-type]
-                report(finding.says, finding.urn or None)  # type: ignore[union-attr]
+            for finding in described.check(stack, config):
+                report(finding.says, finding.urn or None)
 
         return StackValidationPolicy(validate=validate, **_metadata(described))
 
@@ -233,9 +250,13 @@ class _Pack:
         return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent)
 
 
-def policies() -> list[Policy]:
-    """The policies of the pack, for ``PolicyPack`` in policy/__main__.py or in a pack of one's own."""
-    return _Pack().policies()
+def policies(*own: StackPolicy) -> list[Policy]:
+    """The policies of the pack, for ``PolicyPack`` in policy/__main__.py or in a pack of one's own.
+
+    Args:
+        own: checks of one's own, which see the stack as the others do.
+    """
+    return _Pack().policies(own)
 
 
 def _metadata(described: _Described) -> dict[str, Any]:

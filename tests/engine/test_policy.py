@@ -98,7 +98,7 @@ def test_every_mutant_of_a_hand_written_stack_fails_by_its_own_policies(
         *declare(spelling, written(rules, spelling)),
         *(each for added in own.values() for each in added),
     ]
-    result = _preview(judged(name), program, {"settings": settings})
+    result = _preview(judged(name), program, {"settings": settings, "limits": {"groups": len(MUTANTS) + 1}})
     assert not result.ok
     told = found(result)
     whole = told.pop(f"hand-{name}-dev", set())

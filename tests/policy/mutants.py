@@ -36,6 +36,11 @@ class Mutant:
     dropped: str = ""
     why_not: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def slug(self) -> str:
+        """The mistake as a resource's name may have it."""
+        return self.name.replace(" ", "-").replace("'", "")
+
 
 def _only(*clouds: str, reason: str) -> dict[str, str]:
     return {each: reason for each in SPELLINGS if cloud(each) not in clouds and each not in clouds}
@@ -142,8 +147,10 @@ def declarations(mutant: Mutant, spelling: str, alone: bool = False) -> list[Dec
         made = added
     elif added:
         inline = spelling in ("aws inline", "aws default")
-        group = "mutant" if inline else "group" if alone else NODES
-        own = groups(spelling, group) if group == "group" else []
+        # On GCP a group is a tag, which belongs to no resource.
+        lone = mutant.slug if spelling == "gcp" else "group"
+        group = "mutant" if inline else lone if alone else NODES
+        own = groups(spelling, group) if alone and not inline else []
         made = [*own, *declare(spelling, added, group)]  # type: ignore[arg-type]
     else:
         made = []
@@ -151,16 +158,15 @@ def declarations(mutant: Mutant, spelling: str, alone: bool = False) -> list[Dec
 
 
 def _named(declaration: Declaration, mutant: Mutant, among: list[Declaration]) -> Declaration:
-    slug = mutant.name.replace(" ", "-").replace("'", "")
     own = {each.name for each in among}
 
     def followed(value: object) -> object:
         if isinstance(value, str) and value.startswith(GROUP) and value.removeprefix(GROUP) in own:
-            return f"{GROUP}{slug}-{value.removeprefix(GROUP)}"
+            return f"{GROUP}{mutant.slug}-{value.removeprefix(GROUP)}"
         return value
 
     args = {key: followed(value) for key, value in declaration.args.items()}
-    return Declaration(declaration.cls, f"{slug}-{declaration.name}", args)
+    return Declaration(declaration.cls, f"{mutant.slug}-{declaration.name}", args)
 
 
 #: What the tests of the engine leave to the unit tests, and why.

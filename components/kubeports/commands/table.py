@@ -12,13 +12,15 @@ from kubeports.commands import shared
 
 @click.command("table")
 @click.option("--extras", is_flag=True, help="Also the rows that the requirement lacks and real clusters need.")
+@click.option("--roles", is_flag=True, help="A column per role of node: who reaches a row there.")
 @shared.format_option(*shared.FORMATS)
-def command(extras: bool, form: str) -> None:
+def command(extras: bool, roles: bool, form: str) -> None:
     """Show the requirement: every row, when it is open, who needs it, on which nodes, and why.
 
     \b
     kubeports table
     kubeports table --extras --format csv
+    kubeports table --roles
 
     A row is open always, or when a stack's settings say so: offline, nfs, the mode of calico. Who: words that a stack explains
     under sources: cluster (the nodes), admins, clients, peers, balancers; control-plane and etcd are nodes with that role.
@@ -27,7 +29,7 @@ def command(extras: bool, form: str) -> None:
     Exit codes: 0 done, 2 bad input, 1 a bug of kubeports.
     """
     rows = [row for row in table.load() if extras or row.origin == table.REQUIREMENT]
-    shown = sheet(rows)
+    shown = matrix(rows) if roles else sheet(rows)
     if form == "json":
         shared.write_json({"version": 1, "rows": [_json(row) for row in rows]})
     elif form == "csv":
@@ -44,6 +46,21 @@ def sheet(rows: list[table.Row]) -> shared.Sheet:
     columns = ("service", "ports", "when", "who", "where", "why", *(("page",) if pages else ()))
     cells = [
         (row.service, row, row.when, ", ".join(map(str, row.source)), row.target, row.why, *((row.page,) if pages else ()))
+        for row in rows
+    ]
+    return shared.Sheet(columns, cells)
+
+
+def matrix(rows: list[table.Row]) -> shared.Sheet:
+    """Rows by role of node: in a role's column, who reaches the row on such a node where a stack has roles."""
+    columns = ("service", "ports", "when", *table.ROLES)
+    cells = [
+        (
+            row.service,
+            row,
+            row.when,
+            *(", ".join(map(str, row.source)) if row.target in ("nodes", role) else "" for role in table.ROLES),
+        )
         for row in rows
     ]
     return shared.Sheet(columns, cells)

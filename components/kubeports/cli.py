@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "table": "What does the requirement ask for? Every row, with its condition and its sources.",
         "plan": "What does a stack open, to whom and why?",
+        "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",
     }
 )
 

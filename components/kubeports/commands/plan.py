@@ -30,7 +30,7 @@ def command(stack: str | None, file: Path | None, form: str) -> None:
 
     Exit codes: 0 done, 2 bad input, 1 a bug of kubeports.
     """
-    planned = shared.planned(stack, file)
+    planned = shared.chosen(stack, file).plan
     if form == "json":
         shared.write_json(planned.json())
     elif form == "csv":

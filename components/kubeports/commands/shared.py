@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +71,25 @@ def format_option(*formats: str) -> Callable[[_Command], _Command]:
     return click.option("--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help=words + ".")
 
 
-def planned(stack: str | None, file: Path | None) -> Plan:
-    """The plan of a stack of the project here, or of a stack file.
+@dataclass(frozen=True)
+class Chosen:
+    """A stack or a file that a command is about.
+
+    Args:
+        name: as it was given.
+        args: its settings.
+        where: what messages put before a key.
+        plan: its plan, checked.
+    """
+
+    name: str
+    args: Mapping[str, Any]
+    where: str
+    plan: Plan
+
+
+def chosen(stack: str | None, file: Path | None) -> Chosen:
+    """A stack of the project here, or a stack file.
 
     Raises:
         click.UsageError: neither is named, or both.
@@ -82,13 +99,21 @@ def planned(stack: str | None, file: Path | None) -> Plan:
         raise click.UsageError("name either a stack (-s STACK) or a stack file (--file FILE)")
     from kubeports.check import check
 
+    name = str(stack or file)
     try:
-        raw, where = stackfile.of_stack(stack, Path.cwd()) if stack is not None else stackfile.of_file(Path(file or ""))
-        return check(None, raw, where)
+        args, where = stackfile.of_stack(stack, Path.cwd()) if stack is not None else stackfile.of_file(Path(name))
+        return Chosen(name, args, where, check(None, args, where))
     except InputError:
         raise
     except (OSError, RuntimeError) as error:  # a name that is too long, a link to itself, a folder that is gone
-        raise bad(str(stack or file), f"can't be read ({str(error)[:_LONGEST]})", "name a file that can") from None
+        raise bad(name, f"can't be read ({str(error)[:_LONGEST]})", "name a file that can") from None
+
+
+def chosen_by(name: str) -> Chosen:
+    """A stack, or a file: what ends in .yaml or .yml, or is there."""
+    path = Path(name)
+    is_file = path.suffix in (".yaml", ".yml") or (len(name) < _LONGEST and path.is_file())
+    return chosen(None, path) if is_file else chosen(name, None)
 
 
 # Output
@@ -113,6 +138,14 @@ def rendered(*parts: object) -> str:
         content, style = part if isinstance(part, tuple) else (part, None)
         to.print(content, style=style)
     return "\n".join(line.rstrip() for line in text.getvalue().split("\n"))
+
+
+def indented(text: str) -> object:
+    """A paragraph that is indented, its later lines too."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return Padding(Text(text), (0, 0, 0, 2), expand=False)
 
 
 @contextmanager

@@ -289,6 +289,8 @@ def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str
         if part.peer.network is None and part.only:
             what = f"{part.peer.name} is asked as a group, whose addresses are not known"
             notes.append(f"{what}; one in {_some(map(str, part.only))} would pass")
+        if question.direction == "ingress" and {"nodes", part.target} & set(plan.settings.existing):
+            notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
         if cloud != "openstack" and any(_crosses(rule, question.direction, part) for rule in plan.rules):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")

@@ -17,25 +17,45 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @shared.stack_options
+@click.option(
+    "--diff",
+    "other",
+    metavar="STACK|FILE",
+    shell_complete=shared.complete_stacks,
+    help="Show instead what leads from the stack to this one: another stack, or a stack file.",
+)
 @shared.format_option(*shared.FORMATS)
-def command(stack: str | None, file: Path | None, form: str) -> None:
-    """Show what a stack opens, to whom and why, and what stays closed.
+def command(stack: str | None, file: Path | None, other: str | None, form: str) -> None:
+    """Show what a stack opens, to whom and why, and what stays closed; with --diff, what would change.
 
     \b
     kubeports plan -s aws-prod
     kubeports plan --file stacks/Pulumi.aws-prod.yaml --format json
+    kubeports plan -s aws-dev --diff aws-prod
 
-    json has every rule, with a key that says what it means; csv has a line per rule and per closed row, with the warnings on
-    stderr.
+    json has every rule, with a key that says what it means; csv has a line per rule, per closed row and per warning.
 
-    Exit codes: 0 done, 2 bad input, 1 a bug of kubeports.
+    --diff leads from the stack that -s or --file names to the one that --diff names: "+" is what the latter has more. For what
+    your edit changes, begin with the older file:
+
+    \b
+    git show HEAD:stacks/Pulumi.aws-prod.yaml > old.yaml
+    kubeports plan --file old.yaml --diff aws-prod
+
+    Rules are compared by what they mean, so two clouds can be compared.
+
+    Exit codes: 0 done, whether or not there are differences; 2 bad input; 1 a bug of kubeports.
     """
-    planned = shared.chosen(stack, file).plan
+    asked = shared.chosen(stack, file)
+    if other is not None:
+        from kubeports.commands import plan_difference
+
+        plan_difference.show(asked, shared.chosen_by(other), form)
+        return
+    planned = asked.plan
     if form == "json":
         shared.write_json(planned.json())
     elif form == "csv":
-        for warning in planned.warnings:
-            click.echo(f"warning: {warning}", err=True)
         shared.write(_lines(planned).csv())
     elif form == "markdown":
         shared.write(_markdown(planned))
@@ -83,7 +103,7 @@ def _sheet(planned: Plan) -> shared.Sheet:
 
 
 def _lines(planned: Plan) -> shared.Sheet:
-    """A line per rule and per closed row."""
+    """A line per rule, per closed row and per warning."""
     columns = ("state", "services", "entry", "target", "direction", "family", "source", "why", "remedy", "key")
     rows: list[tuple[object, ...]] = []
     for rule in planned.rules:
@@ -94,6 +114,7 @@ def _lines(planned: Plan) -> shared.Sheet:
     for entry in planned.closed:
         ports, _, reason = entry.reason.partition(": ")
         rows.append(("closed", entry.service, ports, "", "ingress", "", entry.source or "", reason, entry.remedy, ""))
+    rows += [("warning", *("",) * 6, warning, "", "") for warning in planned.warnings]
     return shared.Sheet(columns, rows)
 
 

@@ -155,9 +155,8 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
     if name in ("all", "any", "anything"):
         return (Entry(None, None, None, FAMILIES),), ()
     if name in ("tcp", "udp"):
-        raise bad(
-            place, f"{name} needs a port", f"write {name}/22, or {name}/{table.FIRST_PORT}-{table.LAST_PORT} for all of them"
-        )
+        right = f"write {name}/PORT, or {name}/{table.FIRST_PORT}-{table.LAST_PORT} for all of them"
+        raise bad(place, f"{name} needs a port", right)
     if name.isdecimal() and name.isascii():
         return (_numbered(name, text),), _looks_like_a_port(int(name), rows)
     if name in PROTOCOLS:
@@ -265,7 +264,7 @@ def _network(word: str, text: str, known: Iterable[str]) -> Network:
             raise ValueError("a zone is no part of an address")
         network = ip_network(word, strict=False)
     except ValueError:
-        addressed = bool(re.fullmatch(r"[0-9./]+|[0-9a-fA-F:./%]*:[0-9a-fA-F:./%]*", word))
+        addressed = bool(re.fullmatch(r"[0-9./]+|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*(%.*)?", word))
         right = (
             "write one such as 10.1.2.3, 10.1.0.0/16 or 2001:db8::1" if addressed else f"{suggest(word, known)}, or an address"
         )

@@ -164,7 +164,7 @@ def write(text: str) -> None:
         UnwritableError: it can't be written. A pipe that nobody reads any more is click's to handle.
     """
     try:
-        click.echo(text.removesuffix("\n"))
+        click.echo(text.removesuffix("\n"), color=True)  # what colour there is, rich has decided
         sys.stdout.flush()
     except BrokenPipeError:
         raise

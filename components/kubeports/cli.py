@@ -76,7 +76,7 @@ class Commands(click.Group):
 def main() -> None:
     """The ports that a Kubernetes cluster's nodes need, as firewall rules on AWS, GCP and OpenStack.
 
-    Each command answers one question, from a stack file alone: no account, no engine. Begin with
+    Each command answers one question; table, plan and explain need no account and no engine. Begin with
 
     \b
       kubeports table

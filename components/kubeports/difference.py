@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from kubeports import table
 from kubeports.plan import Plan, Rule, Source, collapse
@@ -20,8 +20,8 @@ from kubeports.table import Family
 VERSION = 1
 _PLAIN = ("cloud", "cluster", "network", "offline", "nfs", "calico", "families", "roles")
 
-#: Whether a row is open after and not before, the other way round, or to other sources.
-Kind = Literal["opens", "closes", "sources"]
+#: A row is open after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other sources.
+Kind = Literal["opens", "closes", "denies", "undenies", "sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A row that opens, closes, or changes its sources.
+    """A row that opens, closes, or changes its sources; or a rule of GCP's baseline, which denies.
 
     Args:
         kind: which of these.
@@ -170,11 +170,13 @@ def _rows(before: Plan, after: Plan) -> Iterator[RowChange]:
         had, has = ({(rule.family, rule.source): rule for rule in side.get(key, ())} for side in (old, new))
         if had.keys() == has.keys():
             continue
-        kind: Kind = "sources" if had and has else "opens" if has else "closes"
+        denies = key[1].action == "deny"
+        come, go = ("denies", "undenies") if denies else ("opens", "closes")
+        kind = "sources" if had and has else come if has else go
         added = tuple(source for source in has if source not in had)
         removed = tuple(source for source in had if source not in has)
         rule = next(iter((has or had).values()))
-        yield RowChange(kind, key[0], rule, added, removed, _exceeds(has, had), _exceeds(had, has))
+        yield RowChange(cast(Kind, kind), key[0], rule, added, removed, _exceeds(has, had), _exceeds(had, has))
 
 
 def _exceeds(sources: Iterable[tuple[Family, Source]], others: Iterable[tuple[Family, Source]]) -> bool:

@@ -74,7 +74,7 @@ def test_two_clouds_differ_in_their_names_and_gcps_baseline_alone(raw: dict[str,
     services = {name: row for name, row in raw["services"].items() if name != "own"}
     raw |= {"sources": lists, "services": services, "limits": {}}
     found = difference(made(on("aws", raw)), made(on("gcp", raw)))
-    assert {row.service for row in found.rows} == {"baseline"}
+    assert {(row.kind, row.service) for row in found.rows} == {("denies", "baseline")}
     assert {setting.key for setting in found.settings} == {"cloud", "network", *(f"refs.{name}" for name in raw["refs"])}
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from kubeports.plan import Source
     from kubeports.table import Family
 
-_SIGNS = {"opens": "+", "closes": "-", "sources": "~"}
+_SIGNS = {"opens": "+", "denies": "+", "closes": "-", "undenies": "-", "sources": "~"}
+_EFFECTS = {"opens": "open", "closes": "closed", "denies": "denied", "undenies": "no longer denied"}
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _MOST = 8  # sources of a row that the table spells out
 
@@ -39,7 +40,7 @@ def _title(before: shared.Chosen, after: shared.Chosen, found: Difference) -> st
     title = f"from {_name(before)} to {_name(after)}: "
     if not found.rows and not found.added and not found.removed:
         return title + "no difference in what is open"
-    opened, closed, changed = (sum(row.kind == kind for row in found.rows) for kind in _SIGNS)
+    opened, closed, changed = (sum(row.kind == kind for row in found.rows) for kind in ("opens", "closes", "sources"))
     rows = f"{opened} {'row' if opened == 1 else 'rows'} opened, {closed} closed, {changed} with other sources"
     return f"{title}{rows}; rules: {len(found.added)} more, {len(found.removed)} fewer"
 
@@ -108,9 +109,8 @@ def _sheet(found: Difference) -> shared.Sheet:
 
 def _effect(row: RowChange) -> str:
     """What a change does, in a word."""
-    denies = row.rule.action == "deny"
-    if row.kind != "sources":
-        return {"opens": "denied" if denies else "open", "closes": "no longer denied" if denies else "closed"}[row.kind]
+    if row.kind in _EFFECTS:
+        return _EFFECTS[row.kind]
     words = [word for word, so in (("wider", row.wider), ("narrower", row.narrower)) if so]
     return " and ".join(words) or "the same addresses"
 

@@ -131,12 +131,11 @@ def parts(plan: Plan, question: Question) -> tuple[Part, ...]:
 
 def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> list[Part]:
     """One entry, cut where the answer changes from port to port."""
-    targets = ("nodes", target) if plan.settings.roles else ("nodes",)
     rules = [
         rule
         for rule in plan.rules
         if (rule.direction, rule.family) == (direction, peer.family)
-        and rule.target in targets
+        and rule.target in ("nodes", target)
         and rule.protocol in (None, entry.protocol)
     ]
     first, last = entry.start or FIRST_PORT, entry.end or LAST_PORT
@@ -229,7 +228,8 @@ def _row(plan: Plan, part: Part, state: State) -> str:
     if row.target not in ("nodes", part.target):
         return f"{name} is open on nodes of role {row.target}, not on {_nodes(part.target)}"
     if any(row.service in rule.services and rule.action == "allow" for rule in part.rules):
-        terms = "; ".join(f"{key} has {_some(map(str, terms))}" for key, terms in origin(settings, state, part).items())
+        found = origin(settings, state, part).items()
+        terms = "; ".join(f"{settings.setting(key)} has {_some(map(str, listed))}" for key, listed in found)
         return f"{name} lets it pass: {terms}"
     words = ", ".join(map(str, row.source))
     rules = [rule for rule in plan.rules if row.service in rule.services and rule.family == part.peer.family]

@@ -282,9 +282,13 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     """Settings that might keep a part from passing."""
     settings = now.plan.settings
     if now.question.direction == "egress":
-        listed = [] if settings.egress is None else [str(net) for net in settings.egress if not _meets(net, part)]
         name = settings.setting("egress")
-        yield Edit(("egress",), listed, f"set {name}: {_yaml(listed)}, and add the networks that nodes need")
+        if settings.egress is None:
+            yield Edit(("egress",), [], f"set {name}: [], and add the networks that nodes need")
+        else:
+            gone = {str(network) for network in settings.egress if _meets(network, part)}
+            left = [str(network) for network in settings.egress if str(network) not in gone]
+            yield Edit(("egress",), left, f"take {_some(gone)} out of {name}")
         return
     services = {service for rule in part.rules[:1] for service in rule.services}
     for state in states(table.load(), settings):
@@ -296,8 +300,7 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
             path = tuple(key.split("."))
             given = state.row.source if path[0] == "services" else settings.sources[path[1]]
             left = [str(term) for term in given if str(term) not in gone]
-            if left or path[1] not in ("cluster", service):
-                yield Edit(path, left, f"take {_some(gone)} out of {settings.setting(key)}")
+            yield Edit(path, left, f"take {_some(gone)} out of {settings.setting(key)}")
         if state.given.when in ("offline", "nfs"):
             yield Edit((state.given.when,), False, f"set {settings.setting(state.given.when)}: false")
         name = settings.setting(f"services.{service}.enabled")

@@ -253,9 +253,9 @@ def test_a_difference_has_the_same_in_every_format() -> None:
         lines = run(*arguments, "--format", form).stdout.splitlines()
         assert [line[2:] for line in lines if line.startswith("+ nodes-")] == added
         assert [line[2:] for line in lines if line.startswith("- nodes-")] == removed
-    lines = records(run(*arguments, "--format", "csv").stdout)
+    listed = records(run(*arguments, "--format", "csv").stdout)
     signed = [*(("+", key) for key in added), *(("-", key) for key in removed)]
-    assert [(line["change"], line["key"]) for line in lines if line["key"]] == signed
+    assert [(line["change"], line["key"]) for line in listed if line["key"]] == signed
     opened = [row["service"] for row in found["rows"] if row["change"] == "opens"]
     assert opened == ["local-registry", "local-apt", "rpcbind", "ipip", "nfs", "nfs"]
     assert {setting["key"] for setting in found["settings"]} == {"cluster", "offline", "nfs", "calico"}

@@ -85,6 +85,13 @@ def test_a_toggle_opens_its_rows_and_closes_none() -> None:
     assert [row[0] for row in rows(between({"offline": True}, {}))] == ["closes", "closes"]
 
 
+def test_a_row_is_one_in_both_families() -> None:
+    both = {"families": ["ipv4", "ipv6"]}
+    assert len(between(both, both | {"offline": True}).rows) == 2
+    (etcd,) = [row for row in between({}, both).rows if row.service == "etcd"]
+    assert [family for family, _ in etcd.added] == ["ipv6"] and etcd.kind == "sources"
+
+
 def test_a_moved_row_closes_where_it_was_and_opens_where_it_is() -> None:
     found = between({}, {"services": {"ssh": {"start": 2022}}})
     assert set(rows(found)) == {("closes", "ssh", "tcp/22"), ("opens", "ssh", "tcp/2022")}

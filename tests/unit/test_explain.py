@@ -288,6 +288,14 @@ def test_two_rows_that_add_up_to_a_cidr_let_all_of_it_in() -> None:
     assert all(len(way.edits) == 2 for way in change.ways)
 
 
+def test_no_way_has_a_setting_that_another_way_does_without() -> None:
+    own = {"web": {"protocol": "tcp", "start": 30080, "source": ["clients"], "why": "a page"}}
+    _, change = told("tcp/30080 from 203.0.113.7", services=own)
+    edits = [frozenset(edit.key for edit in way.edits) for way in change.ways]
+    assert frozenset({("sources", "clients")}) in edits
+    assert not any(one < other for one in edits for other in edits)
+
+
 def test_what_lets_a_packet_pass_is_named_with_the_source_that_has_it() -> None:
     said, change = told("ssh from 10.20.1.2")
     assert said.reasons == ("ssh (tcp/22, administrators log in) lets it pass: sources.admins has 10.20.0.0/16",)
@@ -310,6 +318,17 @@ def test_on_aws_a_rule_between_groups_has_no_family() -> None:
     assert said.notes == (
         "on aws a rule from a group to a group has no family: ipv6 passes too, though no row asks for it (docs/decisions/0002)",
     )
+
+
+def test_egress_is_opened_and_closed_by_its_list() -> None:
+    said, change = told("tcp/443 from nodes to 10.1.2.3", egress=["10.0.0.0/8", "192.0.2.0/24"])
+    assert said.verdict == "allowed" and texts(change) == ["take 10.0.0.0/8 out of egress"]
+    said, change = told("to 198.51.100.7", egress=["10.0.0.0/8"])
+    assert said.verdict == "denied" and texts(change) == ["set egress: [10.0.0.0/8, 198.51.100.7/32]"]
+    said, change = told("to world")
+    assert said.verdict == "allowed" and texts(change) == ["set egress: [], and add the networks that nodes need"]
+    said, change = told("to 192.168.0.9", egress=[], sources=BASE["sources"] | {"cluster": ["192.168.0.0/24"]})
+    assert said.verdict == "allowed" and not change.ways  # the cluster, always
 
 
 def test_the_egress_of_somebody_elses_group_is_theirs() -> None:

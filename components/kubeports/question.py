@@ -28,6 +28,7 @@ PROTOCOLS = {"ipencap": table.IPENCAP, "icmpv6": table.ICMPV6}
 EVERYONE = "world"
 _PORTS = re.compile(r"(tcp|udp)/([0-9]+)(?:-([0-9]+))?")
 _MOST = 255
+_TERMS = 50  # sources of a word that are asked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ def read(text: str, settings: Settings, rows: Iterable[State]) -> Question:
     Raises:
         InputError: it can't be read; with what would be right.
     """
+    text = " ".join(text.split())
     what, who, nodes = _split(text)
     rows = tuple(rows)
     if who is None or (nodes is not None and nodes.lower() not in (*TARGETS, SELF)):
@@ -229,23 +231,26 @@ def _who(word: str, text: str, settings: Settings) -> tuple[Peer, ...]:
         )
     if name in (SELF, *TARGETS):
         if SELF not in cluster:  # groups are no sources here: the nodes are known by their addresses
-            return _terms(cluster, "cluster", settings)
+            return _terms(cluster, "cluster", text, settings)
         role = _nodes(name)
         groups = frozenset({"nodes", role}) if settings.roles else frozenset({"nodes"})
         term = role if settings.roles and role in ROLES else SELF
         return tuple(Peer(family, None, groups, name, term) for family in settings.families)
     if name in WORDS:
-        return _terms(settings.sources.get(name, ()), name, settings)
+        return _terms(settings.sources.get(name, ()), name, text, settings)
     if word.startswith("@"):
         if word[1:] not in settings.refs:
             right = suggest(word[1:], settings.refs) if settings.refs else f"define it under {settings.setting('refs')}"
             raise bad(_place(text), f"no reference is called {word[1:]!r}", right)
-        return _terms((word,), word, settings)
+        return _terms((word,), word, text, settings)
     network = _network(word, text, (EVERYONE, SELF, *TARGETS, *WORDS, *(f"@{ref}" for ref in settings.refs)))
     return (Peer(family_of(network), network, frozenset(), word, str(network)),)
 
 
-def _terms(terms: Iterable[str | Network], word: str, settings: Settings) -> tuple[Peer, ...]:
+def _terms(terms: tuple[str | Network, ...], word: str, text: str, settings: Settings) -> tuple[Peer, ...]:
+    if len(terms) > _TERMS:
+        what = f"{settings.setting('sources')}.{word} has {len(terms)} sources, too many to ask at once"
+        raise bad(_place(text), what, "ask for one of them")
     peers: list[Peer] = []
     for term in terms:
         if not isinstance(term, str):

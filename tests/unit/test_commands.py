@@ -268,6 +268,14 @@ def test_a_stack_and_its_own_file_do_not_differ_and_the_exit_code_is_0_either_wa
     assert other.exit_code == 0 and "cloud: from aws to gcp" in other.stdout
 
 
+def test_a_files_name_may_have_any_character_whatever_the_terminal_writes(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.ü.yaml"
+    file.write_bytes((ROOT / "stacks" / "Pulumi.aws-dev.yaml").read_bytes())
+    arguments = [KUBEPORTS, "plan", "--file", str(file), "--diff", str(file)]
+    done = subprocess.run(arguments, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
+    assert done.returncode == 0 and "Pulumi.\\xfc.yaml" in done.stdout
+
+
 # explain
 
 

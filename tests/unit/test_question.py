@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kubeports import table
 from kubeports.errors import InputError
 from kubeports.plan import states
@@ -99,6 +101,16 @@ def test_the_two_numbers_of_ip_in_ip_are_explained() -> None:
         assert "4 (IPENCAP), which Calico sends" in note and "calico: classic alone opens 94" in note
 
 
+def test_a_question_may_stand_on_several_lines() -> None:
+    assert asked(" ssh\nfrom \t self").text == "ssh from self"
+
+
+def test_a_word_with_very_many_sources_is_not_asked_at_once() -> None:
+    many = {"admins": [f"10.0.{i}.0/32" for i in range(60)], "clients": []}
+    with pytest.raises(InputError, match=r"sources.admins has 60 sources, too many to ask at once; ask for one of them"):
+        asked("ssh from admins", sources=many)
+
+
 def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
     assert asked("22 from self").notes == ("22 is read as a protocol's number; for the port ask tcp/22",)
 
@@ -143,3 +155,47 @@ def test_a_question_that_cant_be_read_is_refused_with_what_would_be_right(text: 
         asked(text)
     assert str(raised.value).startswith(f"the question {text!r}: ")
     assert says in str(raised.value)
+
+
+WORDS = [
+    "from",
+    "to",
+    "ssh",
+    "ipip",
+    "tcp/22",
+    "tcp/0-9",
+    "6",
+    "0",
+    "999",
+    "all",
+    "self",
+    "nodes",
+    "etcd",
+    "admins",
+    "peers",
+    "world",
+]
+WORDS += [
+    "@bastion",
+    "@",
+    "10.1.2.3",
+    "10.1.2.3/8",
+    "::1",
+    "::ffff:1.2.3.4",
+    "protocol",
+    "FROM",
+    "tcp",
+    "/",
+    "x" * 300,
+    "1" * 300,
+]
+
+
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=5)), max_size=7))
+def test_any_words_are_a_question_or_refused(words: list[str]) -> None:
+    try:
+        question = asked(" ".join(words))
+    except InputError as error:
+        assert len(str(error)) < 700 and error.problems[0].remedy
+    else:
+        assert question.entries and question.direction in ("ingress", "egress")

@@ -163,6 +163,8 @@ def write(text: str) -> None:
     Raises:
         UnwritableError: it can't be written. A pipe that nobody reads any more is click's to handle.
     """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)  # a file's name may have any character
     try:
         click.echo(text.removesuffix("\n"), color=True)  # what colour there is, rich has decided
         sys.stdout.flush()

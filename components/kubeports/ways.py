@@ -15,7 +15,7 @@ from kubeports.check import check
 from kubeports.errors import InputError
 from kubeports.explain import Answer, Part, answer, covers, origin
 from kubeports.plan import State, states
-from kubeports.settings import Settings, is_world, mapping, sequence
+from kubeports.settings import SELF, Settings, is_world, mapping, sequence
 from kubeports.table import WORDS
 
 _DEEPEST = 6  # settings of one way
@@ -300,7 +300,8 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
             path = tuple(key.split("."))
             given = state.row.source if path[0] == "services" else settings.sources[path[1]]
             left = [str(term) for term in given if str(term) not in gone]
-            yield Edit(path, left, f"take {_some(gone)} out of {settings.setting(key)}")
+            if path != ("sources", "cluster") or SELF in left:  # else the nodes would be others
+                yield Edit(path, left, f"take {_some(gone)} out of {settings.setting(key)}")
         if state.given.when in ("offline", "nfs"):
             yield Edit((state.given.when,), False, f"set {settings.setting(state.given.when)}: false")
         name = settings.setting(f"services.{service}.enabled")

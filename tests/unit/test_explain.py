@@ -178,6 +178,22 @@ def test_every_way_that_is_offered_changes_the_answer(data: st.DataObject) -> No
 
 
 @given(st.data())
+def test_asked_again_with_a_way_the_answer_is_the_other_one(data: st.DataObject) -> None:
+    raw = data.draw(stacks()) | {"limits": {"rules": 200}}
+    listed = [term for terms in raw["sources"].values() for term in terms if "/" in term]
+    services = sorted({row.service for row in table.load()} | ({"own"} & raw["services"].keys()))
+    first = data.draw(st.sampled_from(EDGES))
+    what = data.draw(st.sampled_from([*services, f"tcp/{first}-{first + 3}", f"udp/{first}", "ipencap", "47"]))
+    who = data.draw(st.sampled_from(["world", "self", *ROLES, "10.0.0.0/9", *listed, *(f"@{name}" for name in raw["refs"])]))
+    where = data.draw(st.sampled_from(["", *(f" to {target}" for target in ("nodes", *ROLES))]))
+    text = f"{what} from {who}{where}"
+    for way in ways(raw, said := explain(raw, text)).ways:
+        wanted = "denied" if said.verdict == "allowed" else "allowed"
+        if all(edit.key != ("families",) for edit in way.edits):  # a second family is a second question
+            assert explain(after(raw, way), text).verdict == wanted, (text, way)
+
+
+@given(st.data())
 def test_a_source_that_is_no_part_of_the_world_can_be_let_in_everywhere_the_protocol_has_a_meaning(data: st.DataObject) -> None:
     raw = data.draw(stacks(cloud="openstack")) | {"limits": {"rules": 5000}, "egress": "everywhere"}
     text, packet = data.draw(questions(raw))

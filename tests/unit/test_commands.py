@@ -312,3 +312,12 @@ def test_the_words_of_a_question_need_no_quotes() -> None:
 def test_check_exits_1_unless_all_is_allowed() -> None:
     for question, code in (("ssh from 10.20.0.1", 0), ("ssh from 10.20.0.0/15", 1), ("ssh from 10.21.0.1", 1)):
         assert run("explain", "-s", "aws-dev", "--check", question).exit_code == code
+
+
+@pytest.mark.parametrize("width", [30, 60, 72, 80, 100, 132, 300])
+@pytest.mark.parametrize("arguments", [["table", "--extras"], ["table", "--roles"], ["plan", "-s", "aws-prod"]])
+def test_no_cell_is_cut_however_narrow_the_terminal_is(arguments: list[str], width: int) -> None:
+    shown = run(*arguments, COLUMNS=str(width)).stdout
+    assert max(map(len, shown.splitlines())) <= width
+    letters = sorted("".join(shown.split()))
+    assert letters == sorted("".join(run(*arguments, COLUMNS="1000").stdout.split()))

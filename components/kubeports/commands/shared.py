@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 FORMATS = ("table", "json", "markdown", "csv")
 _WIDTH = 160  # characters of a line where neither a terminal nor COLUMNS says
+_SHORT, _NARROW = 15, 78  # a cell that is not folded, where a line has so many characters
 _LONGEST = 160  # characters of an operating system's error that a message repeats
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -129,15 +131,21 @@ def rendered(*parts: object) -> str:
     """
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    width = None if terminal or os.environ.get("COLUMNS", "").isdigit() else _WIDTH
     text = io.StringIO()
     # False is not said, so that FORCE_COLOR counts.
-    to = Console(file=text, force_terminal=terminal or None, width=width, highlight=False, markup=False, emoji=False)
+    terminal = sys.stdout.isatty() or None
+    to = Console(file=text, force_terminal=terminal, width=_width(), highlight=False, markup=False, emoji=False)
     for part in parts:
         content, style = part if isinstance(part, tuple) else (part, None)
         to.print(content, style=style)
     return "\n".join(line.rstrip() for line in text.getvalue().split("\n"))
+
+
+def _width() -> int:
+    """Characters of a line: as COLUMNS says, else as wide as the terminal."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return max(20, get_terminal_size().columns)
+    return _WIDTH
 
 
 def indented(text: str) -> object:
@@ -199,8 +207,9 @@ class Sheet:
         from rich.text import Text
 
         shown = Table(box=None, pad_edge=False)
-        for column in self.columns:
-            shown.add_column(column, overflow="fold")
+        for i, column in enumerate(self.columns):
+            short = max(len(str(row[i])) for row in (self.columns, *self.rows)) <= _SHORT
+            shown.add_column(column, overflow="fold", no_wrap=short and _width() >= _NARROW)
         for i, row in enumerate(self.rows):
             shown.add_row(*(Text(str(cell)) for cell in row), style=self.styles[i] if self.styles else "")
         return shown

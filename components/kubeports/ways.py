@@ -15,6 +15,7 @@ from kubeports.check import check
 from kubeports.errors import InputError
 from kubeports.explain import Answer, Part, answer, covers, origin
 from kubeports.plan import State, states
+from kubeports.question import Entry
 from kubeports.settings import SELF, Settings, is_world, mapping, sequence
 from kubeports.table import WORDS
 
@@ -91,10 +92,16 @@ def ways(args: Mapping[str, Any], asked: Answer, where: str = "") -> Ways:
     search = _Search(asked, where)
     found: dict[frozenset[tuple[object, ...]], Way] = {}
     for way in search.found(args, (), _DEEPEST):
-        found.setdefault(frozenset((edit.key, repr(edit.value)) for edit in way.edits), way)  # whatever their order
+        found.setdefault(frozenset(map(_meaning, way.edits)), way)  # whatever their order
     least = [way for edits, way in found.items() if not any(other < edits for other in found)]
     least.sort(key=lambda way: (len(way.edits), len(way.opens) + len(way.closes)))
     return Ways(search.to, tuple(least[:_MOST]), None if least else search.refused())
+
+
+def _meaning(edit: Edit) -> tuple[object, ...]:
+    """What tells edits apart: the name of a row of one's own does not."""
+    own = edit.key[0] == "services" and len(edit.key) == 2
+    return ("own" if own else edit.key, repr(edit.value))
 
 
 def applied(args: Mapping[str, Any], edits: tuple[Edit, ...]) -> dict[str, Any]:
@@ -150,6 +157,8 @@ class _Search:
         """Why no setting changes the answer."""
         if self.refusals:
             return self.refusals[0]
+        if self.left <= 0:
+            return "many settings were tried, and none does; ask for less at once"
         question = self.asked.question
         if not question.peers:
             return f"list somebody under {self.asked.plan.settings.setting('sources')}.{question.who.lower()} first"
@@ -190,9 +199,8 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
         yield Edit(("families",), families, f"add {part.peer.family} to {settings.setting('families')}")
         return
     if now.question.direction == "egress":
-        yield _listed(
-            settings, ("egress",), sequence(args.get("egress", []), "egress") if settings.egress else [], part.peer.term
-        )
+        listed = sequence(args["egress"], "egress") if settings.egress else []
+        yield _listed(settings, ("egress",), listed, part.peer.term)
         return
     rows = states(table.load(), settings)
     here = [state for state in rows if part.peer.family in state.row.families and state.row.target in ("nodes", part.target)]
@@ -207,7 +215,10 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                     name = f"{settings.setting('services')}.{service}.{key}"
                     yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
     if all(state.closed and state.row.calico for state in covering):
-        yield _own(settings, rows, part)
+        yield _own(settings, rows, part, part.entry)
+    whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
+    if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
+        yield _own(settings, rows, part, whole)
 
 
 def _switch(settings: Settings, state: State) -> Iterator[Edit]:
@@ -249,9 +260,9 @@ def _listed(settings: Settings, key: tuple[str, ...], now: list[Any], term: str)
     return Edit(key, after, text)
 
 
-def _own(settings: Settings, rows: tuple[State, ...], part: Part) -> Edit:
-    """A row of the stack's own."""
-    entry, network = part.entry, part.peer.network
+def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) -> Edit:
+    """A row of the stack's own, for a part or for all that was asked."""
+    network = part.peer.network
     name = table.protocol_name(entry.protocol) if entry.start else f"protocol-{entry.protocol}"
     stem = name = f"{name}-{entry.start}" if entry.start else name
     number = 1

@@ -254,6 +254,13 @@ def test_a_port_that_no_row_has_needs_a_row_of_ones_own() -> None:
     }
 
 
+def test_many_ports_at_once_need_one_row_of_ones_own() -> None:
+    said, change = told("tcp/1-65535 from self")
+    assert said.verdict == "partly" and len(said.parts) > 10
+    (way,) = change.ways
+    assert [edit.value["end"] for edit in way.edits] == [65535]
+
+
 def test_a_row_on_other_nodes_is_named() -> None:
     said, _ = told("etcd from etcd to worker", roles=True)
     assert said.verdict == "denied"

@@ -92,12 +92,12 @@ def explain(args: Mapping[str, Any], text: str, where: str = "") -> Answer:
         InputError: the settings are wrong, or the question can't be read.
     """
     planned = check(None, args, where)
-    return answer(planned, read(text, planned.settings, states(table.load(), planned.settings)))
+    return answer(planned, read(text, planned.settings, rows_of(planned)))
 
 
 def answer(plan: Plan, question: Question) -> Answer:
     """What a plan says to a question that was understood."""
-    rows = states(table.load(), plan.settings)
+    rows = rows_of(plan)
     found = parts(plan, question)
     verdict: Verdict = "denied"
     if any(part.reach != "none" for part in found):
@@ -185,6 +185,11 @@ def group_of(rule: Rule) -> str | None:
 
 
 # Rows
+
+
+def rows_of(plan: Plan) -> tuple[State, ...]:
+    """The rows that a plan was made of, on or off."""
+    return states(table.load(), plan.settings)
 
 
 def covers(row: Row, entry: Entry) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 from kubeports import table
 from kubeports.check import check
 from kubeports.errors import InputError
-from kubeports.explain import Answer, Part, answer, covers, origin
-from kubeports.plan import State, states
+from kubeports.explain import Answer, Part, answer, covers, origin, rows_of
+from kubeports.plan import State
 from kubeports.question import Entry
 from kubeports.settings import SELF, Settings, is_world, mapping, sequence
 from kubeports.table import WORDS
@@ -202,7 +202,7 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
         listed = sequence(args["egress"], "egress") if settings.egress else []
         yield _listed(settings, ("egress",), listed, part.peer.term)
         return
-    rows = states(table.load(), settings)
+    rows = rows_of(now.plan)
     here = [state for state in rows if part.peer.family in state.row.families and state.row.target in ("nodes", part.target)]
     covering = [state for state in here if covers(state.row, part.entry)]
     for state in covering:
@@ -302,7 +302,7 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
             yield Edit(("egress",), left, f"take {_some(gone)} out of {name}")
         return
     services = {service for rule in part.rules[:1] for service in rule.services}
-    for state in states(table.load(), settings):
+    for state in rows_of(now.plan):
         if state.closed or state.row.service not in services or not covers(state.row, part.entry):
             continue
         service = state.row.service

@@ -257,15 +257,14 @@ def test_a_dropped_row_a_moved_port_and_another_source_each_differ_alone() -> No
 
 def test_a_difference_marks_what_one_stack_alone_has_and_says_why_another_has_nothing() -> None:
     content = the(page("aws-dev", "aws-prod", "openstack-offline"), "#difference")
-    cells = {text(the(row, "th")): row.select("td") for row in content.select("[aria-labelledby=difference-services] tbody tr")}
+    cells = {text(the(row, "th")): row.select("td") for row in content.select("#difference-services tbody tr")}
     assert text(cells["local-registry"][0]) == "closed: offline is false"
     assert cells["local-registry"][2].select(".apart")
     assert text(cells["node-exporter"][0]) == "closed: this stack has no such row"
     ssh = [[text(chip) for chip in cell.select(".apart")] for cell in cells["ssh"]]
     assert ssh == [[], ["@bastion ipv4 and ipv6 (only in this stack)"], []]
     settings = {
-        text(the(row, "th")): [text(cell) for cell in row.select("td")]
-        for row in content.select("[aria-labelledby=difference-settings] tbody tr")
+        text(the(row, "th")): [text(cell) for cell in row.select("td")] for row in content.select("#difference-settings tbody tr")
     }
     assert settings["sources.admins"] == ["10.20.0.0/16", "@bastion", "10.20.0.0/16"]
     assert settings["refs.bastion"] == ["not set", "group sg-0123456789abcdef0", "not set"]

@@ -88,7 +88,9 @@ def _compare(key: _Key, several: bool, rows: list[tuple[Line, ...]], shuts: list
     number = Counter(fact for of in facts for fact in of)
     cells = []
     for of, closed_here in zip(found, shuts, strict=True):
-        shown = tuple((line, tuple((who, number[_fact(line, who)] > 1) for who in line.who)) for line in of)
+        # What one stack alone has comes first: a long list is folded.
+        marked = [sorted(((who, number[_fact(line, who)] > 1) for who in line.who), key=lambda pair: pair[1]) for line in of]
+        shown = tuple((line, tuple(pairs)) for line, pairs in zip(of, marked, strict=True))
         cells.append(Cell(shown, () if of else _why(service, protocol, closed_here)))
     title = f"{service} ({protocol})" if several else service
     return Compared(title + _WAYS[direction], tuple(cells), all(each == facts[0] for each in facts))

@@ -40,7 +40,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], output: str) -> No
     \b
     kubeports report -s aws-prod -o report.html
     kubeports report -s aws-dev -s aws-prod -o report.html
-    kubeports report --file stacks/Pulumi.aws-prod.yaml -o - | less
+    kubeports report --file stacks/Pulumi.aws-prod.yaml -o report.html
 
     The page has the matrix of services and sources, a picture of who reaches whom, what is closed and why, the rules in the
     cloud's own words, and, of several stacks, what differs. It is one HTML file without scripts, needs no network, and prints to
@@ -63,32 +63,25 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], output: str) -> No
     if output == _STDOUT:
         shared.write(page)
     else:
-        click.echo(f"{output}: {len(page.encode()) / 1000:.0f} kB, {', '.join(plans)}", err=True)
+        shared.write(f"{output}: the ports of {', '.join(plans)}")
 
 
 def _plans(stacks: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Plan]:
     """The plans by the names of their stacks, with every problem of every stack, and none twice."""
     problems = Problems()
     plans: dict[str, Plan] = {}
-
-    def add(given: str, name: str, plan: Plan) -> None:
-        if any(_file(plan) == _file(other) for other in plans.values()):
-            raise bad(given, "is named twice", "name each stack once")
-        plans[name if name not in plans else given] = plan
-
-    for stack in stacks:
+    read: set[Path] = set()
+    for stack, file in [*((stack, None) for stack in stacks), *((None, file) for file in files)]:
         with problems:
-            add(stack, stack.rsplit("/", 1)[-1], shared.planned(stack, None))
-    for file in files:
-        with problems:
-            add(str(file), file.name.removeprefix("Pulumi.").removesuffix(".yaml"), shared.planned(None, file))
+            chosen = shared.chosen(stack, file)
+            path = Path(chosen.where.removesuffix(f": {stackfile.NAMESPACE}:")).resolve()
+            if path in read:
+                raise bad(chosen.name, "is named twice", "name each stack once")
+            read.add(path)
+            name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+            plans[chosen.name if name in plans else name] = chosen.plan
     problems.raise_any()
     return plans
-
-
-def _file(plan: Plan) -> Path:
-    """The stack file that a plan comes from."""
-    return Path(plan.settings.where.removesuffix(f": {stackfile.NAMESPACE}:")).resolve()
 
 
 def _save(text: str, output: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import kubeports
 from kubeports.errors import bad
-from kubeports.report import difference, picture, view
+from kubeports.report import comparison, picture, view
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -45,7 +45,7 @@ def page(plans: Mapping[str, Plan]) -> str:
     return _template().render(
         stacks=stacks,
         pictures=[[picture.draw(each, form) for form in (picture.WIDE, picture.NARROW)] for each in stacks],
-        difference=difference.difference(plans) if len(plans) > 1 else None,
+        comparison=comparison.compare(plans) if len(plans) > 1 else None,
         style=style,
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         version=kubeports.__version__,

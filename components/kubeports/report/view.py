@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.clouds import Addresses, Group, Reference, backend
-from kubeports.plan import BASELINE, EGRESS, Plan, Rule, Source
+from kubeports.plan import Plan, Rule, Source, State, states
 from kubeports.settings import EVERYWHERE, Change, Settings, is_world
-from kubeports.table import EXTRAS, WORDS, Family, Row
+from kubeports.table import EXTRAS, REQUIREMENT, WORDS, Family, Row
 
 Kind = Literal["self", "role", "ref", "network", "world"]
 #: The columns of the matrix: title, and the kinds of sources in it.
@@ -194,15 +194,16 @@ def lines(plan: Plan) -> tuple[Line, ...]:
         first = rules[0]
         return order[first.direction, first.action, first.target], rank.get(first.services[0], len(rank))
 
-    return tuple(_line(rules, plan.settings) for rules in sorted(entries.values(), key=place))
+    rows = states(table.load(), plan.settings)
+    return tuple(_line(rules, plan.settings, rows) for rules in sorted(entries.values(), key=place))
 
 
-def _line(rules: list[Rule], settings: Settings) -> Line:
+def _line(rules: list[Rule], settings: Settings, rows: tuple[State, ...]) -> Line:
     first = rules[0]
     families: dict[Source, list[Family]] = {}
     for rule in rules:
         families.setdefault(rule.source, []).append(rule.family)
-    tags, page = _tags(first)
+    tags, page = _tags(first, rows)
     return Line(
         direction=first.direction,
         action=first.action,
@@ -227,21 +228,20 @@ def _name(source: Source) -> str:
     return f"@{source.value}" if source.kind == "ref" else source.value
 
 
-def _tags(rule: Rule) -> tuple[tuple[str, ...], str]:
+def _tags(rule: Rule, rows: tuple[State, ...]) -> tuple[tuple[str, ...], str]:
     """What a reader must know of a rule's rows, and the page of an extra one."""
     tags, page = [], ""
-    for service in rule.services:
-        if service in (EGRESS, BASELINE):
+    for state in rows:
+        row, given = state.row, state.given
+        if row.service not in rule.services or str(row) != rule.entry:
             continue
-        rows = [row for row in table.load() if row.service == service and row.protocol == rule.protocol]
-        if not rows:
+        if given.origin not in (EXTRAS, REQUIREMENT):
             tags.append("this stack's own row")
-            continue
-        if all(row.origin == EXTRAS for row in rows):
+        elif given.origin == EXTRAS:
             tags.append("not in the requirement")
-            page = rows[0].page
-        if rule.entry not in map(str, rows):
-            tags.append(f"moved from {rows[0]}")
+            page = given.page
+        if str(row) != str(given):
+            tags.append(f"moved from {given}")
     return tuple(dict.fromkeys(tags)), page
 
 

@@ -1,4 +1,8 @@
-"""What differs between stacks, as plain data: settings, and services with their ports, nodes and sources. Pure."""
+"""Stacks side by side, as plain data: settings, and services with their ports, nodes and sources. Pure.
+
+``kubeports.difference`` says what leads from one plan to another; here any number of stacks stand beside each other, and none is
+the first.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A service's protocol, or a setting, across the stacks."""
+    """A service across the stacks: a cell for each."""
 
     title: str
     cells: tuple[Cell, ...]
@@ -29,7 +33,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Comparison:
     """The stacks side by side: settings that differ, services that differ, and those that are the same."""
 
     stacks: tuple[str, ...]
@@ -42,7 +46,7 @@ class Difference:
         return [each for each in self.services if not each.same]
 
 
-def difference(plans: Mapping[str, Plan]) -> Difference:
+def compare(plans: Mapping[str, Plan]) -> Comparison:
     """The stacks side by side.
 
     The same are: the same entries on the same nodes, open to the same sources in the same families, whatever the cloud.
@@ -56,7 +60,7 @@ def difference(plans: Mapping[str, Plan]) -> Difference:
     ordered = sorted(keys, key=lambda key: (key[0] != "ingress", rank.get(key[1], len(rank))))
     several = Counter(key[:2] for key in keys)
     services = tuple(_compare(key, several[key[:2]] > 1, rows, shuts) for key in ordered)
-    return Difference(tuple(plans), _settings([dict(choices(plan.settings)) for plan in plans.values()]), services)
+    return Comparison(tuple(plans), _settings([dict(choices(plan.settings)) for plan in plans.values()]), services)
 
 
 def _with_families(who: Who) -> Who:

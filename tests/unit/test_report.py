@@ -191,9 +191,8 @@ def test_the_picture_has_a_line_from_every_source_to_every_port_that_it_reaches(
     of = view.stack(stack, planned(stack))
     reached = {(who.name, i) for i, line in enumerate(of.lines) if view.is_open(line) for who in line.who}
     assert {(who, i) for each in of.reach for who in each.names for i in each.lines} == reached
-    out = [line for line in of.lines if (line.direction, line.action) == ("egress", "allow")]
     drawn = picture.draw(of, form)
-    assert sum(len(box.curves) for box in drawn.sources) == sum(len(each.lines) for each in of.reach) + len(out)
+    assert sum(len(box.curves) for box in drawn.sources) == sum(len(each.lines) for each in of.reach) + len(of.out)
     assert all(len(box.curves) == len(box.ends) for box in drawn.sources)
     written = [each.text for box in drawn.nodes for each in box.texts]
     for line in of.lines:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from textwrap import wrap
 
-from kubeports.report.view import Kind, Line, Stack, is_open
+from kubeports.report.view import Kind, Line, Stack, is_open, is_way_out
 
 _MOST = 4  # names of a box that are spelt out; the matrix has all
 _CAPTIONS: dict[Kind, str] = {
@@ -86,7 +86,7 @@ def draw(stack: Stack, form: Form) -> Picture:
     """The picture of a stack's open ports, and of where its nodes may connect."""
     nodes, ports = _nodes(stack, form)
     heads: list[tuple[Kind, tuple[str, ...], tuple[int, ...]]] = [(each.kind, each.names, each.lines) for each in stack.reach]
-    out = tuple(i for i, line in enumerate(stack.lines) if (line.direction, line.action) == ("egress", "allow"))
+    out = tuple(i for i, line in enumerate(stack.lines) if is_way_out(line))
     own = next((i for i, (kind, _, _) in enumerate(heads) if kind == "self"), None)
     if out and own is None:
         heads.append(("self", ("self",), out))
@@ -138,7 +138,7 @@ def _nodes(stack: Stack, form: Form) -> tuple[list[Box], dict[int, float]]:
     x, step = form.width - form.right, form.size * _LINE
     blocks: dict[str, list[int]] = {}
     for i, line in enumerate(stack.lines):
-        if is_open(line) or (line.direction, line.action) == ("egress", "allow"):
+        if is_open(line) or is_way_out(line):
             name = f"Out of {line.nodes}, to" if line.direction == "egress" else line.nodes.capitalize()
             blocks.setdefault(name, []).append(i)
     boxes, ports, y = [], {}, 0.0

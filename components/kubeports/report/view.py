@@ -143,6 +143,11 @@ class Stack:
     rules: int
 
     @property
+    def out(self) -> list[Line]:
+        """Where nodes may connect."""
+        return [line for line in self.lines if is_way_out(line)]
+
+    @property
     def world(self) -> list[Line]:
         """What is open to the world."""
         return [line for line in self.lines if is_open(line) and line.of("The world")]
@@ -173,6 +178,11 @@ def stack(name: str, plan: Plan) -> Stack:
 def is_open(line: Line) -> bool:
     """Whether a line opens something on nodes."""
     return (line.direction, line.action) == ("ingress", "allow")
+
+
+def is_way_out(line: Line) -> bool:
+    """Whether a line lets nodes connect to others."""
+    return (line.direction, line.action) == ("egress", "allow")
 
 
 # The matrix

@@ -259,7 +259,9 @@ def test_a_difference_marks_what_one_stack_alone_has_and_says_why_another_has_no
     cells = {text(the(row, "th")): row.select("td") for row in content.select("#difference-services tbody tr")}
     assert text(cells["local-registry"][0]) == "closed: offline is false"
     assert cells["local-registry"][2].select(".apart")
-    assert text(cells["node-exporter"][0]) == "closed: this stack has no such row"
+    assert text(cells["node-exporter"][0]) == "no such row"
+    baseline = the(page("aws-dev", "gcp-dev"), "#difference-services tr:has(.deny)")
+    assert text(baseline.select("td")[0]) == "no such rule: what no rule allows is closed"
     ssh = [[text(chip) for chip in cell.select(".apart")] for cell in cells["ssh"]]
     assert ssh == [[], ["@bastion ipv4 and ipv6 (only in this stack)"], []]
     settings = {

@@ -11,16 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kubeports import table
-from kubeports.plan import Plan
+from kubeports.plan import BASELINE, Plan
 from kubeports.report.view import Line, Shut, Who, choices, closed, lines
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one stack has of a service: lines, or why it has none; each source with whether another stack has it there too."""
+    """What one stack has of a service.
+
+    Args:
+        lines: each with its sources, and whether another stack has the source there too.
+        nothing: where there are no lines, why.
+    """
 
     lines: tuple[tuple[Line, tuple[tuple[Who, bool], ...]], ...]
-    closed: tuple[str, ...]
+    nothing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ def _compare(key: _Key, several: bool, rows: list[tuple[Line, ...]], shuts: list
         # What one stack alone has comes first: a long list is folded.
         marked = [sorted(((who, number[_fact(line, who)] > 1) for who in line.who), key=lambda pair: pair[1]) for line in of]
         shown = tuple((line, tuple(pairs)) for line, pairs in zip(of, marked, strict=True))
-        cells.append(Cell(shown, () if of else _why(service, protocol, closed_here)))
+        cells.append(Cell(shown, "" if of else _nothing(service, protocol, closed_here)))
     title = f"{service} ({protocol})" if several else service
     return Compared(title + _WAYS[direction], tuple(cells), all(each == facts[0] for each in facts))
 
@@ -105,9 +110,11 @@ def _fact(line: Line, who: Who) -> tuple[object, ...]:
     return line.entry, line.target, who.name, who.families
 
 
-def _why(service: str, protocol: str, shuts: tuple[Shut, ...]) -> tuple[str, ...]:
+def _nothing(service: str, protocol: str, shuts: tuple[Shut, ...]) -> str:
     """Why a stack has nothing of a service's protocol."""
+    if service == BASELINE:
+        return "no such rule: what no rule allows is closed"
     whole = [shut for shut in shuts if shut.service == service and shut.entry.partition("/")[0] in ("", protocol)]
     # Closed to all; else to each of its words, which adds up to all.
     reasons = [shut.reason for shut in whole if shut.source is None] or [shut.reason for shut in whole]
-    return tuple(dict.fromkeys(reasons)) or ("this stack has no such row",)
+    return f"closed: {'; '.join(dict.fromkeys(reasons))}" if reasons else "no such row"

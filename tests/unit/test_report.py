@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -230,6 +232,13 @@ def test_many_sources_are_folded_and_none_is_lost() -> None:
     assert box.texts[-1].text == "and 96 more"
 
 
+def test_a_stack_without_rules_has_a_page_that_says_so() -> None:
+    content = BeautifulSoup(report.page({"empty": replace(planned("aws-dev"), rules=())}), "html.parser")
+    assert not content.select("table.matrix, svg")
+    assert text(the(content, "#s1-matrix p")) == "The stack has no rule: nothing is open."
+    assert "Nobody" in text(the(content, ".words dl"))
+
+
 # The difference
 
 
@@ -384,16 +393,21 @@ def test_a_dash_is_stdout() -> None:
         (["-s", "aws-dev"], "Missing option '-o'"),
         (["-s", "nowhere", "-o", "x.html"], "stack nowhere: has no file"),
         (["-s", "aws-dev", "-s", "aws-dev", "-o", "x.html"], "aws-dev: is named twice"),
+        (
+            ["-s", "aws-dev", "-o", "stacks/Pulumi.aws-dev.yaml"],
+            "stacks/Pulumi.aws-dev.yaml: can't be written (it is the stack's own file)",
+        ),
         (["-s", "aws-dev", "--file", "stacks/Pulumi.aws-dev.yaml", "-o", "x.html"], "stacks/Pulumi.aws-dev.yaml: is named twice"),
     ],
 )
 def test_bad_input_writes_nothing(arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("Pulumi.yaml", "stacks"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "Pulumi.yaml").symlink_to(ROOT / "Pulumi.yaml")
+    shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*arguments)
     assert (code, out) == (2, "") and says in err
     assert not Path("x.html").exists()
+    assert filecmp.cmpfiles(ROOT / "stacks", "stacks", [f"Pulumi.{stack}.yaml" for stack in STACKS])[1:] == ([], [])
 
 
 def test_the_problems_of_all_stacks_are_named_and_nothing_is_written(tmp_path: Path) -> None:

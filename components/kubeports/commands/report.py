@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
-from errno import EISDIR
+from errno import EEXIST, EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,19 +55,19 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], output: str) -> No
     from kubeports import report
 
     report.require_jinja()
-    plans = _plans(stacks, files)
+    plans, read = _plans(stacks, files)
     with shared.progress("writing the report"):
         page = report.page(plans)
         if output != _STDOUT:
-            _save(page, Path(output))
+            _save(page, Path(output), read)
     if output == _STDOUT:
         shared.write(page)
     else:
         shared.write(f"{output}: the ports of {', '.join(plans)}")
 
 
-def _plans(stacks: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Plan]:
-    """The plans by the names of their stacks, with every problem of every stack, and none twice."""
+def _plans(stacks: tuple[str, ...], files: tuple[Path, ...]) -> tuple[dict[str, Plan], set[Path]]:
+    """The plans by the names of their stacks, none twice, and the stacks' files; or every problem of every stack."""
     problems = Problems()
     plans: dict[str, Plan] = {}
     read: set[Path] = set()
@@ -79,19 +79,21 @@ def _plans(stacks: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Plan]:
                 raise bad(chosen.name, "is named twice", "name each stack once")
             read.add(path)
             name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-            plans[chosen.name if name in plans else name] = chosen.plan
+            plans[str(path) if name in plans else name] = chosen.plan
     problems.raise_any()
-    return plans
+    return plans, read
 
 
-def _save(text: str, output: Path) -> None:
-    """Write a file whole or not at all; what stood there stays until then.
+def _save(text: str, output: Path, read: set[Path]) -> None:
+    """Write a file whole or not at all; what stood there stays until then, and a file that was read stays for ever.
 
     Raises:
         InputError: it can't be written.
     """
     try:
         path = output.resolve()
+        if path in read:
+            raise FileExistsError(EEXIST, "it is the stack's own file")
         if path.is_dir():
             raise IsADirectoryError(EISDIR, "it is a folder")
         if path.exists() and not path.is_file():  # a device or a pipe can't be replaced

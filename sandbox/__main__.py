@@ -10,7 +10,7 @@ import click
 from kubeports import stackfile
 from kubeports.errors import InputError
 
-from sandbox import openstack, tools
+from sandbox import browser, openstack, tools
 from sandbox.errors import SandboxError
 from sandbox.run import PACK, ROOT, Project, stack_file
 
@@ -22,7 +22,14 @@ def main() -> None:
 
 @main.command("tools")
 def tools_command() -> None:
-    """Find or build the engine and the provider, and install Neutron, so that the tests need not wait."""
+    """Find or build the engine and the provider, install Neutron and a browser, so that the tests need not wait."""
+    try:
+        found = browser.install()
+        tools.say(f"using {found.chromium}, {found.pdftotext}, {found.axe}")
+    except SandboxError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        tools.say(f"the tests in a browser will be skipped: {error}")
     for path in (tools.pulumi(), tools.openstack_provider(), openstack.install()):
         tools.say(f"using {path}")
 

@@ -21,6 +21,14 @@ def loop() -> Iterator[None]:
     asyncio.set_event_loop(None)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def width() -> Iterator[None]:
+    """Output is as wide as where there is no terminal: pytest-xdist tells its workers the width of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist hands its numbers to the one that prints them."""
     output = getattr(session.config, "workeroutput", None)

@@ -181,6 +181,18 @@ class Project:
         steps = tuple(Step(**step) for step in read["steps"])
         return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines))
 
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One command of the engine's own command line, in the project's folder: ``command("stack", "export", "-s", "dev")``.
+
+        Raises:
+            SandboxError: it failed, unless ``check`` is false.
+        """
+        command = [str(self.engine), *arguments, "--non-interactive"]
+        done = subprocess.run(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if check and done.returncode:
+            raise SandboxError(f"pulumi {' '.join(arguments)} failed:\n{done.stderr}")
+        return done
+
     def configure(self, stack: str, **settings: object) -> None:
         """Write settings into the stack's file, of the namespace ``kubeports`` if they say none; None takes one out."""
         file = stack_file(self.folder, stack)

@@ -10,7 +10,7 @@ import click
 from kubeports import stackfile
 from kubeports.errors import InputError
 
-from sandbox import openstack, tools
+from sandbox import openstack, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.run import ROOT, Project, stack_file
 
@@ -22,9 +22,11 @@ def main() -> None:
 
 @main.command("tools")
 def tools_command() -> None:
-    """Find or build the engine and the provider, and install Neutron, so that the tests need not wait."""
-    for path in (tools.pulumi(), tools.openstack_provider(), openstack.install()):
+    """Find, build or install what the tests need, so that they need not wait."""
+    for path in (tools.pulumi(), tools.openstack_provider(), tools.actionlint(), openstack.install()):
         tools.say(f"using {path}")
+    reason = postgres.why_not()
+    tools.say(f"some tests will be skipped: {reason}" if reason else f"using {postgres.install()}")
 
 
 @main.command("openstack-up")

@@ -78,9 +78,10 @@ class Project:
         folder: has Pulumi.yaml and __main__.py.
         env: the cloud's credentials and whatever else the program reads.
         state: a folder for the engine's own home and its state; None: the user's own, as plain ``pulumi`` would.
+        backend: where the state is kept, as ``pulumi login`` takes it; default: a folder in ``state``.
     """
 
-    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None, backend: str | None = None) -> None:
         self.folder = folder
         self.engine = tools.pulumi()
         self.env = _inherited(env) | {
@@ -92,7 +93,7 @@ class Project:
             (state / "backend").mkdir(parents=True, exist_ok=True)
             self.env |= {
                 "PULUMI_HOME": str(state / "home"),
-                "PULUMI_BACKEND_URL": f"file://{state / 'backend'}",
+                "PULUMI_BACKEND_URL": backend or f"file://{state / 'backend'}",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")

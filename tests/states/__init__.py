@@ -115,6 +115,8 @@ def tidied(export: str, settings: str) -> tuple[str, str]:
     for resource in deployment["resources"]:
         for key in _PASSING:
             resource.pop(key, None)
+        for before in (resource.get("dependencies", []), *resource.get("propertyDependencies", {}).values()):
+            before.sort()
     text = json.dumps({"version": 3, "deployment": deployment}, indent=1) + "\n"
     for number, resource in enumerate(deployment["resources"], 1):
         if "name" in resource.get("inputs", {}).get("__defaults", ()):

@@ -1,13 +1,14 @@
 """A real PostgreSQL on this machine, for the engine's state: its own folder, loopback alone, gone when it ends.
 
 The server is the machine's, or Debian's package, which is installed where the sandbox may do that. PostgreSQL does not run as
-root: there it runs as the user of Debian's package.
+root: there it runs as nobody.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -26,7 +27,6 @@ from sandbox.tools import cache, locked, run, say
 
 #: Where Debian keeps the server's commands, apart from PATH: one folder per version.
 _DEBIAN = Path("/usr/lib/postgresql")
-_ACCOUNT = "postgres"
 _USER, _DATABASE = "pulumi", "postgres"
 _PATIENCE = 60.0  # seconds for the server to answer, or to end
 _LAST_LINES = 15
@@ -38,7 +38,7 @@ def find() -> Path | None:
     if on_path and shutil.which("postgres"):
         return Path(on_path).resolve().parent
     folders = [path.parent for path in _DEBIAN.glob("*/bin/initdb")]
-    return max(folders, key=lambda folder: float(folder.parent.name), default=None)
+    return max(folders, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.parent.name)], default=None)
 
 
 def why_not() -> str:
@@ -79,11 +79,11 @@ def install() -> Path:
 
 
 class PostgreSQL:
-    """A server with one database, running within a ``with``; ``url`` is what ``pulumi login`` takes."""
+    """A server with one database, running within a ``with``; ``url`` is what ``pulumi login`` takes, ``env`` has the password."""
 
     def __enter__(self) -> PostgreSQL:
         self._bin = install()
-        self._user = _ACCOUNT if os.geteuid() == 0 else None
+        self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="kubeports-postgres-"))
         self._server: subprocess.Popen[bytes] | None = None
         try:
@@ -99,28 +99,21 @@ class PostgreSQL:
     def query(self, statement: str) -> list[str]:
         """The rows that a statement of SQL answers, a line each."""
         command = [str(self._bin / "psql"), "--no-psqlrc", "--tuples-only", "--no-align", "--command", statement]
-        # By the environment: a command line can be read by everybody.
-        env = {
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(self._port),
-            "PGUSER": _USER,
-            "PGPASSWORD": self.password,
-            "PGDATABASE": _DATABASE,
-        }
-        done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=_PATIENCE)
+        done = subprocess.run([*command, self.url], env=os.environ | self.env, capture_output=True, text=True, timeout=_PATIENCE)
         if done.returncode:
             raise SandboxError(f"psql failed:\n{done.stderr}")
         return done.stdout.splitlines()
 
     def _start(self) -> None:
-        self.password = secrets.token_urlsafe(16)
+        password = secrets.token_urlsafe(16)
+        # Not in the URL, which is shown here and there.
+        self.env = {"PGPASSWORD": password}
         secret, data = self.folder / "password", self.folder / "data"
         secret.touch(mode=0o600)
-        secret.write_text(self.password, encoding="utf-8")
-        if self._user is not None:
-            account = pwd.getpwnam(self._user)
+        secret.write_text(password, encoding="utf-8")
+        if self._account is not None:
             for path in (self.folder, secret):
-                os.chown(path, account.pw_uid, account.pw_gid)
+                os.chown(path, self._account.pw_uid, self._account.pw_gid)
         command = [str(self._bin / "initdb"), f"--pgdata={data}", f"--username={_USER}", f"--pwfile={secret}"]
         command += ["--auth=scram-sha-256", "--no-sync"]
         done = subprocess.run(command, **self._as_user(), capture_output=True, text=True)
@@ -129,9 +122,9 @@ class PostgreSQL:
         secret.unlink()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self.url = f"postgres://{_USER}:{self.password}@127.0.0.1:{self._port}/{_DATABASE}?sslmode=disable"
-        settings = {"listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": self.folder, "fsync": "off"}
+            port = probe.getsockname()[1]
+        self.url = f"postgres://{_USER}@127.0.0.1:{port}/{_DATABASE}?sslmode=disable"
+        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": self.folder, "fsync": "off"}
         command = [str(self._bin / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
         with open(self.folder / "log", "wb") as log:
             parent = partial(die_with_parent, os.getpid())
@@ -141,10 +134,10 @@ class PostgreSQL:
         self._answers()
 
     def _as_user(self) -> dict[str, Any]:
-        # The user of the package may not read the folder that this process is in.
-        return {"cwd": self.folder} | (
-            {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
-        )
+        # Nobody may not read the folder that this process is in.
+        account = self._account
+        who = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        return {"cwd": self.folder, **who}
 
     def _answers(self) -> None:
         """Wait until the server lets in whoever has the password."""

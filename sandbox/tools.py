@@ -1,6 +1,6 @@
 """The tools that the sandbox needs: on this machine already, or built once into a cache outside the clone.
 
-The engine (`pulumi`), the OpenStack provider and actionlint are Go modules: nothing is downloaded but from the package registries.
+The engine (`pulumi`), the OpenStack provider and actionlint are Go modules: nothing is downloaded but from package registries.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def openstack_provider() -> Path:
 def actionlint() -> Path:
     """The checker of GitHub's workflows: the one on PATH, or built once."""
     flags = ["-ldflags", "-s -w", "github.com/rhysd/actionlint/cmd/actionlint"]
-    return _tool("actionlint", "actionlint", flags, "half a minute", "put actionlint on PATH: https://github.com/rhysd/actionlint")
+    return _tool(
+        "actionlint", "actionlint", flags, "half a minute", "put actionlint on PATH: https://github.com/rhysd/actionlint"
+    )
 
 
 def _tool(name: str, module: str, flags: Sequence[str], time_needed: str, remedy: str) -> Path:

@@ -170,10 +170,13 @@ def test_the_nightly_check_fails_where_somebody_changed_a_rule(projects: Callabl
     """`pulumi preview --refresh --expect-no-changes`, as docs/pipelines has it; the engine takes its flags from variables too."""
     project = projects(aws)
     nodes = project.up(STACK).outputs["ids"]["nodes"]
-    check = Project(project.folder, project.env | {"PULUMI_OPTION_REFRESH": "true", "PULUMI_OPTION_EXPECT_NO_CHANGES": "true"})
+    refreshing = project.env | {"PULUMI_OPTION_REFRESH": "true"}
+    check = Project(project.folder, refreshing | {"PULUMI_OPTION_EXPECT_NO_CHANGES": "true"})
     assert check.preview(STACK).ok
     (rule,) = [rule for rule in aws.raw()["rules"] if rule["GroupId"] == nodes and rule["IpProtocol"] == "4"]
     remove(aws, rule["SecurityGroupRuleId"])
     assert project.preview(STACK).ok
     found = check.preview(STACK)
     assert not found.ok and any("no changes were expected" in line for line in found.diagnostics), found.output
+    mended = Project(project.folder, refreshing).up(STACK)
+    assert mended.ok and len(mended.names("create")) == 1, mended.output

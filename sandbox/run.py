@@ -78,10 +78,9 @@ class Project:
         folder: has Pulumi.yaml and __main__.py.
         env: the cloud's credentials and whatever else the program reads.
         state: a folder for the engine's own home and its state; None: the user's own, as plain ``pulumi`` would.
-        backend: where the state is kept, as ``pulumi login`` takes it; default: a folder in ``state``.
     """
 
-    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None, backend: str | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None) -> None:
         self.folder = folder
         self.engine = tools.pulumi()
         self.env = _inherited(env) | {
@@ -93,7 +92,7 @@ class Project:
             (state / "backend").mkdir(parents=True, exist_ok=True)
             self.env |= {
                 "PULUMI_HOME": str(state / "home"),
-                "PULUMI_BACKEND_URL": backend or f"file://{state / 'backend'}",
+                "PULUMI_BACKEND_URL": f"file://{state / 'backend'}",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
@@ -182,15 +181,15 @@ class Project:
         steps = tuple(Step(**step) for step in read["steps"])
         return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines))
 
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command of the engine's own command line, in the project's folder: ``command("stack", "export", "-s", "dev")``.
 
         Raises:
-            SandboxError: it failed, unless ``check`` is false.
+            SandboxError: it failed.
         """
         command = [str(self.engine), *arguments, "--non-interactive"]
         done = subprocess.run(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if check and done.returncode:
+        if done.returncode:
             raise SandboxError(f"pulumi {' '.join(arguments)} failed:\n{done.stderr}")
         return done
 

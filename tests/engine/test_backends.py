@@ -61,8 +61,8 @@ def machines(request: pytest.FixtureRequest, aws: AWS, tmp_path_factory: pytest.
     """Two machines with a clone of one repository and a home of their own each, on one backend."""
     tmp_path = tmp_path_factory.mktemp(request.param)
     backend = request.getfixturevalue(request.param)
-    env = aws.env | backend.env
-    one = Project(copy(tmp_path / "one" / "project"), env, tmp_path / "one" / "state", backend.url)
+    env = aws.env | backend.env | {"PULUMI_BACKEND_URL": backend.url}
+    one = Project(copy(tmp_path / "one" / "project"), env, tmp_path / "one" / "state")
     one.configure(STACK, **aws.settings)
     (one.folder / "stacks" / f"Pulumi.{OTHER}.yaml").write_bytes((one.folder / "stacks" / f"Pulumi.{STACK}.yaml").read_bytes())
     one.configure(OTHER, cluster="site")
@@ -70,9 +70,10 @@ def machines(request: pytest.FixtureRequest, aws: AWS, tmp_path_factory: pytest.
     for stack in (STACK, OTHER):
         one.command("stack", "init", stack)
     shutil.copytree(one.folder, tmp_path / "two" / "project")
-    # The other one has the password in the URL, as one may.
-    url = backend.url.replace("pulumi@", f"pulumi:{env['PGPASSWORD']}@") if "PGPASSWORD" in env else backend.url
-    two = Project(tmp_path / "two" / "project", aws.env if url != backend.url else env, tmp_path / "two" / "state", url)
+    if password := env.pop("PGPASSWORD", None):
+        # The other one has the password in the URL, as one may.
+        env["PULUMI_BACKEND_URL"] = backend.url.replace("pulumi@", f"pulumi:{password}@")
+    two = Project(tmp_path / "two" / "project", env, tmp_path / "two" / "state")
     yield one, two
     for stack in (STACK, OTHER):
         two.cancel(stack)

@@ -7,7 +7,7 @@ CLOUD ?= openstack
 N ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test live torture unit lint fmt golden docs bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test live torture unit lint fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,12 @@ golden: setup ## write the plans of the stack files anew: read the difference be
 
 docs: setup ## write the output of kubeports that the README and docs/ show anew
 	@$(PY) -m tests.pages
+
+contract: setup ## write what other people's stacks hold on to anew (docs/upgrades.md): read the difference
+	@$(PY) -m tests.contract
+
+states: setup ## add the states of this version, before its release (docs/upgrades.md)
+	@$(PY) -m tests.states
 
 bench: setup ## the measurements that the README quotes
 	@$(PY) -m bench

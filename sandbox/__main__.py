@@ -10,7 +10,7 @@ import click
 from kubeports import stackfile
 from kubeports.errors import InputError
 
-from sandbox import browser, openstack, tools
+from sandbox import browser, openstack, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.run import PACK, ROOT, Project, stack_file
 
@@ -22,7 +22,7 @@ def main() -> None:
 
 @main.command("tools")
 def tools_command() -> None:
-    """Find or build the engine and the provider, install Neutron and a browser, so that the tests need not wait."""
+    """Find, build or install what the tests need, so that they need not wait."""
     try:
         found = browser.install()
         tools.say(f"using {found.chromium}, {found.pdftotext}, {found.axe}")
@@ -30,8 +30,10 @@ def tools_command() -> None:
         if os.environ.get("CI") == "true":
             raise
         tools.say(f"the tests in a browser will be skipped: {error}")
-    for path in (tools.pulumi(), tools.openstack_provider(), openstack.install()):
+    for path in (tools.pulumi(), tools.openstack_provider(), tools.actionlint(), openstack.install()):
         tools.say(f"using {path}")
+    reason = postgres.why_not()
+    tools.say(f"some tests will be skipped: {reason}" if reason else f"using {postgres.install()}")
 
 
 @main.command("openstack-up")

@@ -218,6 +218,18 @@ class Project:
         _check_policies(config)
         return [f"--pack={self.pack}", f"--pack-config={config}"]
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command of the engine's own command line, in the project's folder: ``command("stack", "export", "-s", "dev")``.
+
+        Raises:
+            SandboxError: it failed.
+        """
+        command = [str(self.engine), *arguments, "--non-interactive"]
+        done = subprocess.run(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode:
+            raise SandboxError(f"pulumi {' '.join(arguments)} failed:\n{done.stderr}")
+        return done
+
     def configure(self, stack: str, **settings: object) -> None:
         """Write settings into the stack's file, of the namespace ``kubeports`` if they say none; None takes one out."""
         file = stack_file(self.folder, stack)

@@ -1,6 +1,6 @@
 """The tools that the sandbox needs: on this machine already, or built once into a cache outside the clone.
 
-The engine (`pulumi`) and the OpenStack provider are Go modules: nothing is downloaded but from the package registries.
+The engine (`pulumi`), the OpenStack provider and actionlint are Go modules: nothing is downloaded but from package registries.
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ def openstack_provider() -> Path:
     flags = ["-ldflags", "-s -w", "."]
     remedy = "put pulumi-resource-openstack on PATH: https://www.pulumi.com/registry/packages/openstack/"
     return _tool("pulumi-resource-openstack", "openstack", flags, "2 to 3 minutes", remedy)
+
+
+def actionlint() -> Path:
+    """The checker of GitHub's workflows: the one on PATH, or built once."""
+    flags = ["-ldflags", "-s -w", "github.com/rhysd/actionlint/cmd/actionlint"]
+    return _tool(
+        "actionlint", "actionlint", flags, "half a minute", "put actionlint on PATH: https://github.com/rhysd/actionlint"
+    )
 
 
 def _tool(name: str, module: str, flags: Sequence[str], time_needed: str, remedy: str) -> Path:

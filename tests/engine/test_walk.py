@@ -146,6 +146,11 @@ def _sorted(value: object) -> object:
 
 @pytest.fixture
 def refs(cloud: Cloud) -> dict[str, str]:
+    """References of the cloud."""
+    return make_refs(cloud)
+
+
+def make_refs(cloud: Cloud) -> dict[str, str]:
     """What somebody else owns in the cloud: a group, and a list of prefixes."""
     if cloud.name == "aws":
         ec2 = cloud.ec2  # type: ignore[attr-defined]

@@ -435,12 +435,10 @@ def no_mixed_rules(stack: Stack, config: Config) -> Iterator[Finding]:
             styles[each.urn].setdefault("inline rules", each)
     for group, used in styles.items():
         if group and len(used) > 1:
-            names = " and ".join(f"{style} ({each.name})" for style, each in used.items())
+            names = " and ".join(f"{style} ({each.name})" for style, each in sorted(used.items()))
             says = f"the security group {reader.name(group)} has {names}, which take each other's rules away"
-            yield Finding(
-                f"{says}; write all its rules in one way, best as aws.vpc.SecurityGroupIngressRule",
-                next(reversed(used.values())).urn,
-            )
+            beside = next(each for _, each in sorted(used.items()) if each.urn != group)
+            yield Finding(f"{says}; write all its rules in one way, best as aws.vpc.SecurityGroupIngressRule", beside.urn)
 
 
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ def main() -> None:
 @main.command("tools")
 def tools_command() -> None:
     """Find or build the engine and the provider, and install Neutron, so that the tests need not wait."""
-    for path in (tools.pulumi(), tools.openstack_provider(), openstack.install()):
+    for path in (tools.pulumi(), tools.openstack_provider(), tools.yaml_host(), tools.nodejs_generator(), openstack.install()):
         tools.say(f"using {path}")
 
 

@@ -1,6 +1,7 @@
 """The tools that the sandbox needs: on this machine already, or built once into a cache outside the clone.
 
-The engine (`pulumi`) and the OpenStack provider are Go modules: nothing is downloaded but from the package registries.
+The engine (`pulumi`), the OpenStack provider, the language host for YAML and the generator of SDKs for TypeScript are Go
+modules: nothing is downloaded but from the package registries.
 """
 
 from __future__ import annotations
@@ -51,6 +52,17 @@ def openstack_provider() -> Path:
     flags = ["-ldflags", "-s -w", "."]
     remedy = "put pulumi-resource-openstack on PATH: https://www.pulumi.com/registry/packages/openstack/"
     return _tool("pulumi-resource-openstack", "openstack", flags, "2 to 3 minutes", remedy)
+
+
+def yaml_host() -> Path:
+    """Pulumi's language host for YAML: the one on PATH, or built once."""
+    flags = ["-ldflags", "-s -w", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"]
+    return _tool("pulumi-language-yaml", "yaml", flags, "1 to 2 minutes", "install Pulumi, which has it")
+
+
+def nodejs_generator() -> Path:
+    """What Pulumi's language host for Node.js makes SDKs with; the host itself is in no registry."""
+    return _tool("pulumi-sdk-nodejs", "nodejs", ["-ldflags", "-s -w", "."], "1 to 2 minutes", "leave the tests of TypeScript out")
 
 
 def _tool(name: str, module: str, flags: Sequence[str], time_needed: str, remedy: str) -> Path:

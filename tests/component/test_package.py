@@ -188,6 +188,19 @@ def test_the_pins_are_of_the_highest_major_version_that_is_declared() -> None:
         assert int(pinned[requirement.name].partition(".")[0]) == bound - 1, requirement
 
 
+def test_the_readme_says_the_declared_versions() -> None:
+    table = [
+        tuple(cell.strip() for cell in line.split("|")[1:4])
+        for line in (COMPONENTS / "README.md").open()
+        if line.startswith("| pulumi")
+    ]
+    said = {name: (lowest.split()[0], highest) for name, lowest, highest in table}
+    for requirement in requirements():
+        if requirement.name.startswith("pulumi"):
+            bounds = {each.operator: each.version for each in requirement.specifier}
+            assert said[requirement.name] == (bounds[">="], bounds["<"])
+
+
 def test_the_lowest_declared_versions_do_as_well() -> None:
     python = environments.lowest()
     found = environments.versions(python)

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
+import pulumi
 import pytest
 from kubeports import settings, table
+from kubeports.check import check
+from kubeports.errors import InputError
 from kubeports.provider import Calico, Cloud, Family, Target, schema
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
@@ -84,3 +87,10 @@ def test_whoever_starts_the_plugin_gets_the_schema(way: str) -> None:
 def test_without_an_engines_address_the_module_is_the_command_line() -> None:
     told = subprocess.run([sys.executable, "-m", "kubeports", "--help"], capture_output=True, text=True, timeout=60)
     assert told.returncode == 0 and "plan" in told.stdout
+
+
+@pytest.mark.usefixtures("loop")
+def test_an_output_where_a_plain_value_belongs_is_told_as_such() -> None:
+    later = pulumi.Output.from_input("10.20.0.0/16")
+    with pytest.raises(InputError, match=r"^sources.admins\[0\]: an Output, whose value a preview may not know, is no source; "):
+        check("fw", {"cloud": "openstack", "cluster": "prod", "sources": {"admins": [later], "clients": []}})

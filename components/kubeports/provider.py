@@ -180,7 +180,10 @@ def _whole(value: Any) -> Any:
 
 def _address(monitor: Any) -> object:
     """What tells one deployment from another: the address of the engine's resource monitor."""
-    return monitor.RegisterResource._channel.target()
+    try:
+        return monitor.RegisterResource._channel.target()
+    except AttributeError:  # gRPC does not promise it; without, two firewalls of one name are not found out
+        return monitor
 
 
 def main() -> None:

@@ -14,11 +14,16 @@ import pytest
 from kubeports import settings, table
 from kubeports.check import check
 from kubeports.errors import InputError
-from kubeports.provider import Calico, Cloud, Family, Target, schema
+from kubeports.firewall import TYPE
+from kubeports.provider import Calico, Cloud, Family, Host, Target, schema
+from pulumi.errors import InputPropertiesError
+from pulumi.runtime import mocks
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
+from tests.component.test_firewall import Recorder, args, run
 from tests.golden import ROOT, SCHEMA, schema_text
 
+ID, OTHER = "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f", "4f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"
 #: An address at which no engine listens: a provider uses it for its log alone.
 NOWHERE = "127.0.0.1:1"
 WAYS = {
@@ -87,6 +92,32 @@ def test_whoever_starts_the_plugin_gets_the_schema(way: str) -> None:
 def test_without_an_engines_address_the_module_is_the_command_line() -> None:
     told = subprocess.run([sys.executable, "-m", "kubeports", "--help"], capture_output=True, text=True, timeout=60)
     assert told.returncode == 0 and "plan" in told.stdout
+
+
+@pytest.mark.usefixtures("loop")
+def test_arguments_cross_as_they_are_but_for_numbers_which_are_whole_again() -> None:
+    own = {"existing": {"control-plane": ID}, "refs": {"b-1": {"group": OTHER}}}
+    inputs = args("openstack", roles=True, services={"ssh": {"start": 2022.0}}, **own)
+    recorder, found = run(lambda: dict(Host().construct("fw", TYPE, inputs).state))
+    assert {rule["from_port"] for rule in found["rules"] if rule["services"] == ["ssh"]} == {2022}
+    assert found["ids"]["control-plane"] == ID
+    assert recorder.of(":SecGroupRule")["fw-nodes-in-tcp-2022-ipv4-10.20.0.0-16"]["portRangeMin"] == 2022
+
+
+@pytest.mark.usefixtures("loop")
+@pytest.mark.parametrize(
+    ("type_token", "changes", "places"),
+    [
+        (TYPE, {"offlin": True, "calico": "flannel"}, ["offlin", "calico"]),
+        (TYPE, {"services": {"ssh": {"start": 22.5}}}, ["services.ssh.start"]),
+        ("kubeports:index:Wall", {}, ["kubeports:index:Wall"]),
+    ],
+)
+def test_bad_input_is_told_by_property(type_token: str, changes: dict[str, Any], places: list[str]) -> None:
+    mocks.set_mocks(Recorder())
+    with pytest.raises(InputPropertiesError) as told:
+        Host().construct("fw", type_token, args("openstack", **changes))
+    assert [error["property_path"] for error in told.value.errors or ()] == places
 
 
 @pytest.mark.usefixtures("loop")

@@ -144,7 +144,7 @@ class Host(Provider):
     def __init__(self) -> None:
         super().__init__(kubeports.__version__, json.dumps(schema()))
         #: Deployment -> the clusters of its firewalls: each call of ``construct`` has a connection of its own.
-        self._claimed: dict[object, set[tuple[str, str]]] = {}
+        self._claimed: dict[object, set[Any]] = {}
 
     def construct(
         self, name: str, resource_type: str, inputs: Mapping[str, Any], options: pulumi.ResourceOptions | None = None

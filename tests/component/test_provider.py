@@ -23,7 +23,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from tests.component.test_firewall import Recorder, args, run
 from tests.golden import ROOT, SCHEMA, schema_text
 
-ID, OTHER = "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f", "4f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"
+ID, OTHER, LIST = (f"{n}f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f" for n in "345")
 #: An address at which no engine listens: a provider uses it for its log alone.
 NOWHERE = "127.0.0.1:1"
 WAYS = {
@@ -96,12 +96,13 @@ def test_without_an_engines_address_the_module_is_the_command_line() -> None:
 
 @pytest.mark.usefixtures("loop")
 def test_arguments_cross_as_they_are_but_for_numbers_which_are_whole_again() -> None:
-    own = {"existing": {"control-plane": ID}, "refs": {"b-1": {"group": OTHER}}}
-    inputs = args("openstack", roles=True, services={"ssh": {"start": 2022.0}}, **own)
+    own = {"existing": {"control-plane": ID}, "refs": {"b-1": {"group": OTHER}, "list": {"prefixes": LIST, "entries": 3.0}}}
+    inputs = args("openstack", roles=True, services={"ssh": {"start": 2022.0, "source": ["admins", "@list"]}}, **own)
     recorder, found = run(lambda: dict(Host().construct("fw", TYPE, inputs).state))
     assert {rule["from_port"] for rule in found["rules"] if rule["services"] == ["ssh"]} == {2022}
     assert found["ids"]["control-plane"] == ID
     assert recorder.of(":SecGroupRule")["fw-nodes-in-tcp-2022-ipv4-10.20.0.0-16"]["portRangeMin"] == 2022
+    assert recorder.of(":SecGroupRule")["fw-nodes-in-tcp-2022-ipv4-list"]["remoteAddressGroupId"] == LIST
 
 
 @pytest.mark.usefixtures("loop")

@@ -29,9 +29,7 @@ for name, args in json.loads(os.environ["ARGS"]).items():
     aws.vpc.SecurityGroupEgressRule(
         f"{name}-from-bastion",
         security_group_id=bastion.id,
-        ip_protocol="tcp",
-        from_port=22,
-        to_port=22,
+        ip_protocol="-1",
         referenced_security_group_id=firewall.groups["control-plane"][-1],
     )
     for output in ("groups", "ids", "rules", "closed"):

@@ -7,7 +7,7 @@ CLOUD ?= openstack
 N ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test live torture unit lint fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test live torture unit lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,16 +37,19 @@ torture: setup ## faults and kills on the real Neutron, N times over: make tortu
 unit: setup ## the tests that need no engine, in a minute
 	@$(PY) -m pytest -n auto tests/unit tests/component
 
-lint: setup ## ruff and mypy
+lint: setup apidocs ## ruff and mypy, and the API reference without a warning
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+apidocs: setup ## the API reference, from the docstrings, into build/api
+	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/api/.doctrees docs/api build/api
 
 fmt: setup ## format the code
 	@.venv/bin/ruff check --fix --quiet .
 	@.venv/bin/ruff format --quiet .
 
-golden: setup ## write the plans of the stack files anew: read the difference before you commit it
+golden: setup ## write the plans of the stack files and the schema anew: read the difference before you commit it
 	@$(PY) -m tests.golden
 
 docs: setup ## write the output of kubeports that the README and docs/ show anew

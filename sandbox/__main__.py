@@ -30,7 +30,8 @@ def tools_command() -> None:
         if os.environ.get("CI") == "true":
             raise
         tools.say(f"the tests in a browser will be skipped: {error}")
-    for path in (tools.pulumi(), tools.openstack_provider(), tools.actionlint(), openstack.install()):
+    built = (tools.pulumi(), tools.openstack_provider(), tools.yaml_host(), tools.nodejs_generator(), tools.actionlint())
+    for path in (*built, openstack.install()):
         tools.say(f"using {path}")
     reason = postgres.why_not()
     tools.say(f"some tests will be skipped: {reason}" if reason else f"using {postgres.install()}")

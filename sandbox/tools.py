@@ -1,6 +1,7 @@
 """The tools that the sandbox needs: on this machine already, or built once into a cache outside the clone.
 
-The engine (`pulumi`), the OpenStack provider and actionlint are Go modules: nothing is downloaded but from package registries.
+The engine (`pulumi`), the OpenStack provider, the language host for YAML, the generator of SDKs for TypeScript and actionlint are
+Go modules: nothing is downloaded but from package registries.
 """
 
 from __future__ import annotations
@@ -59,6 +60,17 @@ def actionlint() -> Path:
     return _tool(
         "actionlint", "actionlint", flags, "half a minute", "put actionlint on PATH: https://github.com/rhysd/actionlint"
     )
+
+
+def yaml_host() -> Path:
+    """Pulumi's language host for YAML: the one on PATH, or built once."""
+    flags = ["-ldflags", "-s -w", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"]
+    return _tool("pulumi-language-yaml", "yaml", flags, "1 to 2 minutes", "install Pulumi, which has it")
+
+
+def nodejs_generator() -> Path:
+    """What Pulumi's language host for Node.js makes SDKs with; the host itself is in no registry."""
+    return _tool("pulumi-sdk-nodejs", "nodejs", ["-ldflags", "-s -w", "."], "1 to 2 minutes", "leave the tests of TypeScript out")
 
 
 def _tool(name: str, module: str, flags: Sequence[str], time_needed: str, remedy: str) -> Path:

@@ -61,8 +61,15 @@ class Problems:
             raise InputError(dict.fromkeys(self._found))
 
 
+def is_output(value: object) -> bool:
+    """Whether a value is a Pulumi Output, told without importing Pulumi."""
+    return any(kind.__name__ == "Output" and kind.__module__.startswith("pulumi.") for kind in type(value).__mro__)
+
+
 def show(value: object) -> str:
     """A wrong value as a message shows it: quoted, and not longer than a line."""
+    if is_output(value):
+        return "an Output, whose value a preview may not know,"
     try:
         text = repr(value)
     except ValueError:  # Python writes no number of more than 4,300 digits

@@ -1,9 +1,10 @@
-"""The component: a table of ports becomes the security groups or firewall rules of one cloud."""
+"""The component: a table of ports becomes the security groups or firewall rules of one cloud.
 
-from __future__ import annotations
+Annotations are evaluated here: Pulumi derives the schema for other languages from them (kubeports.provider).
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 from weakref import WeakKeyDictionary
 
 import pulumi
@@ -13,7 +14,9 @@ from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import backend, require_sdk
 from kubeports.errors import InputError, bad
+from kubeports.settings import Cloud
 from kubeports.stackfile import refuse_namespace
+from kubeports.table import Calico, Family, Target
 
 #: The namespace of the settings in Pulumi config.
 NAMESPACE = "kubeports"
@@ -44,7 +47,7 @@ class RefArgs(TypedDict, total=False):
     """The id of an AWS prefix list or an OpenStack address group."""
     entries: int
     """How many prefixes the list may hold; AWS counts each as a rule."""
-    family: str
+    family: Family
     """``ipv4`` or ``ipv6``; needed for prefixes when both families are enabled."""
 
 
@@ -52,7 +55,7 @@ class ServiceArgs(TypedDict, total=False):
     """A change to a row of the table, or a row of the stack's own."""
 
     enabled: bool
-    """``False`` closes the row; ``True`` opens one that is off unless asked for."""
+    """Off closes the row; on opens one that is closed unless asked for."""
     protocol: str
     """A row of one's own: ``tcp``, ``udp`` or a protocol number."""
     start: int
@@ -61,7 +64,7 @@ class ServiceArgs(TypedDict, total=False):
     """The last port; default: the first."""
     source: Sequence[str]
     """Who may connect: words (cluster, admins, ...), roles, CIDRs, ``@name``."""
-    target: str
+    target: Target
     """Which nodes: nodes, control-plane, etcd, worker or registry."""
     why: str
     """A row of one's own: the reason, which becomes the rule's description."""
@@ -81,7 +84,7 @@ class LimitsArgs(TypedDict, total=False):
 class FirewallArgs(TypedDict):
     """A firewall's settings. All but ids must be plain values, so that a preview is exact."""
 
-    cloud: str
+    cloud: Cloud
     """``aws``, ``gcp`` or ``openstack``."""
     cluster: NotRequired[str]
     """The cluster's name, in names and tags; default ``<project>-<stack>-<name>``."""
@@ -91,9 +94,9 @@ class FirewallArgs(TypedDict):
     """No internet: open the local registry and apt mirror."""
     nfs: NotRequired[bool]
     """NFS is used: open rpcbind."""
-    calico: NotRequired[str]
+    calico: NotRequired[Calico]
     """How Calico carries pod traffic: ``ipip`` (default), ``classic``, ``vxlan``, ``bgp`` or ``absent``."""
-    families: NotRequired[Sequence[str]]
+    families: NotRequired[Sequence[Family]]
     """``ipv4``, ``ipv6`` or both; default ``["ipv4"]``."""
     sources: NotRequired[SourcesArgs]
     """Who may connect."""
@@ -139,7 +142,7 @@ class Firewall(pulumi.ComponentResource):
         self._make(name, args, "", opts)
 
     @classmethod
-    def from_config(cls, name: str | None = None, opts: pulumi.ResourceOptions | None = None) -> Firewall:
+    def from_config(cls, name: str | None = None, opts: pulumi.ResourceOptions | None = None) -> Self:
         """A firewall by the stack's config: the keys of the namespace ``kubeports``; its name is the cluster's."""
         firewall = cls.__new__(cls)
         with _Spoken():

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 from kubeports import table
-from kubeports.errors import InputError, Problems, bad, show, suggest
+from kubeports.errors import InputError, Problems, bad, is_output, show, suggest
 from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network, Row, Table
 
-CLOUDS = ("aws", "gcp", "openstack")
+Cloud = Literal["aws", "gcp", "openstack"]
+CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
 #: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
 SELF = "self"
 #: The default of ``egress``.
@@ -630,11 +631,6 @@ def _no_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
             raise bad(where, f"the key {key!r} stands twice", "write it once")
         read[key] = value
     return read
-
-
-def is_output(value: object) -> bool:
-    """Whether a value is a Pulumi Output, told without importing Pulumi."""
-    return any(kind.__name__ == "Output" and kind.__module__.startswith("pulumi.") for kind in type(value).__mro__)
 
 
 #: An id of Neutron's: its pattern and an example; a name instead would fail halfway through an update.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Literal, get_args
 
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
 
@@ -23,14 +23,16 @@ EXTRAS = "extras.csv"
 
 Network = IPv4Network | IPv6Network
 Family = Literal["ipv4", "ipv6"]
-FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 #: Which nodes a row opens; ``nodes`` is every node.
-TARGETS = ("nodes", "control-plane", "etcd", "worker", "registry")
+Target = Literal["nodes", "control-plane", "etcd", "worker", "registry"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 ROLES = TARGETS[1:]
 #: Who may connect, besides the roles: each is a list that a stack gives under ``sources``.
 WORDS = ("cluster", "admins", "clients", "peers", "balancers")
-CALICO = ("ipip", "classic", "vxlan", "bgp", "absent")
+Calico = Literal["ipip", "classic", "vxlan", "bgp", "absent"]
+CALICO: tuple[Calico, ...] = get_args(Calico)
 
 #: Services that the whole world may reach, where a stack says so under ``sources.clients``.
 PUBLIC = frozenset({"nodeport", "nodeport-udp", "apiserver"})

@@ -1,19 +1,25 @@
-"""The plan of every stack file, as text that a reviewer reads: a change of meaning is a difference in a pull request.
+"""The plan of every stack file, and the schema for other languages, as text that a reviewer reads.
+
+A change of meaning is a difference in a pull request.
 
 `make golden` writes the files anew.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from kubeports import stackfile
 from kubeports.check import check
 from kubeports.clouds import backend
 from kubeports.plan import Plan
+from kubeports.provider import schema
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+#: The schema from which Pulumi makes the SDKs of other languages.
+SCHEMA = HERE / "schema.json"
 STACKS = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
 
 
@@ -21,6 +27,11 @@ def planned(stack: str) -> Plan:
     """A stack's plan, checked as the program checks it."""
     raw, _ = stackfile.of_file(ROOT / "stacks" / f"Pulumi.{stack}.yaml")
     return check(str(raw["cluster"]), raw, "kubeports:")
+
+
+def schema_text() -> str:
+    """The schema as its file has it."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 def render(plan: Plan) -> str:

@@ -124,7 +124,7 @@ run()
 
 def test_a_missing_sdk_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubeports.clouds.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pulumi-aws, which is not installed; pip install 'kubeports\[aws\]'"):
+    with pytest.raises(InputError, match=r"pulumi-aws, which is not installed; .*python.* -m pip install 'pulumi-aws<8,>=6.20'$"):
         require_sdk("aws")
 
 

@@ -8,9 +8,13 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -143,7 +147,16 @@ def described(description: str) -> tuple[tuple[str, ...], str]:
 
 
 def require_sdk(cloud: str) -> None:
-    """Refuse a cloud whose SDK is not installed, with the command that installs it."""
+    """Refuse a cloud whose SDK is not installed, with the command that installs it into this very environment."""
     if find_spec(f"pulumi_{cloud}") is None:
-        right = f"pip install 'kubeports[{cloud}]'"
+        right = f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(_wanted(cloud))}"
         raise bad("cloud", f"{cloud} needs the package pulumi-{cloud}, which is not installed", right)
+
+
+def _wanted(cloud: str) -> str:
+    """A cloud's SDK with the versions that the extra of that name asks for."""
+    with suppress(PackageNotFoundError):  # run from a folder, without installation
+        for requirement in requires("kubeports") or ():
+            if requirement.startswith(f"pulumi-{cloud}"):
+                return requirement.partition(";")[0].strip()
+    return f"pulumi-{cloud}"

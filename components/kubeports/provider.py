@@ -1,7 +1,7 @@
 """The component for Pulumi's other languages: a provider that the engine starts, and that makes firewalls for them.
 
 Pulumi's SDK has ``component_provider_host``. What it lacks is here: enums for TypedDicts, bad input without a traceback, and
-keys that it does not know (docs/decisions/0010-a-provider-host-of-our-own.md).
+keys that it does not know (docs/decisions/0015-a-provider-host-of-our-own.md).
 """
 
 from __future__ import annotations

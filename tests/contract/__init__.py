@@ -6,7 +6,9 @@ engine for, by type and logical name. ``make contract`` writes the files anew.
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -96,12 +98,20 @@ def _entries(text: str) -> list[str]:
     return found
 
 
+def _written(kind: type) -> dict[str, str]:
+    """The annotations of a class, as its source has them."""
+    (found,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(found, ast.ClassDef)
+    annotated = [each for each in found.body if isinstance(each, ast.AnnAssign)]
+    return {ast.unparse(each.target): ast.unparse(each.annotation) for each in annotated}
+
+
 def _interface() -> Iterator[str]:
     yield from _block("names of the package", kubeports.__all__)
     yield from _block("the component", [f"type {firewall.TYPE}", f"config namespace {firewall.NAMESPACE}"])
-    yield from _block("its outputs", [f"{name}: {kind}" for name, kind in Firewall.__annotations__.items()])
+    yield from _block("its outputs", [f"{name}: {_written(Firewall)[name]}" for name in Firewall.__annotations__])
     for kind in (firewall.FirewallArgs, firewall.SourcesArgs, firewall.RefArgs, firewall.ServiceArgs, firewall.LimitsArgs):
-        yield from _block(kind.__name__, [f"{name}: {hint.__forward_arg__}" for name, hint in kind.__annotations__.items()])
+        yield from _block(kind.__name__, [f"{name}: {hint}" for name, hint in _written(kind).items()])
     defaults = {name: "required" if key.default is None else json.dumps(key.default) for name, key in settings.KEYS.items()}
     yield from _block("defaults of a stack's config", [f"{name}: {default}" for name, default in defaults.items()])
     words = {"cloud": settings.CLOUDS, "calico": table.CALICO, "families": table.FAMILIES, "sources": table.WORDS}

@@ -31,6 +31,14 @@ WORLD: Mapping[Family, Network] = MappingProxyType({"ipv4": IPv4Network("0.0.0.0
 #: https://www.iana.org/assignments/ipv6-address-space: global unicast is 2000::/3.
 _ROUTED: Mapping[Family, Network] = MappingProxyType({"ipv4": WORLD["ipv4"], "ipv6": IPv6Network("2000::/3")})
 
+#: Kubernetes' controllers put rules on the group that has such a tag, and want exactly one on a node:
+#: findSecurityGroupForInstance in https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws.go, and
+#: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1897.
+CLUSTER_TAG = "kubernetes.io/cluster/"
+#: EC2's 50 tags without our own (Name, cluster, target or families); the longest key and value.
+_TAGS, _TAG_KEY, _TAG_VALUE = 47, 128, 256
+_TAG = re.compile(r"[\w +\-=.:/@]*")
+
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 _NAME_LENGTH = 40
 
@@ -61,6 +69,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "egress": Key("", EVERYWHERE, "everywhere, or the CIDRs that nodes may connect to"),
         "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
         "limits": Key("", {}, "the account's limits where they differ: rules, groups, cidrs"),
+        "tags": Key("", {}, "AWS: further tags of groups and rules (kubernetes.io/cluster/NAME: of the group of all nodes)"),
     }
 )
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
@@ -119,6 +128,8 @@ class Settings:
     egress: tuple[Network, ...] | None = None
     existing: Mapping[str, object] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    #: Key -> value, maybe an Output.
+    tags: Mapping[str, object] = field(default_factory=dict)
     #: What messages put before a key: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
     where: str = ""
 
@@ -231,11 +242,13 @@ class _Reader:
             egress=get("egress", self.egress),
             existing=get("existing", lambda value, at: self.existing(value, at, roles, cloud), {}),
             limits=get("limits", lambda value, at: self.limits(value, at, cloud), {}),
+            tags=get("tags", lambda value, at: self.tags(value, at, cloud), {}),
             where=self.where,
         )
         self.problems.raise_any()
         self.network_required(settings)
         self.ids_differ(settings)
+        self.nodes_are_tagged(settings)
         self.problems.raise_any()
         return settings
 
@@ -453,6 +466,33 @@ class _Reader:
             with self.problems:
                 raise bad(f"{at}.cidrs", "is for OpenStack, where an address group holds many CIDRs", "leave it out")
         return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in LIMITS}
+
+    def tags(self, value: Any, at: str, cloud: str) -> dict[str, object]:
+        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions."""
+        given = mapping(value, at)
+        if given and cloud != "aws":
+            raise bad(at, "is for AWS: elsewhere groups have no tags of keys and values", "leave it out")
+        if len(given) > _TAGS:
+            raise bad(at, f"has {len(given)} tags", f"write at most {_TAGS}: EC2 takes 50, with the component's own")
+        for key, item in given.items():
+            with self.problems:
+                if not _TAG.fullmatch(key) or not 1 <= len(key) <= _TAG_KEY or key.lower().startswith("aws:"):
+                    right = f"write 1-{_TAG_KEY} letters, digits, spaces and +-=._:/@, and not aws: first"
+                    raise bad(f"{at}.{key}", f"{show(key)} can't be a tag's key", right)
+                if key == "Name" or key.startswith("kubeports:"):
+                    raise bad(f"{at}.{key}", "is a tag of the component's own", "take another key")
+                if not is_output(item) and not (isinstance(item, str) and _TAG.fullmatch(item) and len(item) <= _TAG_VALUE):
+                    right = f"write text, in quotes if need be: at most {_TAG_VALUE} letters, digits, spaces and +-=._:/@"
+                    raise bad(f"{at}.{key}", f"{show(item)} can't be a tag's value", right)
+        return dict(given)
+
+    def nodes_are_tagged(self, settings: Settings) -> None:
+        """Kubernetes' tag is for the group of all nodes, and one of somebody else's is not ours to tag."""
+        for key in settings.tags:
+            if key.startswith(CLUSTER_TAG) and "nodes" in settings.existing:
+                with self.problems:
+                    what = f"is for the group of all nodes, and {self.where}existing.nodes is never tagged by us"
+                    raise bad(f"{self.where}tags.{key}", what, "leave it out, and tag the group where it is made")
 
     def network_required(self, settings: Settings) -> None:
         at = self.where + "network"

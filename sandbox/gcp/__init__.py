@@ -1,7 +1,7 @@
-"""GCP on this machine, as far as firewall rules need it: stand-ins for the Compute API and for its Pulumi provider.
+"""GCP on this machine, as far as firewall rules and nodes need it: stand-ins for the Compute API and for its Pulumi provider.
 
-Requests are held against Google's discovery document (``sandbox.gcp.compute``); the provider is in this process
-(``sandbox.provider``). The engine is the real one.
+Requests are held against Google's discovery document (``sandbox.gcp.compute``, ``sandbox.gcp.nodes``); the provider is in this
+process (``sandbox.provider``). The engine is the real one.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class GCP:
         self._spells_ipip = spells_ipip
 
     def __enter__(self) -> GCP:
-        from sandbox.gcp.compute import Compute
         from sandbox.gcp.compute import serve as serve_api
+        from sandbox.gcp.nodes import Nodes
         from sandbox.gcp.provider import provider
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with ExitStack() as stack:
-            self.compute = Compute(self._spells_ipip)
+            self.compute = Nodes(self._spells_ipip)
             self.url = stack.enter_context(serve_api(self.compute))
             self.api = self.connect()
             self.api.networks().insert(project=PROJECT, body={"name": "default"}).execute()

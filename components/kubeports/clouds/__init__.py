@@ -4,6 +4,8 @@
 - ``decode(resources, families)`` reads them back: ``decode(encode(plan)) == plan.rules``;
 - ``limits(plan, name)`` refuses what the cloud would refuse halfway;
 - ``create(name, plan, opts)`` makes the resources; it alone imports the cloud's SDK.
+
+docs/extending.md shows how another cloud comes in.
 """
 
 from __future__ import annotations
@@ -60,6 +62,19 @@ class Resource:
     inputs: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A target's group in the cloud.
+
+    Args:
+        id: its id; on GCP the network tag.
+        name: its name in the cloud, or None where somebody else made it and the name is not known.
+    """
+
+    id: pulumi.Input[str]
+    name: pulumi.Input[str] | None
+
+
 #: Logical name -> resource. The names are a contract: a new name is a new resource in the cloud.
 Resources = Mapping[str, Resource]
 
@@ -76,8 +91,8 @@ class Backend(Protocol):
     def limits(self, plan: Plan, name: str) -> None:
         """Raise InputError where the plan, as a firewall of this name, has more than the cloud takes."""
 
-    def create(self, name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
-        """Make the groups and rules; target -> the group's id."""
+    def create(self, name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
+        """Make the groups and rules; target -> its group."""
 
 
 def backend(cloud: str) -> Backend:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubeports import stackfile, table
+from kubeports import stackfile
 from kubeports.check import check
 from kubeports.errors import InputError
 
@@ -76,7 +76,8 @@ def _plan(stack: str | None, file: Path | None) -> Plan:
     else:
         assert file is not None
         raw, where = stackfile.of_file(file)
-    return check(None, raw, where)
+    project = stackfile.project(Path.cwd() if file is None else file.resolve().parent)
+    return check(None, raw, where, folder=project and project.parent)
 
 
 def _print(planned: Plan) -> None:
@@ -102,7 +103,7 @@ def _print(planned: Plan) -> None:
         cells = (", ".join(first.services), first.entry, first.target, way, _who(rules), first.why)
         shown.add_row(*map(Text, cells), style=style)
     console.print(shown)
-    extras = {row.service for row in table.load() if row.when == "opt-in"}
+    extras = {row.service for row in planned.rows if row.when == "opt-in"}
     closed = [entry for entry in planned.closed if entry.service not in extras]
     if closed:
         console.print("\nclosed", style="bold")
@@ -127,7 +128,7 @@ def _entries(rules: Iterable[Rule]) -> list[list[Rule]]:
 
 def _table_order(planned: Plan) -> Callable[[list[Rule]], tuple[int, int]]:
     """The order of the table, then the stack's own rows, then egress; the rules' own order within a service."""
-    services = dict.fromkeys([row.service for row in (*table.load(), *planned.settings.own)])
+    services = dict.fromkeys([row.service for row in (*planned.rows, *planned.settings.own)])
     rank = {service: i for i, service in enumerate(services)}
     return lambda rules: (rank.get(rules[0].services[0], len(rank)), planned.rules.index(rules[0]))
 

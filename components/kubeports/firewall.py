@@ -109,6 +109,8 @@ class FirewallArgs(TypedDict):
     """Target -> id of a group that somebody else owns, to put the rules on."""
     limits: NotRequired[LimitsArgs]
     """The account's limits where they differ."""
+    table: NotRequired[str]
+    """A CSV file with a table of ports of one's own, instead of KubeSphere's; its path begins where the program runs."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """AWS: further tags of groups and rules. ``kubernetes.io/cluster/NAME`` goes on the group of all nodes alone."""
 

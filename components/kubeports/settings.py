@@ -69,6 +69,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "egress": Key("", EVERYWHERE, "everywhere, or the CIDRs that nodes may connect to"),
         "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
         "limits": Key("", {}, "the account's limits where they differ: rules, groups, cidrs"),
+        "table": Key("string", "", "a CSV file with a table of ports of one's own, instead of KubeSphere's"),
         "tags": Key("", {}, "AWS: further tags of groups and rules (kubernetes.io/cluster/NAME: of the group of all nodes)"),
     }
 )
@@ -130,6 +131,8 @@ class Settings:
     limits: Mapping[str, int] = field(default_factory=dict)
     #: Key -> value, maybe an Output.
     tags: Mapping[str, object] = field(default_factory=dict)
+    #: The file of a table of one's own; empty: the package's.
+    table: str = ""
     #: What messages put before a key: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
     where: str = ""
 
@@ -242,6 +245,7 @@ class _Reader:
             egress=get("egress", self.egress),
             existing=get("existing", lambda value, at: self.existing(value, at, roles, cloud), {}),
             limits=get("limits", lambda value, at: self.limits(value, at, cloud), {}),
+            table=get("table", _path, ""),
             tags=get("tags", lambda value, at: self.tags(value, at, cloud), {}),
             where=self.where,
         )
@@ -716,6 +720,12 @@ def _cluster(value: Any, where: str, cloud: str | None) -> str:
         raise bad(where, f"{show(value)} can't be a cluster's name on {cloud}", right)
     if len(value) > length:
         raise bad(where, f"{show(value)} has {len(value)} characters, and names are never cut", right)
+    return value
+
+
+def _path(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise bad(where, f"{show(value)} is no path", "write that of a CSV file, from the folder of Pulumi.yaml on")
     return value
 
 

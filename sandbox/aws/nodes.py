@@ -61,7 +61,7 @@ class StrictNodes(StrictEC2):
         self._fit(new_group_id_list, str(instance.vpc_id))
         changed = super().modify_instance_security_groups(instance_id, new_group_id_list)
         for interface in instance.nics.values():
-            interface.group_set[:] = [self.get_security_group_from_id(id) for id in new_group_id_list]
+            interface._group_set = list(instance.security_groups)
         return changed
 
     def _fit(self, ids: Iterable[str], vpc: str) -> None:

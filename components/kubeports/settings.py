@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from kubeports import table
+from kubeports.clouds import CLOUDS, added
 from kubeports.errors import InputError, Problems, bad, show, suggest
 from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network, Row, Table
 
-CLOUDS = ("aws", "gcp", "openstack")
 #: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
 SELF = "self"
 #: The default of ``egress``.
@@ -224,7 +224,7 @@ class _Reader:
             return default
 
         # The order matters: families and refs decide what the sources may be.
-        cloud = get("cloud", lambda value, at: choice(value, at, CLOUDS))
+        cloud = get("cloud", lambda value, at: value if value in CLOUDS else choice(value, at, (*CLOUDS, *added())))
         self.families = get("families", _families, self.families)
         self.refs = get("refs", lambda value, at: self.references(value, at, cloud), {})
         roles = get("roles", boolean, False)
@@ -303,7 +303,7 @@ class _Reader:
             families = (family,)
         elif len(self.families) > 1:
             raise bad(f"{at}.family", "is missing", "write ipv4 or ipv6: a prefix list has one family")
-        form = _PREFIX_LIST if cloud == "aws" else _UUID
+        form = {"aws": _PREFIX_LIST, "openstack": _UUID}.get(cloud)
         return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", form), entries, families)
 
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
@@ -714,7 +714,7 @@ _CLUSTERS: Mapping[str, tuple[str, int, str]] = MappingProxyType(
 
 
 def _cluster(value: Any, where: str, cloud: str | None) -> str:
-    pattern, length, words = _CLUSTERS[cloud or "openstack"]
+    pattern, length, words = _CLUSTERS.get(cloud or "", _CLUSTERS["openstack"])
     right = f"write {words}, at most {length} characters"
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise bad(where, f"{show(value)} can't be a cluster's name on {cloud}", right)

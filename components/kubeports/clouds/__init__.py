@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from kubeports.plan import Plan, Rule, Source
     from kubeports.settings import Ref
     from kubeports.table import Family
+
+
+#: The clouds of this package.
+CLOUDS = ("aws", "gcp", "openstack")
+#: Where other packages name theirs: https://packaging.python.org/en/latest/specifications/entry-points/
+ENTRY_POINTS = "kubeports.clouds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +102,28 @@ class Backend(Protocol):
         """Make the groups and rules; target -> its group."""
 
 
+def added() -> dict[str, EntryPoint]:
+    """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS}
+
+
 def backend(cloud: str) -> Backend:
-    """The module of a cloud: ``aws``, ``gcp`` or ``openstack``."""
-    return cast(Backend, import_module(f"{__name__}.{cloud}"))
+    """The module of a cloud: one of CLOUDS, or of ``added``.
+
+    Raises:
+        InputError: the module of another package can't be loaded, or lacks a function.
+    """
+    if cloud in CLOUDS:
+        return cast(Backend, import_module(f"{__name__}.{cloud}"))
+    entry = added()[cloud]
+    try:
+        module = entry.load()
+    except Exception as error:  # whatever somebody else's module does when it is imported
+        what = f"{cloud} ({entry.value}) can't be loaded: {type(error).__name__}: {error}"
+        raise bad("cloud", what, "mend the package that has it") from None
+    if missing := [name for name in ("encode", "decode", "limits", "create") if not callable(getattr(module, name, None))]:
+        raise bad("cloud", f"{cloud} ({entry.value}) lacks {', '.join(missing)}", "see docs/extending.md for what a cloud has")
+    return cast(Backend, module)
 
 
 def source_marker(source: Source) -> Group | Reference:
@@ -158,7 +184,7 @@ def described(description: str) -> tuple[tuple[str, ...], str]:
 
 
 def require_sdk(cloud: str) -> None:
-    """Refuse a cloud whose SDK is not installed, with the command that installs it."""
-    if find_spec(f"pulumi_{cloud}") is None:
+    """Refuse a cloud whose SDK is not installed, with the command that installs it; ``added`` ones require theirs themselves."""
+    if cloud in CLOUDS and find_spec(f"pulumi_{cloud}") is None:
         right = f"pip install 'kubeports[{cloud}]'"
         raise bad("cloud", f"{cloud} needs the package pulumi-{cloud}, which is not installed", right)

@@ -33,6 +33,7 @@ class AWS:
 
     def __init__(self, rules: int = 60) -> None:
         self._rules = rules
+        self.config: dict[str, Any] = {}
 
     def __enter__(self) -> AWS:
         from moto.ec2.models import ec2_backends
@@ -62,6 +63,7 @@ class AWS:
         }
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": self.vpc}
+        self.config = {"aws:region": REGION}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from ipaddress import ip_network
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
 
@@ -41,13 +41,18 @@ def provider(connect: Callable[[str | None], Any]) -> StandIn:
     from pulumi_aws import vpc
 
     from sandbox.aws import compute_resources
+    from sandbox.aws.default_tags import WithDefaultTags, default_tags
 
     def kinds(config: Properties) -> Iterable[Kind]:
         ec2 = connect(config.get("region"))
-        yield Group(ec2, sdk.SecurityGroupArgs)
-        yield Rule(ec2, "Ingress", vpc.SecurityGroupIngressRuleArgs)
-        yield Rule(ec2, "Egress", vpc.SecurityGroupEgressRuleArgs)
-        yield from compute_resources.kinds(ec2)
+        made: list[Any] = [
+            Group(ec2, sdk.SecurityGroupArgs),
+            Rule(ec2, "Ingress", vpc.SecurityGroupIngressRuleArgs),
+            Rule(ec2, "Egress", vpc.SecurityGroupEgressRuleArgs),
+            *compute_resources.kinds(ec2),
+        ]
+        tags = default_tags(config)
+        return cast("list[Kind]", [WithDefaultTags(kind, tags) for kind in made] if tags else made)
 
     return StandIn("aws", version("pulumi-aws"), kinds)
 

@@ -45,6 +45,7 @@ class GCP:
 
     def __init__(self, spells_ipip: bool = False) -> None:
         self._spells_ipip = spells_ipip
+        self.config: dict[str, Any] = {}
 
     def __enter__(self) -> GCP:
         from sandbox.gcp.compute import serve as serve_api
@@ -65,6 +66,7 @@ class GCP:
         self.env = {"PULUMI_DEBUG_PROVIDERS": f"gcp:{port}", "GOOGLE_PROJECT": PROJECT}
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": "default"}
+        self.config = {"gcp:project": PROJECT}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -36,10 +36,14 @@ def owned(args):
     if "tags" in args.props or args.type_.endswith("SecurityGroup"):
         return pulumi.ResourceTransformResult({**args.props, "tags": {**args.props.get("tags", {}), "owner": "ops"}}, args.opts)
 
-mine = aws.Provider("mine", region=config.require("region"))
+mine = aws.Provider("mine", region=config.require("region"), default_tags={"tags": {"cost-center": "42"}})
+bastion = aws.ec2.SecurityGroup("bastion", vpc_id=vpc.id, description="theirs")
 before = aws.ec2.Subnet("before", vpc_id=vpc.id, cidr_block="10.0.0.0/24")
+theirs = {"refs": {"bastion": {"group": bastion.id}}, "sources": {"admins": ["@bastion"], "clients": []}}
 firewall = Firewall(
-    "fw", ARGS | {"tags": {"team": "net"}}, pulumi.ResourceOptions(providers=[mine], transforms=[owned], depends_on=[before])
+    "fw",
+    ARGS | theirs | {"tags": {"team": "net"}},
+    pulumi.ResourceOptions(providers=[mine], transforms=[owned], depends_on=[before]),
 )
 aws.ec2.Subnet("after", vpc_id=vpc.id, cidr_block="10.0.1.0/24", opts=pulumi.ResourceOptions(depends_on=[firewall]))
 pulumi.export("nodes", firewall.ids["nodes"])
@@ -111,8 +115,12 @@ def test_an_alias_keeps_everything_and_protect_covers_every_child(program: Progr
 
 def test_dependencies_transforms_tags_and_providers_reach_every_child(program: Program, aws: AWS) -> None:
     project = program(DEPENDENCIES_TRANSFORMS_PROVIDERS, aws.env, region=REGION)
+    preview = project.preview(STACK)
+    assert preview.ok, preview.output
     result = project.up(STACK)
     assert result.ok, result.output
+    # Ids that are not known yet leave a preview as exact as it is.
+    assert preview.names("create") == result.names("create")
     resources = state(project)
     children = [item for name, item in resources.items() if name.startswith("fw-")]
     assert all("::mine::" in item["provider"] for item in children)
@@ -121,12 +129,14 @@ def test_dependencies_transforms_tags_and_providers_reach_every_child(program: P
     assert {item["urn"] for item in children} <= set(resources["after"]["dependencies"])
     group = resources["fw-nodes"]["outputs"]["id"]
     (stored,) = aws.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
-    assert {"owner": "ops", "team": "net", "Name": "c-nodes"}.items() <= {
-        tag["Key"]: tag["Value"] for tag in stored["Tags"]
-    }.items()
+    tags = {"owner": "ops", "team": "net", "cost-center": "42"}
+    assert (tags | {"Name": "c-nodes"}).items() <= {tag["Key"]: tag["Value"] for tag in stored["Tags"]}.items()
     rules = aws.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
     for rule in rules:
-        assert {"owner": "ops", "team": "net"}.items() <= {tag["Key"]: tag["Value"] for tag in rule["Tags"]}.items()
+        assert tags.items() <= {tag["Key"]: tag["Value"] for tag in rule["Tags"]}.items()
+    bastion = resources["bastion"]["outputs"]["id"]
+    ssh = [rule for rule in rules if rule.get("FromPort") == 22]
+    assert [rule["ReferencedGroupInfo"]["GroupId"] for rule in ssh] == [bastion]
     assert not changed(project)
 
 

@@ -43,6 +43,8 @@ class Cloud(Protocol):
     env: dict[str, str]
     #: What a stack's settings must be on it.
     settings: dict[str, Any]
+    #: What else its config must say: the keys of the cloud's own provider.
+    config: dict[str, Any]
 
     def __enter__(self) -> Self: ...
 

@@ -93,7 +93,7 @@ def running(name: str) -> Iterator[tuple[Project, Cloud]]:
             Project(path, {}, Path(folder) / "state")
         with cloud(name) as here:
             project = Project(path, here.env, Path(folder) / "state")
-            project.configure(f"{name}-dev", **here.settings)
+            project.configure(f"{name}-dev", **here.settings, **here.config)
             yield project, here
         left = processes(Path(folder)) + (processes(here.folder) if hasattr(here, "folder") else [])
         if left:

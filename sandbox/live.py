@@ -55,11 +55,11 @@ class LiveAWS(AWS):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Nothing runs here."""
 
-    def connect(self) -> Any:
+    def connect(self, region: str | None = None) -> Any:
         """A client with the user's credentials."""
         import boto3
 
-        return boto3.client("ec2", region_name=os.environ["AWS_REGION"])
+        return boto3.client("ec2", region_name=region or os.environ["AWS_REGION"])
 
     def raw(self) -> dict[str, Any]:
         """What EC2 answers of the cluster's groups and their rules."""

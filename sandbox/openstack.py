@@ -115,6 +115,7 @@ class OpenStack:
         self.pids: list[int] = []
         self.env: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
+        self.config: dict[str, Any] = {}
         self.proxy: Proxy | None = None
         self._network: Any = None
 

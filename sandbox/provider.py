@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import random
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol
@@ -70,13 +70,16 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     Args:
         cloud: the provider's name, as in a resource's type token.
         version: the SDK's version.
-        kinds: the resources that it has.
+        kinds: the resources that it has, by the configuration of a provider (region, project; empty: its defaults).
     """
 
-    def __init__(self, cloud: str, version: str, kinds: Iterable[Kind]) -> None:
+    def __init__(self, cloud: str, version: str, kinds: Callable[[Properties], Iterable[Kind]]) -> None:
         self.cloud = cloud
         self.version = version
-        self.kinds = {kind.token: kind for kind in kinds}
+        self.made = kinds
+        self.kinds = {kind.token: kind for kind in kinds({})}
+        #: A program may have several providers of one cloud: the engine keeps a connection for each.
+        self.configured: dict[str, dict[str, Kind]] = {}
 
     # The engine asks these about the provider itself.
 
@@ -99,6 +102,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:
+        self.configured[context.peer()] = {kind.token: kind for kind in self.made(_read(request.args))}
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     def Cancel(self, request: Any, context: Any) -> Any:
@@ -188,7 +192,14 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if token not in self.kinds:
             has = ", ".join(sorted(self.kinds))
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the stand-in for {self.cloud} has no {token}; it has {has}")
-        return self.kinds[token]
+        return self.configured.get(context.peer(), self.kinds)[token]
+
+
+def beyond(known: Iterable[str], inputs: Properties, cloud: str) -> Iterator[tuple[str, str]]:
+    """The properties that the SDK's class has and the stand-in does nothing with: passing over them would be a lie."""
+    for name in inputs:
+        if name not in (*known, _DEFAULTS):
+            yield name, f"the stand-in for {cloud} has no such property"
 
 
 @contextmanager

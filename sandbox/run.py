@@ -287,11 +287,12 @@ def stack_file(folder: Path, stack: str) -> Path:
     Raises:
         SandboxError: there is none.
     """
-    stacks = folder / "stacks"
+    project = yaml.safe_load((folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+    stacks = folder / str(project.get("stackConfigDir", "."))
     file = stacks / f"Pulumi.{stack}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9._-]+", stack) or not file.is_file():
         known = ", ".join(sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in stacks.glob("Pulumi.*.yaml")))
-        raise SandboxError(f"stack {stack!r}: {stacks.name}/Pulumi.{stack}.yaml does not exist; known: {known}")
+        raise SandboxError(f"stack {stack!r}: {file.relative_to(folder)} does not exist; known: {known}")
     return file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kubeports import settings, table
@@ -10,7 +11,9 @@ from kubeports.clouds import backend
 from kubeports.plan import Plan, plan
 
 
-def check(name: str | None, args: Mapping[str, Any], where: str = "", cluster: str | None = None) -> Plan:
+def check(
+    name: str | None, args: Mapping[str, Any], where: str = "", cluster: str | None = None, folder: Path | None = None
+) -> Plan:
     """The plan of a firewall, with the cloud's limits checked.
 
     Args:
@@ -18,10 +21,15 @@ def check(name: str | None, args: Mapping[str, Any], where: str = "", cluster: s
         args: the settings, as ``kubeports.settings.parse`` takes them.
         where: what messages put before a key.
         cluster: the cluster's name where ``args`` gives none; None: it is required.
+        folder: where the path of a table of one's own begins: the project's folder; None: the current one, as in a program.
 
     Raises:
         InputError: with every problem found.
     """
-    planned = plan(table.load(), settings.parse(args, where=where, cluster=cluster))
+    rows = table.load()
+    own = args.get("table") if isinstance(args, Mapping) else None
+    if isinstance(own, str) and own:
+        rows = table.from_file((folder or Path()) / own, own)
+    planned = plan(rows, settings.parse(args, rows, where, cluster))
     backend(planned.settings.cloud).limits(planned, name or planned.settings.cluster)
     return planned

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any, Literal, cast
 
-from kubeports import table
 from kubeports.plan import Plan, Rule, Source, collapse
 from kubeports.settings import Settings
 from kubeports.table import Family
@@ -196,7 +195,7 @@ def _exceeds(sources: Iterable[tuple[Family, Source]], others: Iterable[tuple[Fa
 
 def _order(before: Plan, after: Plan) -> Any:
     """The table's order, then the stacks' own rows, then egress and the baseline."""
-    services = [row.service for row in (*table.load(), *after.settings.own, *before.settings.own)]
+    services = [row.service for row in (*after.rows, *before.rows, *after.settings.own, *before.settings.own)]
     rank = {service: i for i, service in enumerate(dict.fromkeys(services))}
 
     def key(row: RowChange) -> tuple[Any, ...]:

@@ -189,7 +189,7 @@ def group_of(rule: Rule) -> str | None:
 
 def rows_of(plan: Plan) -> tuple[State, ...]:
     """The rows that a plan was made of, on or off."""
-    return states(table.load(), plan.settings)
+    return states(plan.rows, plan.settings)
 
 
 def covers(row: Row, entry: Entry) -> bool:

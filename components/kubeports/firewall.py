@@ -12,9 +12,8 @@ import pulumi
 from kubeports import settings as model
 from kubeports import table
 from kubeports.check import check
-from kubeports.clouds import backend, require_sdk
+from kubeports.clouds import Cloud, backend, require_sdk
 from kubeports.errors import InputError, bad
-from kubeports.settings import Cloud
 from kubeports.stackfile import refuse_namespace
 from kubeports.table import Calico, Family, Target
 
@@ -112,6 +111,10 @@ class FirewallArgs(TypedDict):
     """Target -> id of a group that somebody else owns, to put the rules on."""
     limits: NotRequired[LimitsArgs]
     """The account's limits where they differ."""
+    table: NotRequired[str]
+    """A CSV file with a table of ports of one's own, instead of KubeSphere's; its path begins where the program runs."""
+    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """AWS: further tags of groups and rules. ``kubernetes.io/cluster/NAME`` goes on the group of all nodes alone."""
 
 
 class Firewall(pulumi.ComponentResource):
@@ -122,6 +125,8 @@ class Firewall(pulumi.ComponentResource):
 
     groups: pulumi.Output[Mapping[str, Sequence[str]]]
     """Target -> ids of all groups that such a node carries (GCP: network tags)."""
+    names: pulumi.Output[Mapping[str, Sequence[str]]]
+    """Target -> names of the same groups, which an OpenStack server wants; without targets with a group of ``existing``."""
     ids: pulumi.Output[Mapping[str, str]]
     """Target -> id of its one group (GCP: network tag)."""
     rules: pulumi.Output[Sequence[Mapping[str, Any]]]
@@ -157,18 +162,20 @@ class Firewall(pulumi.ComponentResource):
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
             planned = check(name, args, where, cluster)
             require_sdk(planned.settings.cloud)
-            _claim(planned.settings)
+            _claim(planned.settings, opts)
         super().__init__(TYPE, name, None, opts)
         for warning in planned.warnings:
             pulumi.log.warn(warning, self)
-        ids = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
-        self.ids = pulumi.Output.all(**ids)
-        self.groups = self.ids.apply(_carried)
+        made = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
+        self.ids = pulumi.Output.all(**{target: group.id for target, group in made.items()})
+        self.groups = self.ids.apply(lambda ids: _carried(tuple(made), ids))
+        named = {target: group.name for target, group in made.items() if group.name is not None}
+        self.names = pulumi.Output.all(names=named).apply(lambda known: _carried(tuple(made), known["names"]))
         content = planned.json()
         self.rules = pulumi.Output.from_input(content["rules"])
         self.closed = pulumi.Output.from_input(content["closed"])
         self.settings = pulumi.Output.from_input(planned.settings.json())
-        names = ("groups", "ids", "rules", "closed", "settings")
+        names = ("groups", "names", "ids", "rules", "closed", "settings")
         self.register_outputs({name: getattr(self, name) for name in names})
 
 
@@ -192,9 +199,10 @@ def read_config() -> dict[str, Any]:
     return found
 
 
-def _carried(ids: Mapping[str, str]) -> dict[str, list[str]]:
-    """The groups of each kind of node: all carry ``nodes``, and with roles their role's group too."""
-    return {target: [ids[each] for each in dict.fromkeys(("nodes", target)) if each in ids] for target in table.TARGETS}
+def _carried(targets: Sequence[str], ids: Mapping[str, str]) -> dict[str, list[str]]:
+    """The groups of each kind of node, if all are known: all carry ``nodes``, and with roles their role's group too."""
+    groups = {target: [each for each in dict.fromkeys(("nodes", target)) if each in targets] for target in table.TARGETS}
+    return {target: [ids[each] for each in carried] for target, carried in groups.items() if set(carried) <= set(ids)}
 
 
 class _Spoken:
@@ -207,14 +215,26 @@ class _Spoken:
             raise pulumi.RunError(str(error)) from None
 
 
-#: The clusters of the running program, per cloud: two firewalls of one name would share groups' names and tags.
-_claimed: WeakKeyDictionary[object, set[tuple[str, str]]] = WeakKeyDictionary()
+#: The clusters of the running program, per cloud and provider: two firewalls of one name would share groups' names and tags.
+_claimed: WeakKeyDictionary[object, set[tuple[str, str, object]]] = WeakKeyDictionary()
 
 
-def _claim(settings: model.Settings) -> None:
+def _claim(settings: model.Settings, opts: pulumi.ResourceOptions | None) -> None:
     clusters = _claimed.setdefault(pulumi.runtime.settings.get_monitor(), set())
-    claim = (settings.cloud, settings.cluster)
+    claim = (settings.cloud, settings.cluster, _provider(settings.cloud, opts))
     if claim in clusters:
         what = f"another firewall of this program on {settings.cloud} is called {settings.cluster!r}"
         raise bad(settings.place("cluster"), what, "give each its own: names and tags carry it")
     clusters.add(claim)
+
+
+def _provider(cloud: str, opts: pulumi.ResourceOptions | None) -> object:
+    """The provider that a component with these options hands on, which stands for account and region; None: the default one."""
+    if opts is None:
+        return None
+    given = opts.providers or opts.provider or []
+    several = given.values() if isinstance(given, Mapping) else [given] if isinstance(given, pulumi.ProviderResource) else given
+    for each in (*several, *([opts.provider] if opts.provider else [])):
+        if each.package == cloud:
+            return each
+    return opts.parent._providers.get(cloud) if opts.parent else None

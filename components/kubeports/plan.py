@@ -12,7 +12,7 @@ from typing import Any, Literal
 from kubeports import table
 from kubeports.errors import Problems, bad
 from kubeports.settings import SELF, WORLD, Change, Settings, Term, family_of, is_broad, is_most, is_world, moved, refuse_world
-from kubeports.table import FAMILIES, LAST_PORT, PUBLIC, REQUIREMENT, ROLES, Family, Network, Row, Table, entry, protocol_name
+from kubeports.table import EXTRAS, FAMILIES, LAST_PORT, PUBLIC, ROLES, Family, Network, Row, Table, entry, protocol_name
 
 #: The version of the plan's JSON.
 VERSION = 1
@@ -139,6 +139,8 @@ class Plan:
     rules: tuple[Rule, ...]
     closed: tuple[Closed, ...]
     warnings: tuple[str, ...]
+    #: The table that it was made of.
+    rows: Table = ()
 
     def json(self) -> dict[str, Any]:
         """The plan as plain data, in the shape that ``kubeports plan --format json`` prints."""
@@ -279,6 +281,7 @@ class _Planner:
             rules=tuple(sorted(self.rules.values(), key=_order)),
             closed=tuple(dict.fromkeys(self.closed)),
             warnings=tuple(dict.fromkeys(self.warnings)),
+            rows=self.rows,
         )
 
     # Which rows are on
@@ -489,7 +492,7 @@ class _Planner:
 
     def keep_from_world(self, on: Iterable[Row]) -> None:
         """No row that is open to the world may cover a port that the table keeps from it."""
-        kept = [row for row in self.rows if row.origin == REQUIREMENT and row.service not in PUBLIC]
+        kept = [row for row in self.rows if row.origin != EXTRAS and row.service not in PUBLIC]
         kept += [row for row in on if row.origin != "settings" and row.service not in PUBLIC]
         for rule in self.rules.values():
             if rule.source.kind != "cidr" or rule.protocol is None or not is_world(ip_network(rule.source.value)):

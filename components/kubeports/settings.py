@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn
 
 from kubeports import table
+from kubeports.clouds import CLOUDS, added
 from kubeports.errors import InputError, Problems, bad, is_output, show, suggest
 from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network, Row, Table
 
-Cloud = Literal["aws", "gcp", "openstack"]
-CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
 #: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
 SELF = "self"
 #: The default of ``egress``.
@@ -31,6 +30,14 @@ WORLD: Mapping[Family, Network] = MappingProxyType({"ipv4": IPv4Network("0.0.0.0
 #: All addresses of the family that are routed on the internet: whoever has these has the world.
 #: https://www.iana.org/assignments/ipv6-address-space: global unicast is 2000::/3.
 _ROUTED: Mapping[Family, Network] = MappingProxyType({"ipv4": WORLD["ipv4"], "ipv6": IPv6Network("2000::/3")})
+
+#: Kubernetes' controllers put rules on the group that has such a tag, and want exactly one on a node:
+#: findSecurityGroupForInstance in https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws.go, and
+#: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1897.
+CLUSTER_TAG = "kubernetes.io/cluster/"
+#: EC2's 50 tags without our own (Name, cluster, target or families); the longest key and value.
+_TAGS, _TAG_KEY, _TAG_VALUE = 47, 128, 256
+_TAG = re.compile(r"[\w +\-=.:/@]*")
 
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 _NAME_LENGTH = 40
@@ -62,6 +69,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "egress": Key("", EVERYWHERE, "everywhere, or the CIDRs that nodes may connect to"),
         "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
         "limits": Key("", {}, "the account's limits where they differ: rules, groups, cidrs"),
+        "table": Key("string", "", "a CSV file with a table of ports of one's own, instead of KubeSphere's"),
+        "tags": Key("", {}, "AWS: further tags of groups and rules (kubernetes.io/cluster/NAME: of the group of all nodes)"),
     }
 )
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
@@ -120,6 +129,10 @@ class Settings:
     egress: tuple[Network, ...] | None = None
     existing: Mapping[str, object] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    #: Key -> value, maybe an Output.
+    tags: Mapping[str, object] = field(default_factory=dict)
+    #: The file of a table of one's own; empty: the package's.
+    table: str = ""
     #: What messages put before a key: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
     where: str = ""
 
@@ -225,7 +238,7 @@ class _Reader:
             return default
 
         # The order matters: families and refs decide what the sources may be.
-        cloud = get("cloud", lambda value, at: choice(value, at, CLOUDS))
+        cloud = get("cloud", lambda value, at: value if value in CLOUDS else choice(value, at, (*CLOUDS, *added())))
         self.families = get("families", _families, self.families)
         self.refs = get("refs", lambda value, at: self.references(value, at, cloud), {})
         roles = get("roles", boolean, False)
@@ -246,11 +259,14 @@ class _Reader:
             egress=get("egress", self.egress),
             existing=get("existing", lambda value, at: self.existing(value, at, roles, cloud), {}),
             limits=get("limits", lambda value, at: self.limits(value, at, cloud), {}),
+            table=get("table", _path, ""),
+            tags=get("tags", lambda value, at: self.tags(value, at, cloud), {}),
             where=self.where,
         )
         self.problems.raise_any()
         self.network_required(settings)
         self.ids_differ(settings)
+        self.nodes_are_tagged(settings)
         self.problems.raise_any()
         return settings
 
@@ -301,7 +317,7 @@ class _Reader:
             families = (family,)
         elif len(self.families) > 1:
             raise bad(f"{at}.family", "is missing", "write ipv4 or ipv6: a prefix list has one family")
-        form = _PREFIX_LIST if cloud == "aws" else _UUID
+        form = {"aws": _PREFIX_LIST, "openstack": _UUID}.get(cloud)
         return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", form), entries, families)
 
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
@@ -468,6 +484,33 @@ class _Reader:
             with self.problems:
                 raise bad(f"{at}.cidrs", "is for OpenStack, where an address group holds many CIDRs", "leave it out")
         return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in LIMITS}
+
+    def tags(self, value: Any, at: str, cloud: str) -> dict[str, object]:
+        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions."""
+        given = mapping(value, at)
+        if given and cloud != "aws":
+            raise bad(at, "is for AWS: elsewhere groups have no tags of keys and values", "leave it out")
+        if len(given) > _TAGS:
+            raise bad(at, f"has {len(given)} tags", f"write at most {_TAGS}: EC2 takes 50, with the component's own")
+        for key, item in given.items():
+            with self.problems:
+                if not _TAG.fullmatch(key) or not 1 <= len(key) <= _TAG_KEY or key.lower().startswith("aws:"):
+                    right = f"write 1-{_TAG_KEY} letters, digits, spaces and +-=._:/@, and not aws: first"
+                    raise bad(f"{at}.{key}", f"{show(key)} can't be a tag's key", right)
+                if key == "Name" or key.startswith("kubeports:"):
+                    raise bad(f"{at}.{key}", "is a tag of the component's own", "take another key")
+                if not is_output(item) and not (isinstance(item, str) and _TAG.fullmatch(item) and len(item) <= _TAG_VALUE):
+                    right = f"write text, in quotes if need be: at most {_TAG_VALUE} letters, digits, spaces and +-=._:/@"
+                    raise bad(f"{at}.{key}", f"{show(item)} can't be a tag's value", right)
+        return dict(given)
+
+    def nodes_are_tagged(self, settings: Settings) -> None:
+        """Kubernetes' tag is for the group of all nodes, and one of somebody else's is not ours to tag."""
+        for key in settings.tags:
+            if key.startswith(CLUSTER_TAG) and "nodes" in settings.existing:
+                with self.problems:
+                    what = f"is for the group of all nodes, and {self.where}existing.nodes is never tagged by us"
+                    raise bad(f"{self.where}tags.{key}", what, "leave it out, and tag the group where it is made")
 
     def network_required(self, settings: Settings) -> None:
         at = self.where + "network"
@@ -680,12 +723,18 @@ _CLUSTERS: Mapping[str, tuple[str, int, str]] = MappingProxyType(
 
 
 def _cluster(value: Any, where: str, cloud: str | None) -> str:
-    pattern, length, words = _CLUSTERS[cloud or "openstack"]
+    pattern, length, words = _CLUSTERS.get(cloud or "", _CLUSTERS["openstack"])
     right = f"write {words}, at most {length} characters"
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise bad(where, f"{show(value)} can't be a cluster's name on {cloud}", right)
     if len(value) > length:
         raise bad(where, f"{show(value)} has {len(value)} characters, and names are never cut", right)
+    return value
+
+
+def _path(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise bad(where, f"{show(value)} is no path", "write that of a CSV file, from the folder of Pulumi.yaml on")
     return value
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Literal, get_args
 
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
@@ -123,6 +124,20 @@ def load() -> Table:
     rows = read(texts[REQUIREMENT], REQUIREMENT) + read(texts[EXTRAS], EXTRAS)
     _unique(rows, f"{REQUIREMENT}, {EXTRAS}", {})
     return rows
+
+
+def from_file(path: Path, name: str) -> Table:
+    """The rows of a table of one's own, which takes the place of the requirement and the extras.
+
+    Raises:
+        InputError: it can't be read, or a row is wrong.
+    """
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # a NUL in a path is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise bad(name, f"can't be read ({reason})", "name a CSV file, from the folder of Pulumi.yaml on") from None
+    return read(data, name)
 
 
 def read(data: bytes, name: str) -> Table:

@@ -1,7 +1,7 @@
-"""AWS on this machine, as far as security groups need it: stand-ins for EC2 and for its Pulumi provider.
+"""AWS on this machine, as far as security groups and their nodes need it: stand-ins for EC2 and for its Pulumi provider.
 
-EC2 is moto's, made stricter (``sandbox.aws.ec2``), and answers boto3 and the AWS command line on loopback; the provider
-is in this process (``sandbox.provider``). The engine is the real one.
+EC2 is moto's, made stricter (``sandbox.aws.ec2``, ``sandbox.aws.nodes``), and answers boto3 and the AWS command line on
+loopback; the provider is in this process (``sandbox.provider``). The engine is the real one.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ class AWS:
 
     def __init__(self, rules: int = 60) -> None:
         self._rules = rules
+        self.config: dict[str, Any] = {}
 
     def __enter__(self) -> AWS:
         from moto.ec2.models import ec2_backends
         from moto.server import ThreadedMotoServer
 
-        from sandbox.aws.ec2 import StrictEC2
+        from sandbox.aws.nodes import StrictNodes
         from sandbox.aws.provider import provider
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         ec2_backends.clear()
-        ec2_backends.backend = type("EC2", (StrictEC2,), {"rules": self._rules, "__module__": StrictEC2.__module__})
+        ec2_backends.backend = type("EC2", (StrictNodes,), {"rules": self._rules, "__module__": StrictNodes.__module__})
         with ExitStack() as stack:
             server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
             server.start()
@@ -51,7 +52,7 @@ class AWS:
             self.url = "http://{}:{}".format(*server.get_host_and_port())
             self.ec2 = self.connect()
             self.vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
-            port = stack.enter_context(serve(provider(self.ec2)))
+            port = stack.enter_context(serve(provider(self._client)))
             self._stack = stack.pop_all()
         self.env = {
             "PULUMI_DEBUG_PROVIDERS": f"aws:{port}",
@@ -62,20 +63,25 @@ class AWS:
         }
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": self.vpc}
+        self.config = {"aws:region": REGION}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def connect(self) -> Any:
-        """A boto3 client for EC2."""
+    def _client(self, region: str | None) -> Any:
+        """The client of the provider's for a region: ``recording`` listens to the one of the own region."""
+        return self.ec2 if region in (None, REGION) else self.connect(region)
+
+    def connect(self, region: str | None = None) -> Any:
+        """A boto3 client for EC2 in a region; None: the own one."""
         import boto3
         from botocore.config import Config
 
         return boto3.client(
             "ec2",
             endpoint_url=self.url,
-            region_name=REGION,
+            region_name=region or REGION,
             aws_access_key_id=_KEY,
             aws_secret_access_key=_KEY,
             config=Config(proxies={}, retries={"total_max_attempts": 1}, max_pool_connections=16),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from ipaddress import ip_network
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
 
-from sandbox.provider import UNKNOWN, Properties, RefusedError, StandIn
+from sandbox.provider import UNKNOWN, Kind, Properties, RefusedError, StandIn
 
 _SOURCES = {
     "cidrIpv4": "CidrIpv4",
@@ -21,27 +21,42 @@ _SOURCES = {
     "prefixListId": "PrefixListId",
     "referencedSecurityGroupId": "ReferencedGroupId",
 }
-_GONE = ("InvalidGroup.NotFound", "InvalidSecurityGroupRuleId.NotFound")
+_GONE = frozenset(
+    {
+        "InvalidGroup.NotFound",
+        "InvalidInstanceID.NotFound",
+        "InvalidLaunchTemplateId.NotFound",
+        "InvalidSecurityGroupRuleId.NotFound",
+        "InvalidSubnetID.NotFound",
+        "InvalidVpcID.NotFound",
+    }
+)
 _MANAGED = "Managed by Pulumi"
 _INLINE = ("ingress", "egress")
 
 
-def provider(ec2: Any) -> StandIn:
-    """The stand-in on an EC2 client of boto3's."""
+def provider(connect: Callable[[str | None], Any]) -> StandIn:
+    """The stand-in on EC2 clients of boto3's, one per region; None is the stand-in's own."""
     from pulumi_aws import ec2 as sdk
     from pulumi_aws import vpc
 
-    return StandIn(
-        "aws",
-        version("pulumi-aws"),
-        [
+    from sandbox.aws import compute_resources
+    from sandbox.aws.default_tags import WithDefaultTags, default_tags
+
+    def kinds(config: Properties) -> Iterable[Kind]:
+        ec2 = connect(config.get("region"))
+        made: list[Any] = [
             Group(ec2, sdk.SecurityGroupArgs),
             Rule(ec2, "Ingress", vpc.SecurityGroupIngressRuleArgs),
             Rule(ec2, "Egress", vpc.SecurityGroupEgressRuleArgs),
             PreviewOnly("aws:ec2/securityGroupRule:SecurityGroupRule", sdk.SecurityGroupRuleArgs),
             PreviewOnly("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", sdk.DefaultSecurityGroupArgs),
-        ],
-    )
+            *compute_resources.kinds(ec2),
+        ]
+        tags = default_tags(config)
+        return cast("list[Kind]", [WithDefaultTags(kind, tags) for kind in made] if tags else made)
+
+    return StandIn("aws", version("pulumi-aws"), kinds)
 
 
 def call(operation: Callable[..., Any], **arguments: Any) -> Any:
@@ -66,8 +81,8 @@ def found(operation: Callable[..., Any], **arguments: Any) -> Any:
         raise RefusedError(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
 
 
-class _Tagged:
-    """What groups and rules share."""
+class Tagged:
+    """What all resources with tags share."""
 
     def __init__(self, ec2: Any, args: type) -> None:
         self.ec2 = ec2
@@ -118,7 +133,7 @@ class PreviewOnly:
         raise RefusedError(f"the stand-in for aws previews {self.token} and deletes none")
 
 
-class Group(_Tagged):
+class Group(Tagged):
     """aws.ec2.SecurityGroup; one with inline rules can be previewed, and not be made."""
 
     token = "aws:ec2/securityGroup:SecurityGroup"  # noqa: S105
@@ -139,7 +154,7 @@ class Group(_Tagged):
         if "vpcId" in inputs:
             arguments["VpcId"] = inputs["vpcId"]
         if inputs.get("tags"):
-            arguments["TagSpecifications"] = _tags("security-group", inputs)
+            arguments["TagSpecifications"] = tag_specifications("security-group", inputs)
         id = call(self.ec2.create_security_group, **arguments)["GroupId"]
         rules = call(self.ec2.describe_security_group_rules, Filters=[{"Name": "group-id", "Values": [id]}])
         own = [rule["SecurityGroupRuleId"] for rule in rules["SecurityGroupRules"] if rule["IsEgress"]]
@@ -174,7 +189,7 @@ class Group(_Tagged):
         found(self.ec2.delete_security_group, GroupId=id)
 
 
-class Rule(_Tagged):
+class Rule(Tagged):
     """aws.vpc.SecurityGroupIngressRule or SecurityGroupEgressRule."""
 
     named: ClassVar[int | None] = None
@@ -201,7 +216,7 @@ class Rule(_Tagged):
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         arguments: dict[str, Any] = {"GroupId": inputs["securityGroupId"], "IpPermissions": [_permission(inputs)]}
         if inputs.get("tags"):
-            arguments["TagSpecifications"] = _tags("security-group-rule", inputs)
+            arguments["TagSpecifications"] = tag_specifications("security-group-rule", inputs)
         id = call(self.authorize, **arguments)["SecurityGroupRules"][0]["SecurityGroupRuleId"]
         return id, self.read(id) or {}
 
@@ -267,7 +282,8 @@ def _permission(inputs: Properties) -> dict[str, Any]:
     return permission
 
 
-def _tags(kind: str, inputs: Properties) -> list[dict[str, Any]]:
+def tag_specifications(kind: str, inputs: Properties) -> list[dict[str, Any]]:
+    """The tags of a new resource, as EC2's requests have them."""
     return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in inputs["tags"].items()]}]
 
 

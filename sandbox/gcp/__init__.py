@@ -1,7 +1,7 @@
-"""GCP on this machine, as far as firewall rules need it: stand-ins for the Compute API and for its Pulumi provider.
+"""GCP on this machine, as far as firewall rules and nodes need it: stand-ins for the Compute API and for its Pulumi provider.
 
-Requests are held against Google's discovery document (``sandbox.gcp.compute``); the provider is in this process
-(``sandbox.provider``). The engine is the real one.
+Requests are held against Google's discovery document (``sandbox.gcp.compute``, ``sandbox.gcp.nodes``); the provider is in this
+process (``sandbox.provider``). The engine is the real one.
 """
 
 from __future__ import annotations
@@ -45,15 +45,16 @@ class GCP:
 
     def __init__(self, spells_ipip: bool = False) -> None:
         self._spells_ipip = spells_ipip
+        self.config: dict[str, Any] = {}
 
     def __enter__(self) -> GCP:
-        from sandbox.gcp.compute import Compute
         from sandbox.gcp.compute import serve as serve_api
+        from sandbox.gcp.nodes import Nodes
         from sandbox.gcp.provider import provider
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with ExitStack() as stack:
-            self.compute = Compute(self._spells_ipip)
+            self.compute = Nodes(self._spells_ipip)
             self.url = stack.enter_context(serve_api(self.compute))
             self.api = self.connect()
             self.api.networks().insert(project=PROJECT, body={"name": "default"}).execute()
@@ -65,6 +66,7 @@ class GCP:
         self.env = {"PULUMI_DEBUG_PROVIDERS": f"gcp:{port}", "GOOGLE_PROJECT": PROJECT}
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": "default"}
+        self.config = {"gcp:project": PROJECT}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

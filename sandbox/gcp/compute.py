@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from ipaddress import ip_network
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -33,8 +33,10 @@ PORTED = ("tcp", "udp", "sctp", "6", "17", "132")
 MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30, "targetTags": 70}
 MOST |= {"sourceServiceAccounts": 10, "targetServiceAccounts": 10}
 _TAG = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_SERVED = {"firewalls": ("insert", "get", "list", "patch", "delete"), "networks": ("insert", "get", "list", "delete")}
-_OPERATIONS = {"globalOperations": ("get", "wait")}
+_OPERATIONS = dict.fromkeys(("globalOperations", "regionOperations", "zoneOperations"), ("get", "wait"))
+
+#: What identifies a resource: project, place (``global``, ``regions/R``, ``zones/Z``), name.
+Key = tuple[str, str, str]
 
 
 class ApiError(Exception):
@@ -53,17 +55,23 @@ def document() -> Json:
 
 
 class Compute:
-    """The API; its state is in this object.
+    """The API of firewall rules and networks; its state is in this object. ``sandbox.gcp.nodes`` adds what nodes need.
 
     Args:
         spells_ipip: answer ``ipip`` where ``4`` was written; nobody has measured which of them Google answers.
         firewalls: the project's quota of firewall rules; None: none.
     """
 
+    #: Collection -> its methods that are served.
+    served: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "firewalls": ("insert", "get", "list", "patch", "delete"),
+        "networks": ("insert", "get", "list", "delete"),
+    }
+
     def __init__(self, spells_ipip: bool = False, firewalls: int | None = None) -> None:
         self.spells_ipip = spells_ipip
         self.quota = firewalls
-        self.stored: dict[str, dict[tuple[str, str], Json]] = {"firewalls": {}, "networks": {}}
+        self.stored: dict[str, dict[Key, Json]] = {collection: {} for collection in self.served}
         #: Called after each call that changed something.
         self.changed: Callable[[], None] | None = None
         self.operations: dict[str, Json] = {}
@@ -72,7 +80,7 @@ class Compute:
         content = document()
         self._schemas: Json = content["schemas"]
         rules, self._methods = [], {}
-        for collection, names in (_SERVED | _OPERATIONS).items():
+        for collection, names in ({**self.served, **_OPERATIONS}).items():
             for name in names:
                 method = content["resources"][collection]["methods"][name]
                 path = "/" + content["servicePath"] + re.sub(r"\{(\w+)\}", r"<\1>", method["path"])
@@ -111,25 +119,27 @@ class Compute:
     def _answer(self, endpoint: str, arguments: Mapping[str, str], body: Json) -> Json:
         collection, _, method = endpoint.partition(".")
         project = arguments["project"]
-        if collection == "globalOperations":
+        if collection in _OPERATIONS:
             return self._operation(arguments["operation"])
+        if "request" in self._methods[endpoint]:
+            self._fits(self._methods[endpoint]["request"]["$ref"], body)
+        if collection == "projects":
+            return self.do(method, (project, "", ""), body)
+        places = [f"{kind}s/{arguments[kind]}" for kind in ("region", "zone") if kind in arguments]
+        place = places[0] if places else "global"
         if method == "list":
-            items = [self._shown(item) for (owner, _), item in sorted(self.stored[collection].items()) if owner == project]
+            items = [self._shown(item) for key, item in sorted(self.stored[collection].items()) if key[:2] == (project, place)]
             return {"kind": f"compute#{collection[:-1]}List", "items": items}
         if method == "insert":
-            schema = self._methods[endpoint]["request"]["$ref"]
-            self._fits(schema, body)
-            return self._insert(collection, project, body)
-        key = (project, arguments[collection[:-1]])
+            return self._insert(collection, (project, place, body.get("name", "")), body)
+        key = (project, place, arguments[collection[:-1]])
         if key not in self.stored[collection]:
-            name = f"projects/{project}/global/{collection}/{key[1]}"
-            raise ApiError(404, "notFound", f"The resource '{name}' was not found")
+            raise ApiError(404, "notFound", f"The resource '{path_of(collection, key)}' was not found")
         if method == "get":
             return self._shown(self.stored[collection][key])
         if method == "patch":
-            self._fits("Firewall", body)
             return self._patch(key, body)
-        return self._delete(collection, key)
+        return self._delete(collection, key) if method == "delete" else self.do(method, key, body)
 
     # What the methods do
 
@@ -137,40 +147,51 @@ class Compute:
         """Every rule, as the API would list it."""
         return [dict(self._shown(item)) for _, item in sorted(self.stored["firewalls"].items())]
 
-    def _insert(self, collection: str, project: str, body: Json) -> Json:
-        name = body.get("name")
-        if name is None:
-            raise ApiError(400, "required", "Required field 'resource.name' not specified")
-        if (project, name) in self.stored[collection]:
-            raise ApiError(409, "alreadyExists", f"The resource 'projects/{project}/global/{collection}/{name}' already exists")
-        link = f"{LINK}projects/{project}/global/{collection}/{name}"
-        item = {**body, "kind": f"compute#{collection[:-1]}", "id": str(next(self._numbers)), "selfLink": link}
-        if collection == "firewalls":
-            if self.quota is not None and sum(owner == project for owner, _ in self.stored[collection]) >= self.quota:
-                raise ApiError(403, "quotaExceeded", f"Quota 'FIREWALLS' exceeded.  Limit: {self.quota}.0 globally.")
-            item = self._firewall(project, item)
-        self.stored[collection][project, name] = item
-        return self._begin("insert", link)
+    def do(self, method: str, key: Key, body: Json) -> Json:
+        """A method of a resource's own."""
+        raise NotImplementedError(method)
 
-    def _patch(self, key: tuple[str, str], body: Json) -> Json:
+    def complete(self, collection: str, key: Key, item: Json) -> Json:
+        """A new resource with the API's defaults, if it is right."""
+        if collection != "firewalls":
+            return item
+        if self.quota is not None and sum(owner == key[0] for owner, _, _ in self.stored[collection]) >= self.quota:
+            raise ApiError(403, "quotaExceeded", f"Quota 'FIREWALLS' exceeded.  Limit: {self.quota}.0 globally.")
+        return self._firewall(key[0], item)
+
+    def users(self, link: str) -> list[str]:
+        """What uses a resource, and so keeps it from being deleted."""
+        return [f"firewalls/{each['name']}" for each in self.stored["firewalls"].values() if each["network"] == link]
+
+    def _insert(self, collection: str, key: Key, body: Json) -> Json:
+        if not key[2]:
+            raise ApiError(400, "required", "Required field 'resource.name' not specified")
+        if key in self.stored[collection]:
+            raise ApiError(409, "alreadyExists", f"The resource '{path_of(collection, key)}' already exists")
+        link = LINK + path_of(collection, key)
+        item = {**body, "kind": f"compute#{collection[:-1]}", "id": str(next(self._numbers)), "selfLink": link}
+        self.stored[collection][key] = self.complete(collection, key, item)
+        return self.begin("insert", link)
+
+    def _patch(self, key: Key, body: Json) -> Json:
         old = self.stored["firewalls"][key]
         merged = {name: value for name, value in (old | body).items() if value is not None}
         new = self._firewall(key[0], merged)
         if new["network"] != old["network"] or new["name"] != old["name"]:
             raise ApiError(400, "invalid", "Invalid value for field 'resource.network': it can't change.")
         self.stored["firewalls"][key] = new
-        return self._begin("patch", old["selfLink"])
+        return self.begin("patch", old["selfLink"])
 
-    def _delete(self, collection: str, key: tuple[str, str]) -> Json:
+    def _delete(self, collection: str, key: Key) -> Json:
         item = self.stored[collection][key]
-        users = [each["name"] for each in self.stored["firewalls"].values() if each["network"] == item["selfLink"]]
-        if users:
-            what = f"The network resource '{item['selfLink']}' is already being used by 'firewalls/{users[0]}'"
+        if users := self.users(item["selfLink"]):
+            what = f"The {collection[:-1]} resource '{path_of(collection, key)}' is already being used by '{users[0]}'"
             raise ApiError(400, "resourceInUseByAnotherResource", what)
         del self.stored[collection][key]
-        return self._begin("delete", item["selfLink"])
+        return self.begin("delete", item["selfLink"])
 
-    def _begin(self, what: str, link: str) -> Json:
+    def begin(self, what: str, link: str) -> Json:
+        """The operation by which a change is done."""
         name = f"operation-{next(self._numbers)}"
         if self.changed is not None:
             self.changed()
@@ -221,9 +242,11 @@ class Compute:
             raise ApiError(400, "invalid", f"Invalid value at '{where}' (TYPE_{field['type'].upper()}), {value!r}")
         if "enum" in field and value not in field["enum"]:
             raise ApiError(400, "invalid", f"Invalid value for field '{where}': '{value}'.")
-        if "pattern" in field and not re.fullmatch(field["pattern"], value):
-            what = f"Must be a match of regex '{field['pattern']}'"
-            raise ApiError(400, "invalid", f"Invalid value for field '{where}': '{value}'. {what}")
+        # The document writes a list's pattern for its items.
+        for each in (value if field["type"] == "array" else [value]) if "pattern" in field else ():
+            if not re.fullmatch(field["pattern"], each):
+                what = f"Must be a match of regex '{field['pattern']}'"
+                raise ApiError(400, "invalid", f"Invalid value for field '{where}': '{each}'. {what}")
         if field["type"] == "array":
             for number, each in enumerate(value):
                 self._is_a(field["items"], each, f"{where}[{number}]")
@@ -236,9 +259,9 @@ class Compute:
     def _firewall(self, project: str, body: Json) -> Json:
         """A firewall rule with the API's defaults, if it is right; https://cloud.google.com/firewall/docs/firewalls."""
         item: Json = {"direction": "INGRESS", "priority": 1000, "disabled": False, "network": "global/networks/default"} | body
-        item["network"] = self._network(project, item["network"])
+        item["network"] = self.network(project, item["network"])
         if not 0 <= item["priority"] <= 65535:
-            raise _invalid("priority", item["priority"], "Must be between 0 and 65535")
+            raise invalid("priority", item["priority"], "Must be between 0 and 65535")
         entries = [*item.get("allowed", []), *item.get("denied", [])]
         if bool(item.get("allowed")) == bool(item.get("denied")):
             raise ApiError(400, "invalid", "Firewall must specify either allowed or denied rules, and not both.")
@@ -252,24 +275,30 @@ class Compute:
             item[ranges] = ["0.0.0.0/0"]
         return {name: value for name, value in item.items() if value not in (None, [])}
 
-    def _network(self, project: str, text: str) -> str:
+    def network(self, project: str, text: str) -> str:
+        """The self link of a network, by that or by a part of it."""
         match = re.fullmatch(rf"(?:{re.escape(LINK)})?(?:projects/([^/]+)/)?global/networks/([^/]+)", text)
-        if match is None or (match[1] or project, match[2]) not in self.stored["networks"]:
+        if match is None or (match[1] or project, "global", match[2]) not in self.stored["networks"]:
             raise ApiError(404, "notFound", f"The resource '{text}' was not found")
         return f"{LINK}projects/{match[1] or project}/global/networks/{match[2]}"
+
+
+def path_of(collection: str, key: Key) -> str:
+    """The path of a resource, which its self link ends in."""
+    return f"projects/{key[0]}/{key[1]}/{collection}/{key[2]}"
 
 
 def _check_entry(entry: Json) -> None:
     """https://cloud.google.com/firewall/docs/firewalls#protocols_and_ports."""
     protocol = str(entry.get("IPProtocol", "")).lower()
     if protocol not in PROTOCOLS and not (protocol.isdecimal() and str(int(protocol)) == protocol and int(protocol) <= 255):
-        raise _invalid("allowed[0].IPProtocol", entry.get("IPProtocol"), f"Must be one of {PROTOCOLS} or a protocol number")
+        raise invalid("allowed[0].IPProtocol", entry.get("IPProtocol"), f"Must be one of {PROTOCOLS} or a protocol number")
     if entry.get("ports") and protocol not in PORTED:
-        raise _invalid("allowed[0].ports", entry["ports"], f"{protocol} has no ports")
+        raise invalid("allowed[0].ports", entry["ports"], f"{protocol} has no ports")
     for ports in entry.get("ports", []):
         match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", ports)
         if match is None or not 0 <= int(match[1]) <= int(match[2] or match[1]) <= 65535:
-            raise _invalid("allowed[0].ports", ports, "Must be an integer or a range")
+            raise invalid("allowed[0].ports", ports, "Must be an integer or a range")
 
 
 def _check_sources(item: Json) -> None:
@@ -277,15 +306,13 @@ def _check_sources(item: Json) -> None:
     for name, most in MOST.items():
         values = item.get(name) or []
         if len(values) > most:
-            raise _invalid(name, f"{len(values)} values", f"At most {most}")
+            raise invalid(name, f"{len(values)} values", f"At most {most}")
         if len(set(values)) != len(values):
-            raise _invalid(name, values, "Duplicate value")
+            raise invalid(name, values, "Duplicate value")
         if name.endswith("Tags"):
-            for value in values:
-                if not _TAG.fullmatch(value):
-                    raise _invalid(name, value, f"Must be a match of regex '{_TAG.pattern}'")
+            check_tags(name, values)
     if item["direction"] == "EGRESS" and (item.get("sourceTags") or item.get("sourceServiceAccounts")):
-        raise _invalid("sourceTags", item.get("sourceTags"), "Source tags and accounts can't be given for EGRESS")
+        raise invalid("sourceTags", item.get("sourceTags"), "Source tags and accounts can't be given for EGRESS")
     if any(item.get(name) for name in ("sourceTags", "targetTags")) and any(
         item.get(name) for name in ("sourceServiceAccounts", "targetServiceAccounts")
     ):
@@ -296,12 +323,20 @@ def _check_sources(item: Json) -> None:
             try:
                 families.add(ip_network(value).version)
             except ValueError:
-                raise _invalid(name, value, "Must be a valid CIDR range") from None
+                raise invalid(name, value, "Must be a valid CIDR range") from None
     if len(families) > 1:
-        raise _invalid("sourceRanges", item.get("sourceRanges"), "IPv4 and IPv6 can't be in one rule")
+        raise invalid("sourceRanges", item.get("sourceRanges"), "IPv4 and IPv6 can't be in one rule")
 
 
-def _invalid(field: str, value: Any, why: str) -> ApiError:
+def check_tags(name: str, tags: Iterable[str]) -> None:
+    """https://cloud.google.com/vpc/docs/add-remove-network-tags#restrictions."""
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise invalid(name, tag, f"Must be a match of regex '{_TAG.pattern}'")
+
+
+def invalid(field: str, value: Any, why: str) -> ApiError:
+    """The refusal of a field's value."""
     return ApiError(400, "invalid", f"Invalid value for field 'resource.{field}': '{value}'. {why}.")
 
 

@@ -1,4 +1,4 @@
-"""The resource of the stand-in for pulumi-gcp: compute.Firewall, on the Compute API.
+"""The stand-in for pulumi-gcp: compute.Firewall, on the Compute API; ``compute_resources`` has the others.
 
 What it does with a property is what Terraform's provider does:
 https://github.com/hashicorp/terraform-provider-google/blob/main/google/services/compute/resource_compute_firewall.go
@@ -16,7 +16,7 @@ import httplib2
 from googleapiclient.errors import HttpError
 
 from sandbox.gcp.compute import LINK
-from sandbox.provider import Properties, RefusedError, StandIn
+from sandbox.provider import Kind, Properties, RefusedError, StandIn
 
 _SETS = ("sourceRanges", "destinationRanges", "sourceTags", "targetTags", "sourceServiceAccounts", "targetServiceAccounts")
 _ENTRIES = {"allows": "allowed", "denies": "denied"}
@@ -25,22 +25,68 @@ _TIMEOUT = 30.0  # seconds
 
 
 def provider(api: Any, project: str) -> StandIn:
-    """The stand-in on a Compute client of google-api-python-client's."""
+    """The stand-in on a Compute client of google-api-python-client's, for a project unless a provider says another one."""
     from pulumi_gcp import compute
 
-    return StandIn("gcp", version("pulumi-gcp"), [Firewall(api, project, compute.FirewallArgs)])
+    from sandbox.gcp import compute_resources
+
+    def kinds(config: Properties) -> Iterable[Kind]:
+        owner = config.get("project", project)
+        yield Firewall(api, owner, compute.FirewallArgs)
+        yield from compute_resources.kinds(api, owner)
+
+    return StandIn("gcp", version("pulumi-gcp"), kinds)
 
 
-class Firewall:
-    """gcp.compute.Firewall."""
+class Called:
+    """What all resources share: the client, the provider's project, and calls that wait for their operation."""
 
-    token = "gcp:compute/firewall:Firewall"  # noqa: S105
     named: ClassVar[int | None] = 63
 
     def __init__(self, api: Any, project: str, args: type) -> None:
         self.api = api
         self.project = project
         self.args = args
+
+    def owner(self, inputs: Properties) -> str:
+        """The project of a resource: its own property, or the provider's."""
+        return str(inputs.get("project", self.project))
+
+    def call(self, method: str, id: str, **more: Any) -> Any:
+        """One call about a resource by its id (``projects/P/zones/Z/instances/NAME``), and the wait for its operation.
+
+        Raises:
+            RefusedError: the API's own message.
+        """
+        _, project, *place, collection, name = id.split("/")
+        where = {"project": project} | ({place[0].removesuffix("s"): place[1]} if len(place) > 1 else {})
+        named = {} if method == "insert" else {collection.removesuffix("s"): name}
+        answer = _execute(getattr(getattr(self.api, collection)(), method)(**where, **named, **more))
+        operations = getattr(self.api, f"{place[0].removesuffix('s')}Operations")()
+        while answer.get("kind") == "compute#operation" and answer["status"] != "DONE":
+            answer = _execute(operations.wait(**where, operation=answer["name"]))
+        return answer
+
+    def get(self, id: str) -> Any:
+        """A resource as the API has it; None where it is gone."""
+        with suppress(GoneError):
+            return self.call("get", id)
+        return None
+
+    def delete(self, id: str) -> None:
+        with suppress(GoneError):
+            self.call("delete", id)
+
+
+def same_link(stored: str, given: str) -> bool:
+    """Whether a resource's self link is given, maybe by its last parts alone."""
+    return stored == given or stored.endswith("/" + given.removeprefix(LINK))
+
+
+class Firewall(Called):
+    """gcp.compute.Firewall."""
+
+    token = "gcp:compute/firewall:Firewall"  # noqa: S105
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         """Exactly what allows or denies must be there; logging and params are not the stand-in's."""
@@ -58,23 +104,23 @@ class Firewall:
         if name in _SETS:
             return set(stored) == set(given)
         if name == "network":
-            return bool(stored == self.network(given))
+            return same_link(stored, given)
         if name in _ENTRIES:
             return _entries(stored) == _entries(given)
         return name == "description" and not stored and not given
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
-        self.call("insert", body=self.body(inputs))
-        id = f"projects/{self.project}/global/firewalls/{inputs['name']}"
+        project = self.owner(inputs)
+        id = f"projects/{project}/global/firewalls/{inputs['name']}"
+        self.call("insert", id, body=self.body(inputs, project))
         return id, self.read(id) or {}
 
     def read(self, id: str) -> Properties | None:
         """The rule as the API has it, in the SDK's names."""
-        try:
-            item = self.call("get", firewall=id.rpartition("/")[2])
-        except GoneError:
+        item = self.get(id)
+        if item is None:
             return None
-        state: Properties = {"id": id, "project": self.project, "selfLink": item["selfLink"], "network": item["network"]}
+        state: Properties = {"id": id, "project": id.split("/")[1], "selfLink": item["selfLink"], "network": item["network"]}
         state |= {name: item[name] for name in (*_PLAIN, *_SETS) if name in item}
         for name, field in _ENTRIES.items():
             if field in item:
@@ -83,42 +129,28 @@ class Firewall:
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
         """A patch with every field, those that are gone emptied."""
-        body = self.body(inputs)
+        body = self.body(inputs, id.split("/")[1])
         for name in _SETS:
             if name in state and name not in inputs:
                 body[name] = []
-        self.call("patch", firewall=id.rpartition("/")[2], body=body)
+        self.call("patch", id, body=body)
         return self.read(id) or {}
 
-    def delete(self, id: str) -> None:
-        with suppress(GoneError):
-            self.call("delete", firewall=id.rpartition("/")[2])
-
-    def body(self, inputs: Properties) -> dict[str, Any]:
+    def body(self, inputs: Properties, project: str) -> dict[str, Any]:
         """The request of the Compute API."""
         body = {name: inputs[name] for name in (*_PLAIN, *_SETS) if name in inputs}
-        body["network"] = self.network(inputs["network"])
+        body["network"] = network_link(inputs["network"], project)
         for name, field in _ENTRIES.items():
             if name in inputs:
                 body[field] = [{"IPProtocol": entry["protocol"], **_ports(entry)} for entry in inputs[name]]
         return body
 
-    def network(self, text: str) -> str:
-        """The self link of a network's name or of a part of its link."""
-        if text.startswith("https://"):
-            return text
-        return f"{LINK}{text}" if text.startswith("projects/") else f"{LINK}projects/{self.project}/global/networks/{text}"
 
-    def call(self, method: str, **arguments: Any) -> Any:
-        """One call, and the wait for its operation.
-
-        Raises:
-            RefusedError: the API's own message.
-        """
-        answer = _execute(getattr(self.api.firewalls(), method)(project=self.project, **arguments))
-        while answer.get("kind") == "compute#operation" and answer["status"] != "DONE":
-            answer = _execute(self.api.globalOperations().wait(project=self.project, operation=answer["name"]))
-        return answer
+def network_link(text: str, project: str) -> str:
+    """The self link of a network, by its name, by a part of its link, or by that itself."""
+    if text.startswith("https://"):
+        return text
+    return f"{LINK}{text}" if text.startswith("projects/") else f"{LINK}projects/{project}/global/networks/{text}"
 
 
 class GoneError(RefusedError):

@@ -192,3 +192,81 @@ def test_many_cidrs_are_one_address_group_and_a_rule_per_port_on_openstack() -> 
     assert len(group["addresses"]) == 40
     named = {rule for rule, inputs in recorder.of(":SecGroupRule").items() if inputs.get("remoteAddressGroupId") == f"id-{name}"}
     assert named == {"fw-nodes-in-tcp-22-ipv4-address_group", "fw-nodes-in-tcp-6443-ipv4-address_group"}
+
+
+def test_names_are_the_groups_names_and_missing_where_somebody_else_made_one() -> None:
+    _, found = run(lambda: {"names": Firewall("fw", args("openstack", roles=True)).names})
+    assert found["names"]["etcd"] == ["prod-nodes", "prod-etcd"]
+    _, found = run(lambda: {"names": Firewall("fw", args("gcp", existing={"nodes": "theirs"})).names})
+    assert found["names"]["worker"] == ["theirs"]
+    theirs = {"registry": "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
+    _, found = run(lambda: {"names": Firewall("fw", args("openstack", roles=True, existing=theirs)).names})
+    assert set(found["names"]) == {"nodes", "control-plane", "etcd", "worker"}
+
+
+def test_a_server_takes_the_names_and_a_port_the_ids() -> None:
+    from pulumi_openstack import compute, networking
+
+    def program() -> dict[str, Any]:
+        firewall = Firewall("fw", args("openstack"))
+        compute.Instance("server", flavor_name="m1", networks=[{"name": "n"}], security_groups=firewall.names["nodes"])
+        networking.Port("port", network_id="n", security_group_ids=firewall.groups["nodes"])
+        return outputs(firewall)
+
+    recorder, _ = run(program)
+    assert recorder.of("compute/instance:Instance")["server"]["securityGroups"] == ["prod-nodes"]
+    assert recorder.of("networking/port:Port")["port"]["securityGroupIds"] == ["id-fw-nodes"]
+
+
+def test_tags_are_on_groups_and_rules_and_kubernetes_own_on_the_group_of_all_nodes_alone() -> None:
+    tags = {"team": "net", "later": pulumi.Output.from_input("known"), "kubernetes.io/cluster/prod": "owned"}
+    recorder, _ = run(lambda: outputs(Firewall("fw", args("aws", roles=True, tags=tags))))
+    groups = recorder.of(":SecurityGroup")
+    rules = recorder.of(":SecurityGroupIngressRule") | recorder.of(":SecurityGroupEgressRule")
+    assert all({"team": "net", "later": "known"}.items() <= item["tags"].items() for item in (groups | rules).values())
+    assert [name for name, item in (groups | rules).items() if "kubernetes.io/cluster/prod" in item["tags"]] == ["fw-nodes"]
+    assert rules["fw-nodes-in-4-all-self"]["tags"]["kubeports:families"] == "ipv4"
+
+
+def test_transformations_reach_every_child() -> None:
+    def tagged(given: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if not given.type_.endswith(":SecurityGroup"):
+            return None
+        return pulumi.ResourceTransformationResult({**given.props, "description": "as our standard says"}, given.opts)
+
+    options = pulumi.ResourceOptions(transformations=[tagged])
+    recorder, _ = run(lambda: outputs(Firewall("fw", args("aws", roles=True), options)))
+    assert {item["description"] for item in recorder.of(":SecurityGroup").values()} == {"as our standard says"}
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_clusters_of_one_name_may_stand_in_two_regions_by_their_providers(several: bool) -> None:
+    import pulumi_aws
+
+    def options(region: str) -> pulumi.ResourceOptions:
+        provider = pulumi_aws.Provider(region, region=region)
+        return pulumi.ResourceOptions(providers=[provider]) if several else pulumi.ResourceOptions(provider=provider)
+
+    def program() -> dict[str, Any]:
+        made = {region: Firewall(region, args("aws"), options(region)) for region in ("eu-central-1", "eu-west-1")}
+        return {region: firewall.ids for region, firewall in made.items()}
+
+    recorder, _ = run(program)
+    for resource in recorder.resources:
+        if resource.typ.startswith("aws:"):
+            region = "eu-west-1" if resource.name.startswith("eu-west-1") else "eu-central-1"
+            assert resource.provider is not None and f"::{region}::" in resource.provider, resource.name
+
+
+def test_a_parents_provider_is_the_firewalls_too() -> None:
+    import pulumi_aws
+
+    def program() -> dict[str, Any]:
+        region = pulumi_aws.Provider("region", region="eu-west-1")
+        site = pulumi.ComponentResource("my:index:Site", "site", opts=pulumi.ResourceOptions(providers=[region]))
+        Firewall("a", args("aws"), pulumi.ResourceOptions(parent=site))
+        with pytest.raises(pulumi.RunError, match="another firewall of this program on aws"):
+            Firewall("b", args("aws"), pulumi.ResourceOptions(provider=region))
+        return {"c": Firewall("c", args("aws")).ids}
+
+    run(program)

@@ -69,7 +69,7 @@ def projects(tmp_path: Path) -> Iterator[Callable[[Cloud], Project]]:
     def make(cloud: Cloud) -> Project:
         folder = tmp_path / str(len(made))
         project = Project(copy(folder / "project"), cloud.env, folder / "state")
-        project.configure(f"{cloud.name}-dev", **cloud.settings)
+        project.configure(f"{cloud.name}-dev", **cloud.settings, **cloud.config)
         made.append((cloud, project))
         return project
 

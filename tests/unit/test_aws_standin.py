@@ -166,3 +166,74 @@ def test_a_rule_keeps_the_kind_of_its_source_and_does_not_become_another(aws: AW
         change(aws, group, two["SecurityGroupRuleId"], IpProtocol="tcp", FromPort=22, ToPort=22, CidrIpv4="10.0.0.0/8")
     with refused("InvalidSecurityGroupRuleId.NotFound"):
         change(aws, group, "sgr-0123456789abcdef0", IpProtocol="tcp", FromPort=22, ToPort=22, CidrIpv4="10.0.0.0/8")
+
+
+@pytest.fixture
+def subnet(aws: AWS) -> Iterator[str]:
+    made = aws.ec2.create_subnet(VpcId=aws.vpc, CidrBlock="10.0.7.0/24")["Subnet"]["SubnetId"]
+    yield made
+    aws.ec2.delete_subnet(SubnetId=made)
+
+
+def launch(aws: AWS, subnet: str, groups: list[str], **more: Any) -> str:
+    image = {} if "LaunchTemplate" in more else {"ImageId": aws.ec2.describe_images()["Images"][0]["ImageId"]}
+    given = image | {"SubnetId": subnet, "MinCount": 1, "MaxCount": 1} | ({"SecurityGroupIds": groups} if groups else {}) | more
+    return str(aws.ec2.run_instances(**given)["Instances"][0]["InstanceId"])
+
+
+def carried(aws: AWS, instance: str) -> set[str]:
+    (found,) = aws.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    return {group["GroupId"] for interface in found["NetworkInterfaces"] for group in interface["Groups"]}
+
+
+def test_an_instance_wants_groups_of_its_own_vpc_and_no_more_than_five(aws: AWS, group: str, subnet: str) -> None:
+    other = aws.ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    foreign = aws.ec2.create_security_group(GroupName="elsewhere", Description="d", VpcId=other)["GroupId"]
+    six = [
+        aws.ec2.create_security_group(GroupName=f"six-{number}", Description="d", VpcId=aws.vpc)["GroupId"] for number in range(6)
+    ]
+    for groups, code in (
+        ([group, foreign], "InvalidParameterValue"),
+        (["sg-0123456789abcdef0"], "InvalidGroup.NotFound"),
+        (six, "SecurityGroupsPerInterfaceLimitExceeded"),
+    ):
+        with refused(code):
+            launch(aws, subnet, groups)
+    with refused("InvalidAMIID.NotFound"):
+        launch(aws, subnet, [group], ImageId="ami-0123456789abcdef0")
+
+
+def test_groups_change_on_the_interface_and_what_is_in_use_stays(aws: AWS, group: str, subnet: str) -> None:
+    second = aws.ec2.create_security_group(GroupName="second", Description="d", VpcId=aws.vpc)["GroupId"]
+    template = aws.ec2.create_launch_template(
+        LaunchTemplateName="t",
+        LaunchTemplateData={"ImageId": aws.ec2.describe_images()["Images"][0]["ImageId"], "SecurityGroupIds": [group]},
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    instance = launch(aws, subnet, [], LaunchTemplate={"LaunchTemplateId": template})
+    assert carried(aws, instance) == {group}
+    aws.ec2.modify_instance_attribute(InstanceId=instance, Groups=[second])
+    assert carried(aws, instance) == {second}
+    aws.ec2.delete_security_group(GroupId=group)
+    with refused("DependencyViolation"):
+        aws.ec2.delete_security_group(GroupId=second)
+    with refused("DependencyViolation"):
+        aws.ec2.delete_subnet(SubnetId=subnet)
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+    aws.ec2.delete_security_group(GroupId=second)
+
+
+def test_an_instance_without_groups_has_the_vpcs_default_one(aws: AWS, subnet: str) -> None:
+    instance = launch(aws, subnet, [])
+    filters = [{"Name": "vpc-id", "Values": [aws.vpc]}, {"Name": "group-name", "Values": ["default"]}]
+    (default,) = aws.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    assert carried(aws, instance) == {default["GroupId"]}
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_a_vpc_with_a_group_is_not_deleted(aws: AWS) -> None:
+    vpc = aws.ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    left = aws.ec2.create_security_group(GroupName="left", Description="d", VpcId=vpc)["GroupId"]
+    with refused("DependencyViolation"):
+        aws.ec2.delete_vpc(VpcId=vpc)
+    aws.ec2.delete_security_group(GroupId=left)
+    aws.ec2.delete_vpc(VpcId=vpc)

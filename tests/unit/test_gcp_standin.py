@@ -140,3 +140,90 @@ def test_one_mode_answers_ipip_for_4() -> None:
         with GCP(spells_ipip=spells) as cloud:
             insert(cloud, name="four", allowed=four)
             assert get(cloud, "four")["allowed"] == [{"IPProtocol": answer}]
+
+
+REGION, ZONE = "europe-west3", "europe-west3-b"
+NODE: dict[str, Any] = {
+    "name": "node",
+    "machineType": f"zones/{ZONE}/machineTypes/e2-small",
+    "disks": [{"boot": True, "initializeParams": {"sourceImage": "projects/debian-cloud/global/images/family/debian-12"}}],
+    "networkInterfaces": [{"subnetwork": f"regions/{REGION}/subnetworks/nodes"}],
+    "tags": {"items": ["b", "a", "b"]},
+}
+
+
+@pytest.fixture(scope="module")
+def subnetwork(gcp: GCP) -> str:
+    body = {"name": "nodes", "network": "global/networks/default", "ipCidrRange": "10.0.1.0/24"}
+    gcp.api.subnetworks().insert(project=PROJECT, region=REGION, body=body).execute()
+    return "nodes"
+
+
+def run(gcp: GCP, project: str = PROJECT, **changes: Any) -> Any:
+    return gcp.api.instances().insert(project=project, zone=ZONE, body=copy.deepcopy(NODE) | changes).execute()
+
+
+@pytest.mark.usefixtures("subnetwork")
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"name": "Node"}, 400),
+        ({"machineType": "e2-small"}, 400),
+        ({"machineType": "zones/europe-west1-b/machineTypes/e2-small"}, 400),
+        ({"disks": []}, 400),
+        ({"networkInterfaces": []}, 400),
+        ({"networkInterfaces": [{"subnetwork": f"regions/{REGION}/subnetworks/other"}]}, 404),
+        ({"networkInterfaces": [{"subnet": "nodes"}]}, 400),
+        ({"networkInterfaces": [{"subnetwork": f"regions/{REGION}/subnetworks/nodes", "network": "global/networks/none"}]}, 404),
+        ({"tags": {"items": ["Nodes"]}}, 400),
+        ({"tags": {"items": [f"t{number}" for number in range(65)]}}, 400),
+        ({"tags": ["nodes"]}, 400),
+    ],
+    ids=str,
+)
+def test_a_wrong_instance_is_refused(gcp: GCP, changes: dict[str, Any], status: int) -> None:
+    with pytest.raises(HttpError) as raised:
+        run(gcp, **changes)
+    assert raised.value.status_code == status
+
+
+@pytest.mark.usefixtures("subnetwork")
+def test_an_instances_tags_are_set_with_the_current_fingerprint_alone(gcp: GCP) -> None:
+    run(gcp)
+    place = {"project": PROJECT, "zone": ZONE, "instance": "node"}
+    tags = gcp.api.instances().get(**place).execute()["tags"]
+    assert tags["items"] == ["a", "b"]
+    gcp.api.instances().setTags(**place, body={"items": ["c"], "fingerprint": tags["fingerprint"]}).execute()
+    with pytest.raises(HttpError, match="412"):
+        gcp.api.instances().setTags(**place, body={"items": ["d"], "fingerprint": tags["fingerprint"]}).execute()
+    assert gcp.api.instances().get(**place).execute()["tags"]["items"] == ["c"]
+    for call in (
+        gcp.api.subnetworks().delete(project=PROJECT, region=REGION, subnetwork="nodes"),
+        gcp.api.networks().delete(project=PROJECT, network="default"),
+    ):
+        with pytest.raises(HttpError, match="already being used by"):
+            call.execute()
+    gcp.api.instances().delete(**place).execute()
+
+
+@pytest.mark.usefixtures("subnetwork")
+def test_a_subnetwork_of_another_project_is_shared_first(gcp: GCP) -> None:
+    interfaces = [{"subnetwork": f"projects/{PROJECT}/regions/{REGION}/subnetworks/nodes"}]
+    resource = {"xpnResource": {"id": "service", "type": "PROJECT"}}
+    attach = gcp.api.projects().enableXpnResource(project=PROJECT, body=resource)
+    with pytest.raises(HttpError, match="not a shared VPC host project"):
+        attach.execute()
+    gcp.api.projects().enableXpnHost(project=PROJECT).execute()
+    with pytest.raises(HttpError, match="403"):
+        run(gcp, "service", networkInterfaces=interfaces)
+    attach.execute()
+    run(gcp, "service", networkInterfaces=interfaces)
+    gcp.api.instances().delete(project="service", zone=ZONE, instance="node").execute()
+
+
+@pytest.mark.usefixtures("subnetwork")
+@pytest.mark.parametrize("block", ["10.0.1.128/25", "10.0.1.1/24", "fd00::/64", ""])
+def test_a_wrong_or_overlapping_subnetwork_is_refused(gcp: GCP, block: str) -> None:
+    body = {"name": "other", "network": "global/networks/default", "ipCidrRange": block}
+    with pytest.raises(HttpError, match="400"):
+        gcp.api.subnetworks().insert(project=PROJECT, region=REGION, body=body).execute()

@@ -26,7 +26,8 @@ class Client:
 
     def __init__(self, cloud: Any) -> None:
         port = cloud.env["PULUMI_DEBUG_PROVIDERS"].partition(":")[2]
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        # A connection of its own for each, as the engine has them.
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
         self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)
 
     def check(self, urn: str, news: dict[str, Any], olds: dict[str, Any] | None = None) -> Any:
@@ -129,3 +130,60 @@ def test_a_resource_that_it_does_not_have_is_refused_by_name(aws: Client) -> Non
     with pytest.raises(grpc.RpcError) as raised:
         aws.check("urn:pulumi:s::p::aws:s3/bucket:Bucket::b", {})
     assert "the stand-in for aws has no aws:s3/bucket:Bucket" in str(raised.value)
+
+
+INSTANCE = "urn:pulumi:s::p::aws:ec2/instance:Instance::node"
+NODE = {"ami": "ami-0a", "instanceType": "t3.large", "subnetId": "subnet-0a", "vpcSecurityGroupIds": ["sg-0a", "sg-0b"]}
+VM = "urn:pulumi:s::p::gcp:compute/instance:Instance::node"
+
+
+@pytest.mark.parametrize(
+    ("change", "property_"),
+    [
+        ({"hibernation": True}, "hibernation"),
+        ({"vpcSecurityGroupIds": "sg-0a"}, "vpcSecurityGroupIds"),
+        ({"securityGroupIds": ["sg-0a"]}, "securityGroupIds"),
+        ({"ami": None}, "ami"),
+        ({"launchTemplate": {"version": 1, "ident": "lt-0a"}}, "launchTemplate.ident"),
+    ],
+)
+def test_a_property_that_does_nothing_here_is_refused(aws: Client, change: dict[str, Any], property_: str) -> None:
+    news = {name: value for name, value in (NODE | change).items() if value is not None}
+    assert property_ in [failure.property for failure in aws.check(INSTANCE, news).failures]
+    assert not aws.check(INSTANCE, NODE).failures
+
+
+def test_groups_change_an_instance_in_place_whatever_their_order_and_an_image_replaces_it(aws: Client) -> None:
+    assert aws.diff(INSTANCE, NODE, NODE | {"vpcSecurityGroupIds": ["sg-0b", "sg-0a"]}) == (set(), set())
+    assert aws.diff(INSTANCE, NODE, NODE | {"vpcSecurityGroupIds": ["sg-0a"]}) == ({"vpcSecurityGroupIds"}, set())
+    assert aws.diff(INSTANCE, NODE, NODE | {"ami": "ami-0b"}) == ({"ami"}, {"ami"})
+
+
+def test_tags_change_a_vm_in_place_and_its_subnetwork_replaces_it(gcp: Client) -> None:
+    vm = {
+        "machineType": "e2-small",
+        "zone": "europe-west3-b",
+        "bootDisk": {"initializeParams": {"image": "debian-cloud/debian-12"}},
+        "networkInterfaces": [{"subnetwork": "nodes"}],
+        "tags": ["a", "b"],
+    }
+    assert not gcp.check(VM, vm).failures
+    assert gcp.diff(VM, vm, vm | {"tags": ["b", "a"]}) == (set(), set())
+    assert gcp.diff(VM, vm, vm | {"tags": ["b"]}) == ({"tags"}, set())
+    assert gcp.diff(VM, vm, vm | {"networkInterfaces": [{"subnetwork": "other"}]})[1] == {"networkInterfaces"}
+
+
+def test_each_connection_has_the_configuration_of_its_own_provider() -> None:
+    with GCP() as cloud:
+        clients = {project: Client(cloud) for project in ("one", "two")}
+        for project, client in clients.items():
+            client.stub.Configure(provider_pb2.ConfigureRequest(args=struct({"project": project})))
+        network = {"name": "n", "autoCreateSubnetworks": False}
+        urn = "urn:pulumi:s::p::gcp:compute/network:Network::n"
+        made = {
+            project: client.stub.Create(provider_pb2.CreateRequest(urn=urn, properties=struct(network))).id
+            for project, client in clients.items()
+        }
+        for client in clients.values():
+            client.channel.close()
+    assert made == {project: f"projects/{project}/global/networks/n" for project in clients}

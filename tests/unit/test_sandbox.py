@@ -134,6 +134,7 @@ def test_a_preview_without_a_cloud_says_how_to_get_one(machine: Path, monkeypatc
 
 def test_a_stack_file_that_is_not_yaml_is_refused_before_the_engine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (machine / "stacks").mkdir()
+    (machine / "Pulumi.yaml").write_text("name: broken\nstackConfigDir: stacks\n")
     (machine / "stacks" / "Pulumi.broken.yaml").write_text("config: {a: [}\n")
     monkeypatch.setattr("sandbox.__main__.ROOT", machine)
     result = CliRunner().invoke(main, ["up", "broken"])

@@ -277,3 +277,33 @@ def test_the_components_arguments_are_the_same_keys() -> None:
 
     assert list(FirewallArgs.__annotations__) == list(settings.KEYS)
     assert list(SourcesArgs.__annotations__) == list(table.WORDS)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "tags", "message"),
+    [
+        ("openstack", {"a": "b"}, "tags: is for AWS"),
+        ("aws", {"aws:a": "b"}, "tags.aws:a: 'aws:a' can't be a tag's key"),
+        ("aws", {"": "b"}, "can't be a tag's key"),
+        ("aws", {"a" * 129: "b"}, "can't be a tag's key"),
+        ("aws", {"a?": "b"}, "can't be a tag's key"),
+        ("aws", {"a": 5}, "tags.a: 5 can't be a tag's value; write text, in quotes"),
+        ("aws", {"a": "b" * 257}, "can't be a tag's value"),
+        ("aws", {"Name": "b"}, "tags.Name: is a tag of the component's own"),
+        ("aws", {"kubeports:cluster": "b"}, "is a tag of the component's own"),
+        ("aws", {f"a{i}": "b" for i in range(48)}, "has 48 tags; write at most 47"),
+        ("aws", ["a"], "is no map"),
+    ],
+)
+def test_wrong_tags_are_refused(cloud: str, tags: Any, message: str) -> None:
+    network = {"network": "vpc-0a"} if cloud == "aws" else {}
+    with pytest.raises(InputError) as raised:
+        settings.parse({"cloud": cloud, "cluster": "c", "tags": tags} | network)
+    assert message in str(raised.value)
+
+
+def test_kubernetes_tag_is_refused_where_the_group_of_the_nodes_is_somebody_elses() -> None:
+    raw = {"cloud": "aws", "cluster": "c", "existing": {"nodes": "sg-0a"}, "tags": {"kubernetes.io/cluster/c": "owned"}}
+    with pytest.raises(InputError, match=r"existing.nodes is never tagged by us; leave it out"):
+        settings.parse(raw)
+    assert settings.parse(raw | {"tags": {"team": ""}}).tags == {"team": ""}

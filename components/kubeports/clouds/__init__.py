@@ -4,6 +4,8 @@
 - ``decode(resources, families)`` reads them back: ``decode(encode(plan)) == plan.rules``;
 - ``limits(plan, name)`` refuses what the cloud would refuse halfway;
 - ``create(name, plan, opts)`` makes the resources; it alone imports the cloud's SDK.
+
+docs/extending.md shows how another cloud comes in.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 from kubeports.errors import Problems, bad
 
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from kubeports.plan import Plan, Rule, Source
     from kubeports.settings import Ref
     from kubeports.table import Family
+
+
+#: The clouds of this package.
+Cloud = Literal["aws", "gcp", "openstack"]
+CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
+#: Where other packages name theirs: https://packaging.python.org/en/latest/specifications/entry-points/
+ENTRY_POINTS = "kubeports.clouds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,19 @@ class Resource:
     inputs: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A target's group in the cloud.
+
+    Args:
+        id: its id; on GCP the network tag.
+        name: its name in the cloud, or None where somebody else made it and the name is not known.
+    """
+
+    id: pulumi.Input[str]
+    name: pulumi.Input[str] | None
+
+
 #: Logical name -> resource. The names are a contract: a new name is a new resource in the cloud.
 Resources = Mapping[str, Resource]
 
@@ -80,13 +102,32 @@ class Backend(Protocol):
     def limits(self, plan: Plan, name: str) -> None:
         """Raise InputError where the plan, as a firewall of this name, has more than the cloud takes."""
 
-    def create(self, name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
-        """Make the groups and rules; target -> the group's id."""
+    def create(self, name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
+        """Make the groups and rules; target -> its group."""
+
+
+def added() -> dict[str, EntryPoint]:
+    """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS}
 
 
 def backend(cloud: str) -> Backend:
-    """The module of a cloud: ``aws``, ``gcp`` or ``openstack``."""
-    return cast(Backend, import_module(f"{__name__}.{cloud}"))
+    """The module of a cloud: one of CLOUDS, or of ``added``.
+
+    Raises:
+        InputError: the module of another package can't be loaded, or lacks a function.
+    """
+    if cloud in CLOUDS:
+        return cast(Backend, import_module(f"{__name__}.{cloud}"))
+    entry = added()[cloud]
+    try:
+        module = entry.load()
+    except Exception as error:  # whatever somebody else's module does when it is imported
+        what = f"{cloud} ({entry.value}) can't be loaded: {type(error).__name__}: {error}"
+        raise bad("cloud", what, "mend the package that has it") from None
+    if missing := [name for name in ("encode", "decode", "limits", "create") if not callable(getattr(module, name, None))]:
+        raise bad("cloud", f"{cloud} ({entry.value}) lacks {', '.join(missing)}", "see docs/extending.md for what a cloud has")
+    return cast(Backend, module)
 
 
 def source_marker(source: Source) -> Group | Reference:
@@ -147,8 +188,11 @@ def described(description: str) -> tuple[tuple[str, ...], str]:
 
 
 def require_sdk(cloud: str) -> None:
-    """Refuse a cloud whose SDK is not installed, with the command that installs it into this very environment."""
-    if find_spec(f"pulumi_{cloud}") is None:
+    """Refuse a cloud whose SDK is not installed, with the command that installs it into this very environment.
+
+    ``added`` clouds require theirs themselves.
+    """
+    if cloud in CLOUDS and find_spec(f"pulumi_{cloud}") is None:
         right = f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(_wanted(cloud))}"
         raise bad("cloud", f"{cloud} needs the package pulumi-{cloud}, which is not installed", right)
 

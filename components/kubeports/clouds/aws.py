@@ -8,10 +8,11 @@ tag says for which families the plan has it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kubeports.clouds import (
     Group,
+    Made,
     Reference,
     Resource,
     Resources,
@@ -23,6 +24,7 @@ from kubeports.clouds import (
 )
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
+from kubeports.settings import CLUSTER_TAG
 from kubeports.table import FAMILIES, ICMP, ICMPV6, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -148,26 +150,33 @@ def limits(plan: Plan, name: str) -> None:
     problems.raise_any()
 
 
-def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
-    """A security group per target that no ``existing`` names, and the rules; target -> group id."""
+def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
+    """A security group per target that no ``existing`` names, and the rules; all have the stack's tags."""
     from pulumi_aws import ec2, vpc
 
     settings = plan.settings
-    groups: dict[str, Any] = dict(settings.existing)
+    common = {key: value for key, value in settings.tags.items() if not key.startswith(CLUSTER_TAG)}
+    made = {target: Made(cast(Any, id), None) for target, id in settings.existing.items()}
     for target in settings.targets:
-        if target not in groups:
-            groups[target] = ec2.SecurityGroup(
+        if target not in made:
+            group = ec2.SecurityGroup(
                 f"{name}-{target}",
                 description=f"kubeports: {target} of {settings.cluster}",
                 vpc_id=settings.network,
                 tags={
+                    **(settings.tags if target == "nodes" else common),
                     "Name": f"{settings.cluster}-{target}",
                     "kubeports:cluster": settings.cluster,
                     "kubeports:target": target,
                 },
                 opts=opts,
-            ).id
+            )
+            made[target] = Made(group.id, group.name)
+    groups = {target: each.id for target, each in made.items()}
     kinds = {"ingress": vpc.SecurityGroupIngressRule, "egress": vpc.SecurityGroupEgressRule}
     for key, resource in encode(plan).items():
-        kinds[resource.kind](f"{name}-{key}", **resolve(resource.inputs, groups, settings.refs), opts=opts)
-    return groups
+        inputs = resolve(resource.inputs, groups, settings.refs)
+        if tags := {**common, **inputs.get("tags", {})}:
+            inputs["tags"] = tags
+        kinds[resource.kind](f"{name}-{key}", **inputs, opts=opts)
+    return made

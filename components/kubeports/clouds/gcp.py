@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Group, Resource, Resources, described, joined_description, marked_source, resolve, source_marker
+from kubeports.clouds import (
+    Group,
+    Made,
+    Resource,
+    Resources,
+    described,
+    joined_description,
+    marked_source,
+    resolve,
+    source_marker,
+)
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
 from kubeports.settings import family_of
@@ -121,8 +131,8 @@ def limits(plan: Plan, name: str) -> None:
     problems.raise_any()
 
 
-def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
-    """The Firewalls; target -> network tag, which the nodes must carry.
+def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
+    """The Firewalls; target -> network tag, which the nodes must carry, and which is id and name.
 
     What allows comes before the baseline that denies the rest, and goes after it: in a network whose own rules let ssh in,
     administrators stay connected during the first update and the last.
@@ -143,4 +153,4 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
         )
         if "allows" in inputs:
             allowing.append(firewall)
-    return tags
+    return {target: Made(tag, tag) for target, tag in tags.items()}

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kubeports.clouds import (
     Addresses,
     Group,
+    Made,
     Resource,
     Resources,
     described,
@@ -154,29 +155,31 @@ def limits(plan: Plan, name: str) -> None:
     problems.raise_any()
 
 
-def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, pulumi.Input[str]]:
-    """A security group per target that no ``existing`` names, and the rules; target -> group id."""
+def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
+    """A security group per target that no ``existing`` names, and the rules."""
     import pulumi
     from pulumi_openstack import networking
 
     settings = plan.settings
-    groups: dict[str, Any] = dict(settings.existing)
+    made = {target: Made(cast(Any, id), None) for target, id in settings.existing.items()}
     for target in settings.targets:
-        if target not in groups:
-            groups[target] = networking.SecGroup(
+        if target not in made:
+            group = networking.SecGroup(
                 f"{name}-{target}",
                 name=f"{settings.cluster}-{target}",
                 description=f"kubeports: {target} of {settings.cluster}",
                 delete_default_rules=True,
                 opts=opts,
-            ).id
+            )
+            made[target] = Made(group.id, group.name)
+    groups = {target: each.id for target, each in made.items()}
     once = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["description"]))
     addresses: dict[str, Any] = {}
     for key, resource in encode(plan).items():
         inputs = resolve(resource.inputs, groups, settings.refs, addresses)
         if resource.kind == "addresses":
-            group = networking.AddressGroupV2(f"{name}-{key}", name=f"{settings.cluster}-{key}", **inputs, opts=opts)
-            addresses[key] = group.id
+            held = networking.AddressGroupV2(f"{name}-{key}", name=f"{settings.cluster}-{key}", **inputs, opts=opts)
+            addresses[key] = held.id
         else:
             networking.SecGroupRule(f"{name}-{key}", **inputs, opts=once)
-    return groups
+    return made

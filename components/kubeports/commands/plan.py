@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kubeports import table
 from kubeports.commands import shared
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def way(rule: Rule) -> str:
 
 def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
     """What is closed, and the services that the requirement does not have and nobody has asked for."""
-    extras = {row.service for row in table.load() if row.when == "opt-in"}
+    extras = {row.service for row in planned.rows if row.when == "opt-in"}
     closed = [entry for entry in planned.closed if entry.service not in extras]
     return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.service in extras))
 
@@ -149,7 +148,7 @@ def _entries(rules: Iterable[Rule]) -> list[list[Rule]]:
 
 def _table_order(planned: Plan) -> Callable[[list[Rule]], tuple[int, int]]:
     """The order of the table, then the stack's own rows, then egress; the rules' own order within a service."""
-    services = dict.fromkeys([row.service for row in (*table.load(), *planned.settings.own)])
+    services = dict.fromkeys([row.service for row in (*planned.rows, *planned.settings.own)])
     rank = {service: i for i, service in enumerate(services)}
     place = {rule.key: i for i, rule in enumerate(planned.rules)}
     return lambda rules: (rank.get(rules[0].services[0], len(rank)), place[rules[0].key])

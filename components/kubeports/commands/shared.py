@@ -104,7 +104,11 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
     name = str(stack or file)
     try:
         args, where = stackfile.of_stack(stack, Path.cwd()) if stack is not None else stackfile.of_file(Path(name))
-        return Chosen(name, args, where, check(None, args, where))
+        project = stackfile.project(Path.cwd() if file is None else file.resolve().parent)
+        planned = check(None, args, where, folder=project and project.parent)
+        if project is not None and args.get("table"):
+            args = args | {"table": str(project.parent / args["table"])}  # for who plans once more, from wherever
+        return Chosen(name, args, where, planned)
     except InputError:
         raise
     except (OSError, RuntimeError) as error:  # a name that is too long, a link to itself, a folder that is gone

@@ -98,7 +98,9 @@ def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple
     found: list[Expected] = []
     problems: list[str] = []
     keys = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("kubeports:")}
-    for given, where in ((keys if "cloud" in keys else {}, "kubeports:"), (settings or {}, "settings.")):
+    # A table of one's own is a path from the project's folder, which a pack does not know: the component's outputs have the plan.
+    told = "cloud" in keys and not keys.get("table")
+    for given, where in ((keys if told else {}, "kubeports:"), (settings or {}, "settings.")):
         if given:
             try:
                 found.append(from_settings(given, where))

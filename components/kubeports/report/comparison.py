@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kubeports import table
 from kubeports.plan import BASELINE, Plan
 from kubeports.report.view import Line, Shut, Who, choices, closed, lines
 
@@ -61,7 +60,7 @@ def compare(plans: Mapping[str, Plan]) -> Comparison:
         rows = [tuple(replace(line, who=tuple(map(_with_families, line.who))) for line in of) for of in rows]
     shuts = [closed(plan) for plan in plans.values()]
     keys = dict.fromkeys(key for of in rows for line in of for key in _keys(line))
-    rank = {row.service: i for i, row in reversed(list(enumerate(table.load())))}
+    rank = {row.service: i for i, row in reversed(list(enumerate(row for plan in plans.values() for row in plan.rows)))}
     ordered = sorted(keys, key=lambda key: (key[0] != "ingress", rank.get(key[1], len(rank))))
     several = Counter(key[:2] for key in keys)
     services = tuple(_compare(key, several[key[:2]] > 1, rows, shuts) for key in ordered)

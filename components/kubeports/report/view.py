@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Literal
 
-from kubeports import table
 from kubeports.clouds import Addresses, Group, Reference, backend
 from kubeports.plan import Plan, Rule, Source, State, states
 from kubeports.settings import EVERYWHERE, Change, Settings, is_world
@@ -160,7 +159,7 @@ def stack(name: str, plan: Plan) -> Stack:
     return Stack(
         name=name,
         cluster=plan.settings.cluster,
-        cloud=CLOUDS[plan.settings.cloud],
+        cloud=CLOUDS.get(plan.settings.cloud, plan.settings.cloud),
         about=about(plan.settings),
         families=plan.settings.families,
         choices=choices(plan.settings),
@@ -197,14 +196,14 @@ def lines(plan: Plan) -> tuple[Line, ...]:
     for rule in plan.rules:
         key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
         entries.setdefault(key, []).append(rule)
-    rank = {row.service: i for i, row in reversed(list(enumerate((*table.load(), *plan.settings.own))))}
+    rank = {row.service: i for i, row in reversed(list(enumerate((*plan.rows, *plan.settings.own))))}
     order = {key: i for i, key in enumerate(dict.fromkeys((r.direction, r.action, r.target) for r in plan.rules))}
 
     def place(rules: list[Rule]) -> tuple[int, int]:
         first = rules[0]
         return order[first.direction, first.action, first.target], rank.get(first.services[0], len(rank))
 
-    rows = states(table.load(), plan.settings)
+    rows = states(plan.rows, plan.settings)
     return tuple(_line(rules, plan.settings, rows) for rules in sorted(entries.values(), key=place))
 
 
@@ -289,7 +288,7 @@ def reach(rows: tuple[Line, ...]) -> tuple[Reach, ...]:
 
 def closed(plan: Plan) -> tuple[Shut, ...]:
     """What stays closed: what a setting closes, then the extra rows that nobody asked for."""
-    extras = {row.service for row in table.load() if row.when == "opt-in"}
+    extras = {row.service for row in plan.rows if row.when == "opt-in"}
     found = []
     for each in plan.closed:
         match = _REASON.fullmatch(each.reason)

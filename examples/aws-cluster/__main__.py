@@ -1,0 +1,58 @@
+"""A cluster on AWS: a network, the firewall, a control plane, and workers from a launch template."""
+
+import pulumi
+import pulumi_aws as aws
+from kubeports import Firewall
+
+config = pulumi.Config()
+cluster = config.require("cluster")
+
+vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", tags={"Name": cluster})
+subnet = aws.ec2.Subnet("nodes", vpc_id=vpc.id, cidr_block="10.0.1.0/24", tags={"Name": cluster})
+
+firewall = Firewall(
+    "firewall",
+    {
+        "cloud": "aws",
+        "cluster": cluster,
+        "network": vpc.id,
+        "roles": True,
+        "sources": {"admins": config.require_object("admins"), "clients": config.require_object("clients")},
+        # Kubernetes' own controllers look for exactly one group with this tag on a node.
+        "tags": {f"kubernetes.io/cluster/{cluster}": "owned"},
+    },
+)
+# A node starts when its rules are there.
+after = pulumi.ResourceOptions(depends_on=[firewall])
+
+control_plane = aws.ec2.Instance(
+    "control-plane",
+    ami=config.require("ami"),
+    instance_type="t3.large",
+    subnet_id=subnet.id,
+    # A node of several roles: the group of all nodes, and that of each role.
+    vpc_security_group_ids=[firewall.ids["nodes"], firewall.ids["control-plane"], firewall.ids["etcd"]],
+    tags={"Name": f"{cluster}-control-plane"},
+    opts=after,
+)
+
+template = aws.ec2.LaunchTemplate(
+    "worker",
+    image_id=config.require("ami"),
+    instance_type="t3.large",
+    vpc_security_group_ids=firewall.groups["worker"],
+    opts=after,
+)
+workers = [
+    aws.ec2.Instance(
+        f"worker-{number}",
+        subnet_id=subnet.id,
+        launch_template={"id": template.id, "version": "$Latest"},
+        tags={"Name": f"{cluster}-worker-{number}"},
+    )
+    for number in range(config.require_int("workers"))
+]
+
+pulumi.export("groups", firewall.groups)
+pulumi.export("control-plane", control_plane.id)
+pulumi.export("workers", [worker.id for worker in workers])

@@ -11,7 +11,8 @@ import yaml
 from tests.golden import ROOT
 
 EXAMPLES = ROOT / "examples"
-PROJECTS = sorted(path.parent for path in EXAMPLES.rglob("Pulumi.yaml"))
+#: Those in other languages have tests of their own: tests/engine/test_languages.py.
+PROJECTS = sorted(path.parent for path in EXAMPLES.rglob("__main__.py"))
 #: The only requirement of a program that reads another stack's groups.
 WITHOUT_LIBRARY = ("nodes",)
 

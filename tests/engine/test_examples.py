@@ -145,7 +145,7 @@ def test_stack_reference(example: Example, neutron: OpenStack) -> None:
 
 
 def test_no_example_is_left_out() -> None:
-    projects = {str(path.parent.relative_to(ROOT / "examples")) for path in (ROOT / "examples").rglob("Pulumi.yaml")}
+    projects = {str(path.parent.relative_to(ROOT / "examples")) for path in (ROOT / "examples").rglob("__main__.py")}
     text = Path(__file__).read_text(encoding="utf-8")
     assert projects and all(f'example("{name}"' in text for name in projects)
 

@@ -7,7 +7,7 @@ CLOUD ?= openstack
 N ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test live torture unit lint fmt golden bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test live torture unit lint fmt golden docs bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ fmt: setup ## format the code
 
 golden: setup ## write the plans of the stack files anew: read the difference before you commit it
 	@$(PY) -m tests.golden
+
+docs: setup ## write the output of kubeports that the README and docs/ show anew
+	@$(PY) -m tests.pages
 
 bench: setup ## the measurements that the README quotes
 	@$(PY) -m bench

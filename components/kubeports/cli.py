@@ -1,138 +1,92 @@
-"""The command line: what a stack opens, to whom and why, without an account, an engine or a cloud's SDK."""
+"""The command line: one command per question; each is a module of ``kubeports.commands``, imported when it is used."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from kubeports import stackfile, table
-from kubeports.check import check
-from kubeports.errors import InputError
+from kubeports.commands.shared import BAD_INPUT, UnwritableError
+from kubeports.errors import InputError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Mapping
 
-    from kubeports.plan import Plan, Rule
+    from click.shell_completion import CompletionItem
 
-#: Exit codes: 0 done, 2 bad input; 1 is a bug of kubeports.
-BAD_INPUT = 2
-_WIDTH = 160  # characters of a line where there is no terminal to ask
-_SOURCES = 4  # sources of an entry that the table spells out
+#: Command -> the question that it answers. ``kubeports.commands.NAME`` has it as ``command``; it opens neither for ``--help``.
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "table": "What does the requirement ask for? Every row, with its condition and its sources.",
+        "plan": "What does a stack open, to whom and why? With --diff: what would change?",
+        "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",
+    }
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group that imports a command when it is run, and turns the errors of all commands into messages and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order in which people ask."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command, imported; None: there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return cast("click.Command", import_module(f"kubeports.commands.{cmd_name}").command)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; for a mistyped one, the nearest."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}; {suggest(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The questions, without importing what answers them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, without importing them."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what is wrong with its input or its output is a message and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(BAD_INPUT)
+        except UnwritableError as error:
+            click.echo(f"error: {error}", err=True)
+            os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="kubeports")
 def main() -> None:
     """The ports that a Kubernetes cluster's nodes need, as firewall rules on AWS, GCP and OpenStack.
 
-    Exit codes: 0 done, 2 bad input (the message says where, what, and what would be right), 1 a bug of kubeports.
-    """
-
-
-@main.command("plan")
-@click.option("-s", "--stack", metavar="STACK", help="A stack of the project that you stand in.")
-@click.option("--file", "file", metavar="FILE", type=click.Path(path_type=Path), help="A stack file.")
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print the plan."
-)
-def plan_command(stack: str | None, file: Path | None, form: str) -> None:
-    """Show what a stack opens, to whom and why, and what stays closed.
+    Each command answers one question; table, plan and explain need no account and no engine. Begin with
 
     \b
-    kubeports plan -s aws-prod
-    kubeports plan --file stacks/Pulumi.aws-prod.yaml --format json
+      kubeports table
+      kubeports plan -s STACK
+
+    and see kubeports COMMAND --help, which has examples.
+
+    Exit codes: 0 done; 2 bad input, and the message on stderr says where, what, and what would be right; 1 a bug of kubeports. A
+    command that has others says so in its help.
+
+    Completion of commands, options and stacks in bash (zsh and fish alike): eval "$(_KUBEPORTS_COMPLETE=bash_source kubeports)".
+    Colour is for terminals, and never where NO_COLOR is set.
     """
-    if (stack is None) == (file is None):
-        raise click.UsageError("name either a stack (-s STACK) or a stack file (--file FILE)")
-    try:
-        planned = _plan(stack, file)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(BAD_INPUT)
-    except (OSError, RuntimeError) as error:  # a name that is too long, a link to itself, a folder that is gone
-        click.echo(f"error: {stack or file}: can't be read ({str(error)[:_WIDTH]}); name a file that can", err=True)
-        sys.exit(BAD_INPUT)
-    try:
-        if form == "json":
-            click.echo(json.dumps(planned.json(), indent=2))
-        else:
-            _print(planned)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        click.echo(f"error: the output can't be written ({error.strerror}); send it elsewhere", err=True)
-        os._exit(BAD_INPUT)  # what is left of it would fail once more at the end
-
-
-def _plan(stack: str | None, file: Path | None) -> Plan:
-    if stack is not None:
-        raw, where = stackfile.of_stack(stack, Path.cwd())
-    else:
-        assert file is not None
-        raw, where = stackfile.of_file(file)
-    return check(None, raw, where)
-
-
-def _print(planned: Plan) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    settings = planned.settings
-    console.print(
-        f"{settings.cluster} on {settings.cloud}: {len(planned.rules)} rules, {' and '.join(settings.families)}, "
-        f"calico {settings.calico}, "
-        f"offline {'yes' if settings.offline else 'no'}, nfs {'yes' if settings.nfs else 'no'}",
-        style="bold",
-    )
-    shown = Table(box=None, pad_edge=False)
-    for column in ("service", "ports", "on", "", "who", "why"):
-        shown.add_column(column, overflow="fold")
-    for rules in sorted(_entries(planned.rules), key=_table_order(planned)):
-        first = rules[0]
-        way = ("from" if first.direction == "ingress" else "to") if first.action == "allow" else "not from"
-        style = "red" if first.action == "deny" else ""
-        cells = (", ".join(first.services), first.entry, first.target, way, _who(rules), first.why)
-        shown.add_row(*map(Text, cells), style=style)
-    console.print(shown)
-    extras = {row.service for row in table.load() if row.when == "opt-in"}
-    closed = [entry for entry in planned.closed if entry.service not in extras]
-    if closed:
-        console.print("\nclosed", style="bold")
-        for entry in closed:
-            source = f" to {entry.source}" if entry.source else ""
-            console.print(Text(f"  {entry.service}{source} ({entry.reason}): {entry.remedy}"))
-    off = dict.fromkeys(entry.service for entry in planned.closed if entry.service in extras)
-    if off:
-        console.print(Text(f"  not in the requirement, off unless services.NAME.enabled is true: {', '.join(off)}"))
-    for warning in planned.warnings:
-        console.print(Text(f"\nwarning: {warning}"), style="yellow")
-
-
-def _entries(rules: Iterable[Rule]) -> list[list[Rule]]:
-    """Rules of one service and entry together, whatever their source and family."""
-    entries: dict[tuple[object, ...], list[Rule]] = {}
-    for rule in rules:
-        key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
-        entries.setdefault(key, []).append(rule)
-    return list(entries.values())
-
-
-def _table_order(planned: Plan) -> Callable[[list[Rule]], tuple[int, int]]:
-    """The order of the table, then the stack's own rows, then egress; the rules' own order within a service."""
-    services = dict.fromkeys([row.service for row in (*table.load(), *planned.settings.own)])
-    rank = {service: i for i, service in enumerate(services)}
-    return lambda rules: (rank.get(rules[0].services[0], len(rank)), planned.rules.index(rules[0]))
-
-
-def _who(rules: list[Rule]) -> str:
-    names = list(dict.fromkeys(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules))
-    more = len(names) - _SOURCES
-    return ", ".join(names[:_SOURCES]) + (f" and {more} more" if more > 0 else "")

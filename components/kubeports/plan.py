@@ -116,6 +116,21 @@ class Closed:
         return {"service": self.service, "source": self.source, "reason": self.reason, "remedy": self.remedy}
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """A row as a stack has it.
+
+    Args:
+        row: with the stack's changes; without roles on every node.
+        given: as the table, or the stack's own row, says it.
+        closed: why the whole row is off, and what would switch it on; None: it is on.
+    """
+
+    row: Row
+    given: Row
+    closed: Closed | None
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a firewall has: its rules in the order of their meaning, and what stays closed."""
@@ -183,6 +198,16 @@ def plan(rows: Table, settings: Settings) -> Plan:
     """
     planner = _Planner(settings, rows)
     return planner.plan()
+
+
+def states(rows: Table, settings: Settings) -> tuple[State, ...]:
+    """Every row of the table and of the stack's own, on or off, in their order."""
+    planner = _Planner(settings, rows)
+    found = []
+    for row in (*rows, *settings.own):
+        on = planner.is_on(row)
+        found.append(State(planner.effective(row), row, None if on else planner.closed[-1]))
+    return tuple(found)
 
 
 def allows(plan: Plan, packet: Packet) -> Verdict:

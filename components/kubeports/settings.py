@@ -419,7 +419,7 @@ class _Reader:
             source=self.source_list(item["source"], f"{at}.source", (*WORDS, *ROLES, SELF)),
             target=table.target_name(item.get("target", "nodes"), f"{at}.target"),
             why=table.why_text(item["why"], f"{at}.why"),
-            families=_meaningful(protocol),
+            families=meaningful(protocol),
         )
         return row, Change(enabled=boolean(item.get("enabled", True), f"{at}.enabled"))
 
@@ -498,7 +498,7 @@ def _looks_like_address(item: str) -> bool:
     return bool(re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", item))
 
 
-def _meaningful(protocol: int) -> tuple[Family, ...]:
+def meaningful(protocol: int) -> tuple[Family, ...]:
     """The families in which a protocol means something: ICMP and the IPv4 tunnels in one alone."""
     if protocol in (table.ICMP, table.IPENCAP, table.IPIP):
         return ("ipv4",)
@@ -535,8 +535,8 @@ def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Netwo
         network = ip_network(text, strict=False)
     except ValueError:
         raise bad(where, f"{show(text)} is no CIDR", "write an address and a prefix length, such as 10.20.0.0/16") from None
-    if mapped := _mapped(network):
-        raise bad(where, f"{text} is IPv4 in IPv6's clothes", f"write {mapped}")
+    if ipv4 := mapped(network):
+        raise bad(where, f"{text} is IPv4 in IPv6's clothes", f"write {ipv4}")
     if str(network) != text:
         raise bad(where, f"{text} is not a network address in canonical form", f"write {network}{_single(text, network)}")
     family = family_of(network)
@@ -552,7 +552,7 @@ def _single(text: str, network: Network) -> str:
     return "" if alone == network or alone.network_address == network.network_address else f", or {alone} for that address alone"
 
 
-def _mapped(network: Network) -> IPv4Network | None:
+def mapped(network: Network) -> IPv4Network | None:
     """The IPv4 network that ``::ffff:a.b.c.d/96+n`` stands for."""
     if not isinstance(network, IPv6Network) or network.prefixlen < 96:
         return None

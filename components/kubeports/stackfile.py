@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from kubeports.errors import Problems, bad, show
+from kubeports.errors import Problems, bad, show, suggest
 
 NAMESPACE = "kubeports"
 PROJECT = "Pulumi.yaml"
@@ -102,6 +102,27 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
         stack: its name; ``organization/project/stack`` counts too.
         folder: where the look for Pulumi.yaml begins.
     """
+    found, folder_of_stacks = _home(folder)
+    name = stack.rsplit("/", 1)[-1]
+    path = folder_of_stacks / f"Pulumi.{name}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
+        names = stacks(folder)
+        right = suggest(name, names) if names else f"write {_short(path)}"
+        raise bad(f"stack {stack}", f"has no file {_short(path)}", right)
+    return of_file(path, found)
+
+
+def stacks(folder: Path) -> list[str]:
+    """The names of the stacks that have a file in the project that a folder is in.
+
+    Raises:
+        InputError: there is no project, or its file can't be read.
+    """
+    return sorted(file.name[len("Pulumi.") : -len(".yaml")] for file in _home(folder)[1].glob("Pulumi.*.yaml"))
+
+
+def _home(folder: Path) -> tuple[Path, Path]:
+    """The project's file, and the folder of its stacks' files."""
     found = project(folder)
     if found is None:
         raise bad(str(folder), f"no {PROJECT} here or above", "go to the project's folder, or use --file")
@@ -111,14 +132,7 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
         where = content.get("config", "") if isinstance(content, Mapping) and isinstance(content.get("config"), str) else ""
     if not isinstance(where, str):
         raise bad(f"{_short(found)}: stackConfigDir", f"{show(where)} is no folder", "write a path")
-    stacks = found.parent / where
-    name = stack.rsplit("/", 1)[-1]
-    path = stacks / f"Pulumi.{name}.yaml"
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
-        names = sorted(file.name[len("Pulumi.") : -len(".yaml")] for file in stacks.glob("Pulumi.*.yaml"))
-        right = "known: " + ", ".join(names) if names else f"write {_short(path)}"
-        raise bad(f"stack {stack}", f"has no file {_short(path)}", right)
-    return of_file(path, found)
+    return found, found.parent / where
 
 
 def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any], str]:

@@ -1,0 +1,155 @@
+"""``kubeports plan``: what a stack opens, to whom and why, and what stays closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kubeports import table
+from kubeports.commands import shared
+
+if TYPE_CHECKING:
+    from kubeports.plan import Closed, Plan, Rule
+
+
+@click.command("plan")
+@shared.stack_options
+@click.option(
+    "--diff",
+    "other",
+    metavar="STACK|FILE",
+    shell_complete=shared.complete_stacks,
+    help="Show instead what leads from the stack to this one: another stack, or a stack file.",
+)
+@shared.format_option(*shared.FORMATS)
+def command(stack: str | None, file: Path | None, other: str | None, form: str) -> None:
+    """Show what a stack opens, to whom and why, and what stays closed; with --diff, what would change.
+
+    \b
+    kubeports plan -s aws-prod
+    kubeports plan --file stacks/Pulumi.aws-prod.yaml --format json
+    kubeports plan -s aws-dev --diff aws-prod
+
+    json has every rule, with a key that says what it means; csv has a line per rule, per closed row and per warning.
+
+    --diff leads from the stack that -s or --file names to the one that --diff names: "+" is what the latter has more. For what
+    your edit changes, begin with the older file:
+
+    \b
+    git show HEAD:stacks/Pulumi.aws-prod.yaml > old.yaml
+    kubeports plan --file old.yaml --diff aws-prod
+
+    Rules are compared by what they mean, so two clouds can be compared.
+
+    Exit codes: 0 done, whether or not there are differences; 2 bad input; 1 a bug of kubeports.
+    """
+    asked = shared.chosen(stack, file)
+    if other is not None:
+        from kubeports.commands import plan_difference
+
+        plan_difference.show(asked, shared.chosen_by(other), form)
+        return
+    planned = asked.plan
+    if form == "json":
+        shared.write_json(planned.json())
+    elif form == "csv":
+        shared.write(_lines(planned).csv())
+    elif form == "markdown":
+        shared.write(_markdown(planned))
+    else:
+        shared.write(_table(planned))
+
+
+def _table(planned: Plan) -> str:
+    parts: list[object] = [(title(planned), "bold"), _sheet(planned).table()]
+    closed, off = _closed(planned)
+    if closed or off:
+        parts.append(("\nclosed", "bold"))
+    parts += [f"  {_sentence(entry)}" for entry in closed]
+    parts += [f"  {_opt_in(off)}"] if off else []
+    parts += [(f"\nwarning: {warning}", "yellow") for warning in planned.warnings]
+    return shared.rendered(*parts)
+
+
+def _markdown(planned: Plan) -> str:
+    closed, off = _closed(planned)
+    lists = [("Closed", [*map(_sentence, closed), *([_opt_in(off)] if off else [])]), ("Warnings", list(planned.warnings))]
+    text = [f"**{title(planned)}**", _sheet(planned).markdown()]
+    text += [f"{name}:\n\n" + "\n".join(f"- {shared.escaped(item)}" for item in items) for name, items in lists if items]
+    return "\n\n".join(text)
+
+
+def title(planned: Plan) -> str:
+    """A plan in a line."""
+    settings = planned.settings
+    return (
+        f"{settings.cluster} on {settings.cloud}: {len(planned.rules)} rules, {' and '.join(settings.families)}, "
+        f"calico {settings.calico}, "
+        f"offline {'yes' if settings.offline else 'no'}, nfs {'yes' if settings.nfs else 'no'}"
+    )
+
+
+def _sheet(planned: Plan) -> shared.Sheet:
+    rows, styles = [], []
+    for rules in sorted(_entries(planned.rules), key=_table_order(planned)):
+        first = rules[0]
+        sources = shared.some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
+        rows.append((", ".join(first.services), first.entry, first.target, way(first), sources, first.why))
+        styles.append("red" if first.action == "deny" else "")
+    return shared.Sheet(("service", "ports", "on", "", "who", "why"), rows, styles)
+
+
+def _lines(planned: Plan) -> shared.Sheet:
+    """A line per rule, per closed row and per warning."""
+    columns = ("state", "services", "entry", "target", "direction", "family", "source", "why", "remedy", "key")
+    rows: list[tuple[object, ...]] = []
+    for rule in planned.rules:
+        source = ("@" if rule.source.kind == "ref" else "") + rule.source.value
+        state = "open" if rule.action == "allow" else "denied"
+        services = " ".join(rule.services)
+        rows.append((state, services, rule.entry, rule.target, rule.direction, rule.family, source, rule.why, "", rule.key))
+    for entry in planned.closed:
+        ports, _, reason = entry.reason.partition(": ")
+        rows.append(("closed", entry.service, ports, "", "ingress", "", entry.source or "", reason, entry.remedy, ""))
+    rows += [("warning", *("",) * 6, warning, "", "") for warning in planned.warnings]
+    return shared.Sheet(columns, rows)
+
+
+def way(rule: Rule) -> str:
+    """``from``, ``to`` or ``not from``, ``not to``: what stands between a rule's nodes and its source."""
+    return ("" if rule.action == "allow" else "not ") + ("from" if rule.direction == "ingress" else "to")
+
+
+def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
+    """What is closed, and the services that the requirement does not have and nobody has asked for."""
+    extras = {row.service for row in table.load() if row.when == "opt-in"}
+    closed = [entry for entry in planned.closed if entry.service not in extras]
+    return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.service in extras))
+
+
+def _sentence(entry: Closed) -> str:
+    return f"{entry.service}{f' to {entry.source}' if entry.source else ''} ({entry.reason}): {entry.remedy}"
+
+
+def _opt_in(services: Iterable[str]) -> str:
+    return f"not in the requirement, off unless services.NAME.enabled is true: {', '.join(services)}"
+
+
+def _entries(rules: Iterable[Rule]) -> list[list[Rule]]:
+    """Rules of one service and entry together, whatever their source and family."""
+    entries: dict[tuple[object, ...], list[Rule]] = {}
+    for rule in rules:
+        key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
+        entries.setdefault(key, []).append(rule)
+    return list(entries.values())
+
+
+def _table_order(planned: Plan) -> Callable[[list[Rule]], tuple[int, int]]:
+    """The order of the table, then the stack's own rows, then egress; the rules' own order within a service."""
+    services = dict.fromkeys([row.service for row in (*table.load(), *planned.settings.own)])
+    rank = {service: i for i, service in enumerate(services)}
+    place = {rule.key: i for i, rule in enumerate(planned.rules)}
+    return lambda rules: (rank.get(rules[0].services[0], len(rank)), place[rules[0].key])

@@ -1,0 +1,233 @@
+"""What commands share: choosing a stack or a file, terminals, and tables as text, JSON, Markdown or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kubeports import stackfile
+from kubeports.errors import InputError, bad
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from kubeports.plan import Plan
+
+#: Exit codes of every command: 0 done, 2 bad input; 1 is a bug of kubeports, or what the command's help says.
+BAD_INPUT = 2
+FORMATS = ("table", "json", "markdown", "csv")
+_WIDTH = 160  # characters of a line where neither a terminal nor COLUMNS says
+_LONGEST = 160  # characters of an operating system's error that a message repeats
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class UnwritableError(Exception):
+    """The output can't be written: a full disk, a closed stream."""
+
+
+# Stacks and files
+
+
+def complete_stacks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The stacks of the project that one stands in, for the shell."""
+    from click.shell_completion import CompletionItem
+
+    try:
+        names = stackfile.stacks(Path.cwd())
+    except (InputError, OSError):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def stack_options(command: _Command) -> _Command:
+    """The options ``-s STACK`` and ``--file FILE``, as the arguments ``stack`` and ``file`` of a command."""
+    file = click.option("--file", "file", metavar="FILE", type=click.Path(path_type=Path), help="A stack file, wherever it is.")
+    stack = click.option(
+        "-s",
+        "--stack",
+        metavar="STACK",
+        shell_complete=complete_stacks,
+        help="A stack of the Pulumi project that you stand in.",
+    )
+    return stack(file(command))
+
+
+def format_option(*formats: str) -> Callable[[_Command], _Command]:
+    """The option ``--format``, as the argument ``form``; the first is the default."""
+    words = "How to print it: " + ("a table for people, json for programs" if "json" in formats else "")
+    words += ", markdown for reviews" if "markdown" in formats else ""
+    words += ", csv for spreadsheets" if "csv" in formats else ""
+    return click.option("--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help=words + ".")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A stack or a file that a command is about.
+
+    Args:
+        name: as it was given.
+        args: its settings.
+        where: what messages put before a key.
+        plan: its plan, checked.
+    """
+
+    name: str
+    args: Mapping[str, Any]
+    where: str
+    plan: Plan
+
+
+def chosen(stack: str | None, file: Path | None) -> Chosen:
+    """A stack of the project here, or a stack file.
+
+    Raises:
+        click.UsageError: neither is named, or both.
+        InputError: it can't be read, or is wrong; with every problem found.
+    """
+    if (stack is None) == (file is None):
+        raise click.UsageError("name either a stack (-s STACK) or a stack file (--file FILE)")
+    from kubeports.check import check
+
+    name = str(stack or file)
+    try:
+        args, where = stackfile.of_stack(stack, Path.cwd()) if stack is not None else stackfile.of_file(Path(name))
+        return Chosen(name, args, where, check(None, args, where))
+    except InputError:
+        raise
+    except (OSError, RuntimeError) as error:  # a name that is too long, a link to itself, a folder that is gone
+        raise bad(name, f"can't be read ({str(error)[:_LONGEST]})", "name a file that can") from None
+
+
+def chosen_by(name: str) -> Chosen:
+    """A stack, or a file: what ends in .yaml or .yml, or is there."""
+    path = Path(name)
+    is_file = path.suffix in (".yaml", ".yml") or (len(name) < _LONGEST and path.is_file())
+    return chosen(None, path) if is_file else chosen(name, None)
+
+
+# Output
+
+
+def rendered(*parts: object) -> str:
+    """What rich makes of parts for stdout, as text to ``write``.
+
+    It is as wide as the terminal (or COLUMNS), and without colour for pipes and where NO_COLOR is set.
+
+    Args:
+        parts: renderables, or pairs of one and its style. Text is printed as it is: no markup, no highlighting, no emoji.
+    """
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    width = None if terminal or os.environ.get("COLUMNS", "").isdigit() else _WIDTH
+    text = io.StringIO()
+    # False is not said, so that FORCE_COLOR counts.
+    to = Console(file=text, force_terminal=terminal or None, width=width, highlight=False, markup=False, emoji=False)
+    for part in parts:
+        content, style = part if isinstance(part, tuple) else (part, None)
+        to.print(content, style=style)
+    return "\n".join(line.rstrip() for line in text.getvalue().split("\n"))
+
+
+def indented(text: str) -> object:
+    """A paragraph that is indented, its later lines too."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return Padding(Text(text), (0, 0, 0, 2), expand=False)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Say on stderr what takes longer than a second, while it does; nothing where stderr is no terminal."""
+    from rich.console import Console
+
+    with Console(stderr=True, markup=False, emoji=False).status(what):
+        yield
+
+
+def write(text: str) -> None:
+    """Write to stdout, all at once.
+
+    Raises:
+        UnwritableError: it can't be written. A pipe that nobody reads any more is click's to handle.
+    """
+    try:
+        click.echo(text.removesuffix("\n"), color=True)  # what colour there is, rich has decided
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UnwritableError(f"the output can't be written ({error.strerror}); send it elsewhere") from None
+
+
+def write_json(content: object) -> None:
+    """Write JSON to stdout."""
+    write(json.dumps(content, indent=2))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Cells under headers, for every format.
+
+    Args:
+        columns: the headers.
+        rows: the cells, as many as headers.
+        styles: rich's style of each row, where there is one.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    styles: Sequence[str] = field(default=())
+
+    def table(self) -> object:
+        """The sheet as rich prints it, long cells folded and none cut."""
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table(box=None, pad_edge=False)
+        for column in self.columns:
+            shown.add_column(column, overflow="fold")
+        for i, row in enumerate(self.rows):
+            shown.add_row(*(Text(str(cell)) for cell in row), style=self.styles[i] if self.styles else "")
+        return shown
+
+    def markdown(self) -> str:
+        """The sheet as a table of GitHub's Markdown."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        shown = ["| " + " | ".join(escaped(str(cell)) for cell in line) + " |" for line in lines]
+        shown[1] = "|" + "---|" * len(self.columns)
+        return "\n".join(shown)
+
+    def csv(self) -> str:
+        """The sheet as CSV with a header and line feeds."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown, within a table too, shows as it is."""
+    for sign in ("\\", "|", "*", "_", "`"):
+        text = text.replace(sign, "\\" + sign)
+    return text.replace("<", "&lt;")
+
+
+def some(names: Iterable[str], most: int = 4) -> str:
+    """Names with commas between them; beyond ``most``, how many more there are."""
+    found = list(dict.fromkeys(names))
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,206 @@
+"""What one plan changes in another: rows that open and close, sources that come and go, rules. Pure.
+
+Plans are compared by meaning (the keys of their rules), so those of two clouds can be compared too; ids of groups, networks and
+references are compared as the settings have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+from typing import Any, Literal, cast
+
+from kubeports import table
+from kubeports.plan import Plan, Rule, Source, collapse
+from kubeports.settings import Settings
+from kubeports.table import Family
+
+#: The version of the difference's JSON.
+VERSION = 1
+_PLAIN = ("cloud", "cluster", "network", "offline", "nfs", "calico", "families", "roles")
+
+#: A row is open after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other sources.
+Kind = Literal["opens", "closes", "denies", "undenies", "sources"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that differs, and what it is before and after; None: it is not there."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def json(self) -> dict[str, Any]:
+        """The setting as ``kubeports plan --diff --format json`` has it."""
+        return {"key": self.key, "from": self.before, "to": self.after}
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A row that opens, closes, or changes its sources; or a rule of GCP's baseline, which denies.
+
+    Args:
+        kind: which of these.
+        service: its service; ``egress`` and ``baseline`` are the plan's own.
+        rule: one of its rules, for protocol, ports, target, direction, action and reason.
+        added: the sources that it has after and not before, each with its family.
+        removed: those that it has before and not after.
+        wider: whether addresses or groups come that did not reach it before; ``narrower``: whether some go. A list that is
+            written in another way is neither.
+    """
+
+    kind: Kind
+    service: str
+    rule: Rule
+    added: tuple[tuple[Family, Source], ...]
+    removed: tuple[tuple[Family, Source], ...]
+    wider: bool
+    narrower: bool
+
+    def json(self) -> dict[str, Any]:
+        """The row as ``kubeports plan --diff --format json`` has it."""
+        rule = self.rule
+        return {
+            "change": self.kind,
+            "service": self.service,
+            "direction": rule.direction,
+            "action": rule.action,
+            "protocol": rule.protocol,
+            "from_port": rule.from_port,
+            "to_port": rule.to_port,
+            "target": rule.target,
+            "sources": {"added": list(map(_json, self.added)), "removed": list(map(_json, self.removed))},
+            "wider": self.wider,
+            "narrower": self.narrower,
+            "why": rule.why,
+        }
+
+
+def _json(source: tuple[Family, Source]) -> dict[str, str]:
+    family, end = source
+    return {"family": family, "kind": end.kind, "value": end.value}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changes from one plan to another.
+
+    Args:
+        before: the plan that it leads from.
+        after: the plan that it leads to.
+        settings: those that differ and are not sources, services or egress, which show in the rows.
+        rows: in the order of the table.
+        added: rules that are in ``after`` alone.
+        removed: rules that are in ``before`` alone.
+        warned: warnings that are in ``after`` alone.
+        quiet: warnings that are in ``before`` alone.
+    """
+
+    before: Plan
+    after: Plan
+    settings: tuple[Setting, ...]
+    rows: tuple[RowChange, ...]
+    added: tuple[Rule, ...]
+    removed: tuple[Rule, ...]
+    warned: tuple[str, ...]
+    quiet: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """The difference as ``kubeports plan --diff --format json`` has it."""
+        return {
+            "settings": [setting.json() for setting in self.settings],
+            "rows": [row.json() for row in self.rows],
+            "rules": {"added": [rule.json() for rule in self.added], "removed": [rule.json() for rule in self.removed]},
+            "warnings": {"added": list(self.warned), "removed": list(self.quiet)},
+        }
+
+
+def difference(before: Plan, after: Plan) -> Difference:
+    """What changes from one plan to another."""
+    old, new = set(before.rules), set(after.rules)
+    return Difference(
+        before=before,
+        after=after,
+        settings=tuple(_settings(before.settings, after.settings)),
+        rows=tuple(sorted(_rows(before, after), key=_order(before, after))),
+        added=tuple(rule for rule in after.rules if rule not in old),
+        removed=tuple(rule for rule in before.rules if rule not in new),
+        warned=tuple(warning for warning in after.warnings if warning not in before.warnings),
+        quiet=tuple(warning for warning in before.warnings if warning not in after.warnings),
+    )
+
+
+def _settings(before: Settings, after: Settings) -> Iterator[Setting]:
+    def plain(value: object) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
+    for key in _PLAIN:
+        old, new = plain(getattr(before, key)), plain(getattr(after, key))
+        if old != new:
+            yield Setting(key, old, new)
+    for name in dict.fromkeys((*before.refs, *after.refs)):
+        ids = [settings.refs[name].id if name in settings.refs else None for settings in (before, after)]
+        if ids[0] != ids[1]:
+            yield Setting(f"refs.{name}", *ids)
+    for role in dict.fromkeys((*before.existing, *after.existing)):
+        ids = [settings.existing.get(role) for settings in (before, after)]
+        if ids[0] != ids[1]:
+            yield Setting(f"existing.{role}", *ids)
+
+
+#: Service, and a rule of it without family, source, services and reason.
+_Row = tuple[str, Rule]
+
+
+def _by_row(plan: Plan) -> dict[_Row, list[Rule]]:
+    """The rules of each service's row: a rule that serves two services belongs to both."""
+    found: dict[_Row, list[Rule]] = {}
+    for rule in plan.rules:
+        bare = replace(rule, family="ipv4", source=Source("self", ""), services=(), why="")
+        for service in rule.services:
+            found.setdefault((service, bare), []).append(rule)
+    return found
+
+
+def _rows(before: Plan, after: Plan) -> Iterator[RowChange]:
+    old, new = _by_row(before), _by_row(after)
+    for key in dict.fromkeys((*old, *new)):
+        had, has = ({(rule.family, rule.source): rule for rule in side.get(key, ())} for side in (old, new))
+        if had.keys() == has.keys():
+            continue
+        denies = key[1].action == "deny"
+        come, go = ("denies", "undenies") if denies else ("opens", "closes")
+        kind = "sources" if had and has else come if has else go
+        added = tuple(source for source in has if source not in had)
+        removed = tuple(source for source in had if source not in has)
+        rule = next(iter((has or had).values()))
+        yield RowChange(cast(Kind, kind), key[0], rule, added, removed, _exceeds(has, had), _exceeds(had, has))
+
+
+def _exceeds(sources: Iterable[tuple[Family, Source]], others: Iterable[tuple[Family, Source]]) -> bool:
+    """Whether sources have a group or an address that others have not."""
+    others = tuple(others)
+    for family, source in sources:
+        if source.kind != "cidr":
+            if (family, source) not in others:
+                return True
+            continue
+        network = ip_network(source.value)
+        theirs = collapse(ip_network(other.value) for of, other in others if of == family and other.kind == "cidr")
+        if not any(network.subnet_of(other) for other in theirs):  # type: ignore[arg-type]
+            return True
+    return False
+
+
+def _order(before: Plan, after: Plan) -> Any:
+    """The table's order, then the stacks' own rows, then egress and the baseline."""
+    services = [row.service for row in (*table.load(), *after.settings.own, *before.settings.own)]
+    rank = {service: i for i, service in enumerate(dict.fromkeys(services))}
+
+    def key(row: RowChange) -> tuple[Any, ...]:
+        rule = row.rule
+        return rank.get(row.service, len(rank)), row.service, rule.protocol or 0, rule.from_port or 0, rule.target, row.kind
+
+    return key

@@ -1,0 +1,310 @@
+"""Why a packet passes or does not: by which rule, from which row, and what would change the answer. Pure.
+
+``kubeports.question`` reads the question; ``kubeports.ways`` finds the settings that would change the answer, and tries each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, Literal
+
+from kubeports import table
+from kubeports.check import check
+from kubeports.plan import Plan, Rule, State, collapse, states
+from kubeports.question import Entry, Peer, Question, read
+from kubeports.settings import SELF, WORLD, Settings
+from kubeports.table import FIRST_PORT, LAST_PORT, Network, Row
+
+#: The version of the answer's JSON.
+VERSION = 1
+_MOST = 6  # names that a sentence lists
+Reach = Literal["all", "part", "none"]
+Verdict = Literal["allowed", "denied", "partly", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The answer for one protocol, range of ports, peer and kind of node, which is the same for all of them.
+
+    Args:
+        entry: protocol and ports.
+        peer: the other end.
+        target: the kind of node.
+        reach: whether all of the peer's addresses pass, a part of them, or none.
+        rules: that let pass; where none does, the rules that deny (GCP's baseline).
+        only: the networks that pass, where it is a part; for a peer whose addresses are not known: which would pass.
+    """
+
+    entry: Entry
+    peer: Peer
+    target: str
+    reach: Reach
+    rules: tuple[Rule, ...]
+    only: tuple[Network, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """The part as ``kubeports explain --format json`` has it."""
+        return {
+            "protocol": self.entry.protocol,
+            "from_port": self.entry.start,
+            "to_port": self.entry.end,
+            "family": self.peer.family,
+            "peer": self.peer.name,
+            "target": self.target,
+            "reach": self.reach,
+            "only": [str(network) for network in self.only],
+            "rules": [rule.json() for rule in self.rules],
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a plan says to a question.
+
+    Args:
+        plan: the plan that was asked.
+        question: as it was understood.
+        verdict: ``partly`` where some of what was asked passes; ``unknown`` where the plan does not decide it.
+        parts: one where all that was asked has one answer.
+        reasons: from which rows, sentence by sentence.
+        notes: what a reader should know besides.
+    """
+
+    plan: Plan
+    question: Question
+    verdict: Verdict
+    parts: tuple[Part, ...]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def explain(args: Mapping[str, Any], text: str, where: str = "") -> Answer:
+    """What a stack's settings say to a question.
+
+    Args:
+        args: the settings, as ``kubeports.settings.parse`` takes them.
+        text: the question (``kubeports.question``).
+        where: what messages put before a key.
+
+    Raises:
+        InputError: the settings are wrong, or the question can't be read.
+    """
+    planned = check(None, args, where)
+    return answer(planned, read(text, planned.settings, states(table.load(), planned.settings)))
+
+
+def answer(plan: Plan, question: Question) -> Answer:
+    """What a plan says to a question that was understood."""
+    rows = states(table.load(), plan.settings)
+    found = parts(plan, question)
+    verdict: Verdict = "denied"
+    if any(part.reach != "none" for part in found):
+        verdict = "allowed" if all(part.reach == "all" for part in found) else "partly"
+    if verdict == "denied" and not decides(plan.settings, question):
+        verdict = "unknown"
+    return Answer(
+        plan, question, verdict, found, _reasons(plan, question, found, rows), (*question.notes, *_notes(plan, question, found))
+    )
+
+
+def decides(settings: Settings, question: Question) -> bool:
+    """Whether the plan decides it: the egress of a group that somebody else owns is theirs."""
+    theirs = "nodes" in settings.existing and settings.egress is None and settings.cloud != "gcp"
+    return question.direction == "ingress" or not theirs
+
+
+def parts(plan: Plan, question: Question) -> tuple[Part, ...]:
+    """The question in pieces that have one answer each."""
+    asked = [
+        (entry, peer, target)
+        for entry, targets in question.entries
+        for target in targets
+        for peer in question.peers
+        if peer.family in entry.families
+    ]
+    if not asked:  # a protocol that the peer's family does not have: denied
+        asked = [(entry, peer, target) for entry, targets in question.entries for target in targets for peer in question.peers]
+    return tuple(part for entry, peer, target in asked for part in _cut(plan, question.direction, entry, peer, target))
+
+
+def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> list[Part]:
+    """One entry, cut where the answer changes from port to port."""
+    rules = [
+        rule
+        for rule in plan.rules
+        if (rule.direction, rule.family) == (direction, peer.family)
+        and rule.target in ("nodes", target)
+        and rule.protocol in (None, entry.protocol)
+    ]
+    first, last = entry.start or FIRST_PORT, entry.end or LAST_PORT
+    if entry.start is None:
+        return [_part(rules, entry, peer, target)]
+    cuts = {first} | {rule.from_port for rule in rules if rule.from_port is not None}
+    cuts |= {rule.to_port + 1 for rule in rules if rule.to_port is not None}
+    starts = sorted(cut for cut in cuts if first <= cut <= last)
+    found: list[Part] = []
+    for start, end in zip(starts, [*(cut - 1 for cut in starts[1:]), last], strict=True):
+        here = [rule for rule in rules if rule.from_port is None or rule.from_port <= start <= (rule.to_port or 0)]
+        part = _part(here, Entry(entry.protocol, start, end, entry.families), peer, target)
+        if found and (found[-1].reach, found[-1].rules, found[-1].only) == (part.reach, part.rules, part.only):
+            start = found.pop().entry.start or start
+            part = Part(Entry(entry.protocol, start, end, entry.families), peer, target, part.reach, part.rules, part.only)
+        found.append(part)
+    return found
+
+
+def _part(rules: Iterable[Rule], entry: Entry, peer: Peer, target: str) -> Part:
+    """The answer where all rules have the ports that are asked."""
+    rules = tuple(rules)
+    allowing = [rule for rule in rules if rule.action == "allow"]
+    networks = {rule: ip_network(rule.source.value) for rule in allowing if rule.source.kind == "cidr"}
+    whole = WORLD[peer.family] if peer.network is None else peer.network
+    covering = [network for network in collapse(networks.values()) if network.overlaps(whole)]
+    covered = any(_within(whole, network) for network in covering)
+    known = peer.network is not None or covered
+    hit = {rule for rule, network in networks.items() if known and network.overlaps(whole)}
+    passing = tuple(rule for rule in allowing if rule in hit or group_of(rule) in peer.groups)
+    if covered or any(rule not in hit for rule in passing):
+        return Part(entry, peer, target, "all", passing)
+    only = tuple(whole if _within(whole, network) else network for network in covering)
+    if passing:
+        return Part(entry, peer, target, "part", passing, only)
+    return Part(entry, peer, target, "none", tuple(rule for rule in rules if rule.action == "deny"), only)
+
+
+def _within(network: Network, other: Network) -> bool:
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
+
+
+def group_of(rule: Rule) -> str | None:
+    """The group that a peer must carry for a rule to count, as ``Peer.groups`` has it; None for a CIDR."""
+    source = rule.source
+    return {"self": "nodes", "role": source.value, "ref": f"@{source.value}", "cidr": None}[source.kind]
+
+
+# Rows
+
+
+def covers(row: Row, entry: Entry) -> bool:
+    """Whether a row has all that an entry asks."""
+    if row.protocol != entry.protocol:
+        return False
+    return entry.start is None or ((row.start or 0) <= entry.start and (entry.end or 0) <= (row.end or 0))
+
+
+def touches(row: Row, entry: Entry) -> bool:
+    """Whether a row has something of what an entry asks."""
+    return row.protocol == entry.protocol and (row.start or 0) <= (entry.end or 0) and (entry.start or 0) <= (row.end or 0)
+
+
+def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[State, ...]) -> tuple[str, ...]:
+    if not question.peers:
+        return (f"{plan.settings.setting('sources')}.{question.who.lower()} is empty: there is nobody of that name",)
+    if not decides(plan.settings, question):
+        return tuple(f"{entry.service}: {entry.reason}" for entry in plan.closed if entry.service == "egress")
+    reasons: list[str] = []
+    for part in found:
+        if question.direction == "egress":
+            reasons.append(_egress(plan.settings, part))
+            continue
+        reasons += [_row(plan, part, state) for state in rows if touches(state.row, part.entry)]
+        if not any(touches(state.row, part.entry) for state in rows):
+            reasons.append(f"no row of the table has {part.entry}, and none of the stack's own")
+    return tuple(dict.fromkeys(reasons))
+
+
+def _row(plan: Plan, part: Part, state: State) -> str:
+    """What a row has to do with the answer."""
+    row, settings = state.row, plan.settings
+    name = f"{row.service} ({row}, {row.why})"
+    if state.closed:
+        return f"{name} is closed: {state.closed.reason.partition(': ')[2]}"
+    if part.peer.family not in settings.families:
+        return f"{name} is open in {' and '.join(settings.families)} alone, as {settings.setting('families')} says"
+    if part.peer.family not in row.families:
+        return f"{name} is for {' and '.join(row.families)} alone"
+    if row.target not in ("nodes", part.target):
+        return f"{name} is open on nodes of role {row.target}, not on {_nodes(part.target)}"
+    if any(row.service in rule.services and rule.action == "allow" for rule in part.rules):
+        found = origin(settings, state, part).items()
+        terms = "; ".join(f"{settings.setting(key)} has {_some(map(str, listed))}" for key, listed in found)
+        return f"{name} lets it pass: {terms}"
+    words = ", ".join(map(str, row.source))
+    rules = [rule for rule in plan.rules if row.service in rule.services and rule.family == part.peer.family]
+    who = _some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
+    return f"{name} is open to {words}: {who or f'nobody in {part.peer.family}'}"
+
+
+def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str | Network]]:
+    """Where what lets a part pass stands in the settings: key (``sources.admins``, ``services.ssh.source``) -> its terms."""
+    groups = {group_of(rule) for rule in part.rules if state.row.service in rule.services} & part.peer.groups
+    networks = [ip_network(rule.source.value) for rule in part.rules if rule.source.kind == "cidr"]
+    whole = WORLD[part.peer.family] if part.peer.network is None else part.peer.network
+
+    def stands(term: str | Network) -> bool:
+        if isinstance(term, str):
+            return {SELF: "nodes"}.get(term, term) in groups
+        return term.overlaps(whole) and any(_within(term, network) for network in networks)
+
+    found: dict[str, list[str | Network]] = {}
+    for word in state.row.source:
+        role = isinstance(word, str) and word in table.ROLES
+        by_group = role and settings.roles and SELF in settings.sources["cluster"]
+        if by_group or not isinstance(word, str) or word == SELF or word.startswith("@"):
+            key, terms = f"services.{state.row.service}.source", [word]
+        else:
+            name = "cluster" if role else word
+            key, terms = f"sources.{name}", list(settings.sources.get(name, ()))
+        for term in terms:
+            if stands(term) and term not in found.get(key, ()):
+                found.setdefault(key, []).append(term)
+    return found
+
+
+def _egress(settings: Settings, part: Part) -> str:
+    where = settings.setting("egress")
+    if part.peer.family not in settings.families:
+        return f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
+    if settings.egress is None:
+        return f"{where} is everywhere: nodes may connect to any {part.peer.family} address"
+    return f"{where} is {_some(map(str, settings.egress)) or 'empty'}, and the cluster: nodes may connect there alone"
+
+
+def _nodes(target: str) -> str:
+    return "nodes without a role" if target == "nodes" else target
+
+
+def _some(names: Iterable[str]) -> str:
+    found = list(dict.fromkeys(names))
+    return ", ".join(found[:_MOST]) + (f" and {len(found) - _MOST} more" if len(found) > _MOST else "")
+
+
+def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str, ...]:
+    notes, cloud = [], plan.settings.cloud
+    for part in found:
+        if part.reach != "none":
+            continue
+        if part.peer.network is None and part.only:
+            what = f"{part.peer.name} is asked as a group, whose addresses are not known"
+            notes.append(f"{what}; one in {_some(map(str, part.only))} would pass")
+        if question.direction == "ingress" and {"nodes", part.target} & set(plan.settings.existing):
+            notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
+        if cloud != "openstack" and any(_crosses(rule, question.direction, part) for rule in plan.rules):
+            what = f"on {cloud} a rule from a group to a group has no family"
+            notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
+    return tuple(dict.fromkeys(notes))
+
+
+def _crosses(rule: Rule, direction: str, part: Part) -> bool:
+    """Whether a rule of the other family lets a part pass where a group as a source has no family."""
+    row = Row("", rule.protocol or 0, rule.from_port, rule.to_port, (), rule.target, "")
+    return (
+        rule.direction == direction
+        and rule.source.kind in ("self", "role")
+        and group_of(rule) in part.peer.groups
+        and rule.family != part.peer.family
+        and rule.target in ("nodes", part.target)
+        and covers(row, part.entry)
+    )

@@ -1,0 +1,317 @@
+"""The settings that would change an answer: each way is tried on the stack before it is offered. Pure.
+
+The search goes step by step: it takes the first part of the question that is not answered as wanted, tries each setting that has
+to do with it, and goes on from there until all is answered as wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubeports import table
+from kubeports.check import check
+from kubeports.errors import InputError
+from kubeports.explain import Answer, Part, answer, covers, origin
+from kubeports.plan import State, states
+from kubeports.settings import Settings, is_world, mapping, sequence
+from kubeports.table import WORDS
+
+_DEEPEST = 6  # settings of one way
+_TRIES, _LARGE, _FEW = 60, 1000, 12  # plans that a search makes; fewer from so many rules on
+_MOST = 3  # ways that are offered
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of one setting.
+
+    Args:
+        key: its path, such as ``("sources", "admins")``.
+        value: what it is then; None: it is left out.
+        text: the change in words.
+    """
+
+    key: tuple[str, ...]
+    value: Any
+    text: str
+
+    def json(self) -> dict[str, Any]:
+        """The edit as ``kubeports explain --format json`` has it."""
+        return {"key": ".".join(self.key), "value": self.value, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Edits that together change the answer, and what else they do.
+
+    Args:
+        edits: all of them are needed.
+        opens: the other services that get rules by it.
+        closes: the other services that lose rules by it.
+    """
+
+    edits: tuple[Edit, ...]
+    opens: tuple[str, ...]
+    closes: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """The way as ``kubeports explain --format json`` has it."""
+        return {"edits": [edit.json() for edit in self.edits], "opens": list(self.opens), "closes": list(self.closes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What would change an answer.
+
+    Args:
+        to: the verdict that they lead to.
+        ways: the best ones, those that change least first.
+        refused: where there is none: why the settings that come to mind are refused.
+    """
+
+    to: str
+    ways: tuple[Way, ...]
+    refused: str | None
+
+    def json(self) -> dict[str, Any]:
+        """The ways as ``kubeports explain --format json`` has them."""
+        return {"to": self.to, "ways": [way.json() for way in self.ways], "refused": self.refused}
+
+
+def ways(args: Mapping[str, Any], asked: Answer, where: str = "") -> Ways:
+    """The settings that would change an answer to its opposite, each tried.
+
+    Args:
+        args: the settings that were asked.
+        asked: the answer; one that is partly or unknown is to become allowed.
+        where: what messages put before a key.
+    """
+    search = _Search(asked, where)
+    found: dict[frozenset[tuple[object, ...]], Way] = {}
+    for way in search.found(args, (), _DEEPEST):
+        found.setdefault(frozenset((edit.key, repr(edit.value)) for edit in way.edits), way)  # whatever their order
+    least = [way for edits, way in found.items() if not any(other < edits for other in found)]
+    least.sort(key=lambda way: (len(way.edits), len(way.opens) + len(way.closes)))
+    return Ways(search.to, tuple(least[:_MOST]), None if least else search.refused())
+
+
+def applied(args: Mapping[str, Any], edits: tuple[Edit, ...]) -> dict[str, Any]:
+    """Settings after edits; the given ones stay as they are."""
+    after = dict(args)
+    for edit in edits:
+        *path, last = edit.key
+        inner = after
+        for key in path:
+            inner[key] = dict(mapping(inner.get(key, {}), key))
+            inner = inner[key]
+        if edit.value is None:
+            inner.pop(last, None)
+        else:
+            inner[last] = edit.value
+    return after
+
+
+class _Search:
+    """One search, from an answer to its opposite."""
+
+    def __init__(self, asked: Answer, where: str) -> None:
+        self.asked = asked
+        self.where = where
+        self.to = "denied" if asked.verdict == "allowed" else "allowed"
+        self.left = _TRIES if len(asked.plan.rules) < _LARGE else _FEW
+        self.refusals: list[str] = []
+
+    def found(self, args: Mapping[str, Any], edits: tuple[Edit, ...], depth: int) -> Iterator[Way]:
+        """The ways that begin with some edits."""
+        if self.left <= 0 or not depth:
+            return
+        self.left -= 1
+        try:
+            now = answer(check(None, args, self.where), self.asked.question)
+        except InputError as error:
+            self.refusals.append(str(error.problems[0]).removeprefix(self.where.rpartition(" ")[0]).strip())
+            return
+        if now.verdict == self.to:
+            yield _way(self.asked, now, edits)
+            return
+        wanted = "all" if self.to == "allowed" else "none"
+        part = next((part for part in now.parts if part.reach != wanted), None)
+        if part is None:
+            return
+        steps = _opening(args, now, part) if self.to == "allowed" else _closing(args, now, part)
+        for step in steps:
+            after = _joined(edits, step)
+            if after is not None:
+                yield from self.found(applied(args, (step,)), after, depth - 1)
+
+    def refused(self) -> str:
+        """Why no setting changes the answer."""
+        if self.refusals:
+            return self.refusals[0]
+        question = self.asked.question
+        if not question.peers:
+            return f"list somebody under {self.asked.plan.settings.setting('sources')}.{question.who.lower()} first"
+        for entry, _ in question.entries:
+            if not {peer.family for peer in question.peers} & set(entry.families):
+                return f"protocol {entry.protocol} has a meaning in {' and '.join(entry.families)} alone"
+        return "no setting that has to do with it changes it"
+
+
+def _joined(edits: tuple[Edit, ...], step: Edit) -> tuple[Edit, ...] | None:
+    """Edits with one more; None where it would undo one. Two of one list are one edit."""
+    earlier = next((edit for edit in edits if edit.key == step.key), None)
+    if earlier is None:
+        return (*edits, step)
+    if not isinstance(step.value, list) or step.value == earlier.value:
+        return None
+    text = step.text if step.text.startswith("set ") else f"{earlier.text}, {step.text}"
+    return tuple(Edit(step.key, step.value, text) if edit is earlier else edit for edit in edits)
+
+
+def _way(before: Answer, after: Answer, edits: tuple[Edit, ...]) -> Way:
+    """A way with what else it does: other services that get or lose rules."""
+    asked = {service for each in (before, after) for part in each.parts for rule in part.rules for service in rule.services}
+    added, removed = set(after.plan.rules) - set(before.plan.rules), set(before.plan.rules) - set(after.plan.rules)
+    opens = {service for rule in added for service in rule.services} - asked
+    closes = {service for rule in removed for service in rule.services} - asked
+    return Way(edits, tuple(sorted(opens)), tuple(sorted(closes - opens)))
+
+
+# Opening
+
+
+def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]:
+    """Settings that might let a part pass."""
+    settings = now.plan.settings
+    if part.peer.family not in settings.families:
+        families = [*settings.families, part.peer.family]
+        yield Edit(("families",), families, f"add {part.peer.family} to {settings.setting('families')}")
+        return
+    if now.question.direction == "egress":
+        yield _listed(
+            settings, ("egress",), sequence(args.get("egress", []), "egress") if settings.egress else [], part.peer.term
+        )
+        return
+    rows = states(table.load(), settings)
+    here = [state for state in rows if part.peer.family in state.row.families and state.row.target in ("nodes", part.target)]
+    covering = [state for state in here if covers(state.row, part.entry)]
+    for state in covering:
+        yield from _switch(settings, state) if state.closed else _source(args, settings, state, part)
+    for state in here:
+        if state not in covering and covers(state.given, part.entry):
+            service = state.row.service
+            for key in ("start", "end"):
+                if key in mapping(mapping(args.get("services", {}), "").get(service, {}), ""):
+                    name = f"{settings.setting('services')}.{service}.{key}"
+                    yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
+    if all(state.closed and state.row.calico for state in covering):
+        yield _own(settings, rows, part)
+
+
+def _switch(settings: Settings, state: State) -> Iterator[Edit]:
+    """Settings that switch a row on."""
+    row, change = state.given, settings.services.get(state.row.service)
+    off = change is not None and change.enabled is False
+    if row.when == "opt-in" or (off and row.origin == "settings"):
+        name = f"services.{row.service}.enabled"
+        yield Edit(("services", row.service, "enabled"), True, f"set {settings.setting(name)}: true")
+    elif off:
+        name = f"services.{row.service}.enabled"
+        yield Edit(("services", row.service, "enabled"), None, f"leave {settings.setting(name)} out: it is false")
+    elif row.when in ("offline", "nfs"):
+        yield Edit((row.when,), True, f"set {settings.setting(row.when)}: true")
+    else:
+        for mode in row.calico:
+            yield Edit(("calico",), mode, f"set {settings.setting('calico')}: {mode} (if Calico runs so)")
+
+
+def _source(args: Mapping[str, Any], settings: Settings, state: State, part: Part) -> Iterator[Edit]:
+    """Settings that give a row one source more: its own list first, then the words that it has."""
+    row, term, network = state.row, part.peer.term, part.peer.network
+    world = network is not None and is_world(network)
+    if not world or "clients" not in row.source:
+        # The world may come through clients alone.
+        yield _listed(settings, ("services", row.service, "source"), list(map(str, row.source)), "clients" if world else term)
+    listable = term not in WORDS and (network is not None or term.startswith("@"))
+    for word in row.source:
+        if isinstance(word, str) and word in WORDS and word != "cluster" and listable:
+            listed = mapping(args.get("sources", {}), "").get(word, [])
+            yield _listed(settings, ("sources", word), sequence(listed, ""), term)
+
+
+def _listed(settings: Settings, key: tuple[str, ...], now: list[Any], term: str) -> Edit:
+    """One more term in a list."""
+    name = settings.setting(".".join(key))
+    after = [*now, term] if term not in now else now
+    text = f"add {term} to {name}" if now and key[0] == "sources" else f"set {name}: {_yaml(after)}"
+    return Edit(key, after, text)
+
+
+def _own(settings: Settings, rows: tuple[State, ...], part: Part) -> Edit:
+    """A row of the stack's own."""
+    entry, network = part.entry, part.peer.network
+    name = table.protocol_name(entry.protocol) if entry.start else f"protocol-{entry.protocol}"
+    stem = name = f"{name}-{entry.start}" if entry.start else name
+    number = 1
+    while any(state.row.service == name for state in rows):
+        number += 1
+        name = f"{stem}-{number}"
+    row: dict[str, Any] = {"protocol": table.protocol_name(entry.protocol) if entry.start else entry.protocol}
+    row |= {"start": entry.start} if entry.start else {}
+    row |= {"end": entry.end} if entry.end != entry.start else {}
+    row["source"] = ["clients" if network is not None and is_world(network) else part.peer.term]
+    row |= {"target": part.target} if part.target != "nodes" else {}
+    row["why"] = "say why"
+    shown = ", ".join(f"{key}: {_yaml(value)}" for key, value in row.items())
+    return Edit(("services", name), row, f"add a row of your own to {settings.setting('services')}: {name}: {{{shown}}}")
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML has it within brackets."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    return f'"{value}"' if isinstance(value, str) and any(sign in value for sign in "@:") else str(value)
+
+
+# Closing
+
+
+def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]:
+    """Settings that might keep a part from passing."""
+    settings = now.plan.settings
+    if now.question.direction == "egress":
+        name = settings.setting("egress")
+        if settings.egress is None:
+            yield Edit(("egress",), [], f"set {name}: [], and add the networks that nodes need")
+        else:
+            gone = {str(network) for network in settings.egress if _meets(network, part)}
+            left = [str(network) for network in settings.egress if str(network) not in gone]
+            yield Edit(("egress",), left, f"take {_some(gone)} out of {name}")
+        return
+    services = {service for rule in part.rules[:1] for service in rule.services}
+    for state in states(table.load(), settings):
+        if state.closed or state.row.service not in services or not covers(state.row, part.entry):
+            continue
+        service = state.row.service
+        for key, terms in origin(settings, state, part).items():
+            gone = set(map(str, terms))
+            path = tuple(key.split("."))
+            given = state.row.source if path[0] == "services" else settings.sources[path[1]]
+            left = [str(term) for term in given if str(term) not in gone]
+            yield Edit(path, left, f"take {_some(gone)} out of {settings.setting(key)}")
+        if state.given.when in ("offline", "nfs"):
+            yield Edit((state.given.when,), False, f"set {settings.setting(state.given.when)}: false")
+        name = settings.setting(f"services.{service}.enabled")
+        yield Edit(("services", service, "enabled"), False, f"set {name}: false")
+
+
+def _meets(network: Any, part: Part) -> bool:
+    peer = part.peer.network
+    return peer is not None and network.version == peer.version and network.overlaps(peer)
+
+
+def _some(names: set[str], most: int = 4) -> str:
+    found = sorted(names)
+    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")

@@ -11,7 +11,20 @@ from typing import Literal
 
 from kubeports.plan import Rule, collapse
 from kubeports.settings import WORLD, family_of, is_most
-from kubeports.table import FAMILIES, FIRST_PORT, LAST_PORT, TCP, UDP, Family, Network, entry
+from kubeports.table import (
+    FAMILIES,
+    FIRST_PORT,
+    ICMP,
+    ICMPV6,
+    IPENCAP,
+    IPIP,
+    LAST_PORT,
+    TCP,
+    UDP,
+    Family,
+    Network,
+    entry,
+)
 
 #: A protocol or a port that nobody can know yet, or that no cloud has.
 UNREADABLE = -1
@@ -19,6 +32,57 @@ UNREADABLE = -1
 EVERYWHERE = "*"
 
 network = cache(ip_network)
+
+#: The protocols of IP-in-IP, whose numbers people take for ports.
+TUNNELS = (IPENCAP, IPIP)
+#: IP-in-IP, as each cloud wants it written: number -> spelling.
+#: GCP answers ``ipip`` for 4; ``ipip`` is 4 to Neutron and 94 to /etc/protocols
+#: (https://github.com/kubernetes-sigs/cluster-api-provider-openstack/issues/1489).
+SPELLINGS: Mapping[str, Mapping[int, str]] = {
+    "aws": {IPENCAP: "4", IPIP: "94"},
+    "gcp": {IPENCAP: "ipip", IPIP: "94"},
+    "openstack": {IPENCAP: "4", IPIP: "94"},
+}
+#: Names of protocols that people and clouds write, right or wrong. Neutron takes all that are in
+#: https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule, the others a few.
+_NUMBERS: Mapping[str, int | None] = {
+    "tcp": TCP,
+    "udp": UDP,
+    "icmp": ICMP,
+    "icmpv6": ICMPV6,
+    "ipv6-icmp": ICMPV6,
+    "ipip": IPENCAP,
+    "ipencap": IPENCAP,
+    "ipv4": IPENCAP,
+    "igmp": 2,
+    "egp": 8,
+    "dccp": 33,
+    "ipv6-encap": 41,
+    "ipv6-route": 43,
+    "ipv6-frag": 44,
+    "rsvp": 46,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "ipv6-nonxt": 59,
+    "ipv6-opts": 60,
+    "ospf": 89,
+    "vrrp": 112,
+    "pgm": 113,
+    "sctp": 132,
+    "udplite": 136,
+    "all": None,
+    "any": None,
+    "-1": None,
+}
+
+
+def protocol_of(text: str) -> int | None:
+    """The number of a protocol's name or number; None: all; ``UNREADABLE``: it is none."""
+    text = text.lower()
+    if text in _NUMBERS:
+        return _NUMBERS[text]
+    return int(text) if text.isdecimal() and int(text) <= 255 else UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +210,20 @@ class Openings:
             covering = tuple(each for each in here if not each.has_ports or each.first <= start <= each.last)
             yield Span(family, protocol, start, after - 1, covering)
 
+    def every(self, family: Family | None) -> Span:
+        """The openings of every protocol."""
+        here = (each for each in self.all if each.protocol is None and (family is None or family in each.families))
+        return Span(family, UNREADABLE, None, None, tuple(here))
+
     def around(self, opening: Opening) -> list[Span]:
         """The parts of an opening's protocol and ports; a group that has no family is compared with either one."""
-        if opening.protocol is None or opening.protocol == UNREADABLE:
-            raise ValueError(f"{opening.where}: all protocols have no parts")
+        if opening.protocol == UNREADABLE:
+            raise ValueError(f"{opening.where}: a protocol that is not known has no parts")
+        family = opening.families[0] if len(opening.families) == 1 else None
+        if opening.protocol is None:
+            return [self.every(family)]
         ports = (opening.first, opening.last) if opening.has_ports else (None, None)
-        return self.spans(opening.families[0] if len(opening.families) == 1 else None, opening.protocol, *ports)
+        return self.spans(family, opening.protocol, *ports)
 
 
 def as_openings(rules: Iterable[Rule], identities: Mapping[str, str]) -> list[Opening]:
@@ -159,7 +231,7 @@ def as_openings(rules: Iterable[Rule], identities: Mapping[str, str]) -> list[Op
 
     Args:
         rules: those that deny are left out.
-        identities: ``nodes`` or a role -> the identity of its group; one that is missing is told by its target's name.
+        identities: ``nodes``, a role or ``@reference`` -> the identity of its group; one that is missing is told by its name.
     """
     found = []
     for rule in rules:
@@ -170,7 +242,7 @@ def as_openings(rules: Iterable[Rule], identities: Mapping[str, str]) -> list[Op
         if kind == "cidr":
             source = network(value)
         elif kind == "ref":
-            source = Peer("group", f"@{value}")
+            source = Peer("group", identities.get(f"@{value}", f"@{value}"))
         else:
             target = "nodes" if kind == "self" else value
             source = Peer("group", identities.get(target, target))
@@ -225,13 +297,14 @@ def lacking(rule: Rule, openings: Openings, peers: Collection[str] | None) -> li
     """The parts of a planned rule that nothing opens.
 
     Args:
-        rule: one that allows a protocol.
+        rule: one that allows.
         openings: those of the group that the rule is for, of its direction.
         peers: the identities that count as the rule's source where that is a group or a reference; None: any.
     """
     if rule.protocol is None:
-        raise ValueError(f"{rule.key}: a rule for every protocol is no row of the table")
-    spans = openings.spans(rule.family, rule.protocol, rule.from_port, rule.to_port)
+        spans = [openings.every(rule.family)]
+    else:
+        spans = openings.spans(rule.family, rule.protocol, rule.from_port, rule.to_port)
     return [span for span in spans if not _served(rule, span, peers)]
 
 
@@ -247,19 +320,44 @@ def _served(rule: Rule, span: Span, peers: Collection[str] | None) -> bool:
 
 def beyond(opening: Opening, allowed: Openings) -> list[Span]:
     """The parts of an opening's protocol and ports that nothing of ``allowed`` covers, whoever the sources are."""
-    if opening.protocol is None or opening.protocol == UNREADABLE:
-        fine = opening.protocol is None and any(each.protocol is None for each in allowed.all)
-        return [] if fine else [Span(None, UNREADABLE, None, None, (opening,))]
+    if opening.protocol == UNREADABLE:
+        return [Span(None, UNREADABLE, None, None, (opening,))]
     return [span for span in allowed.around(opening) if not span.openings]
 
 
-def wider(opening: Opening, allowed: Openings) -> list[Span]:
-    """The parts of an opening that ``allowed`` covers, but from fewer addresses, or from no group where this one has a group."""
-    if opening.protocol is None or opening.protocol == UNREADABLE:
+def wider(opening: Opening, allowed: Openings, known: bool = False) -> list[Span]:
+    """The parts of an opening that ``allowed`` covers, but from fewer addresses, or from no group where this one has a group.
+
+    Args:
+        opening: what is open.
+        allowed: what may be.
+        known: the identities of groups are those of the cloud, so that another group is another source.
+    """
+    if opening.protocol == UNREADABLE:
         return []
-    found = []
-    for span in allowed.around(opening):
-        fine = bool(span.peers) if isinstance(opening.source, Peer) else span.has(opening.source)
-        if span.openings and not fine:
+    return [span for span in allowed.around(opening) if span.openings and not _covered(opening, span, known)]
+
+
+def _covered(opening: Opening, span: Span, known: bool) -> bool:
+    if not isinstance(opening.source, Peer):
+        return span.has(opening.source)
+    return any(peer.id == opening.source.id for peer in span.peers) if known else bool(span.peers)
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Adjacent spans of a protocol as one."""
+    found: list[Span] = []
+    for span in spans:
+        last = found[-1] if found else None
+        if last and (last.family, last.protocol) == (span.family, span.protocol) and last.last and last.last + 1 == span.first:
+            found[-1] = replace(last, last=span.last)
+        else:
             found.append(span)
     return found
+
+
+def is_tunnel_as_port(opening: Opening, planned: Iterable[Opening]) -> bool:
+    """Whether the number of IP-in-IP is open as a port of TCP or UDP, where no row has that port."""
+    if not (opening.has_ports and opening.first == opening.last and opening.first in TUNNELS):
+        return False
+    return not any((each.protocol, each.first, each.last) == (opening.protocol, opening.first, opening.last) for each in planned)

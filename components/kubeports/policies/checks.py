@@ -14,7 +14,22 @@ from typing import Any
 
 from kubeports import table
 from kubeports.clouds import aws, gcp, openstack
-from kubeports.openings import EVERYWHERE, UNREADABLE, Opening, Openings, Peer, Span, beyond, lacking, wider, world
+from kubeports.openings import (
+    EVERYWHERE,
+    SPELLINGS,
+    TUNNELS,
+    UNREADABLE,
+    Opening,
+    Openings,
+    Peer,
+    Span,
+    beyond,
+    is_tunnel_as_port,
+    joined,
+    lacking,
+    wider,
+    world,
+)
 from kubeports.plan import Rule
 from kubeports.policies.expected import Expected
 from kubeports.policies.resources import (
@@ -32,16 +47,6 @@ from kubeports.policies.resources import (
 )
 from kubeports.settings import is_world
 from kubeports.table import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, PUBLIC, TCP, UDP, Row
-
-#: IP-in-IP, as each cloud wants it written: number -> spelling.
-#: GCP answers ``ipip`` for 4; ``ipip`` is 4 to Neutron and 94 to /etc/protocols
-#: (https://github.com/kubernetes-sigs/cluster-api-provider-openstack/issues/1489).
-SPELLINGS: Mapping[str, Mapping[int, str]] = {
-    "aws": {IPENCAP: "4", IPIP: "94"},
-    "gcp": {IPENCAP: "ipip", IPIP: "94"},
-    "openstack": {IPENCAP: "4", IPIP: "94"},
-}
-_TUNNELS = (IPENCAP, IPIP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
                 found.setdefault(tuple(dict.fromkeys(each.id for each in span.openings)), []).append(span)
         for by_whom, here in found.items():
             names = ", ".join(dict.fromkeys(each.where for each in here[0].openings))
-            what = ", ".join(dict.fromkeys(map(str, _joined(here))))
+            what = ", ".join(dict.fromkeys(map(str, joined(here))))
             sources = dict.fromkeys(str(each.source) for each in here[0].openings)
             told = ", ".join(list(sources)[:3]) + (", ..." if len(sources) > 3 else "")
             by = "open to the world" if len(sources) == 1 else "open to half or more of all addresses, as its rules add up"
@@ -195,18 +200,6 @@ def _no_source(stack: Stack, ids: tuple[str, ...]) -> str:
     return ""
 
 
-def _joined(spans: list[Span]) -> list[Span]:
-    """Adjacent spans of a protocol as one."""
-    joined: list[Span] = []
-    for span in spans:
-        last = joined[-1] if joined else None
-        if last and (last.family, last.protocol) == (span.family, span.protocol) and last.last and last.last + 1 == span.first:
-            joined[-1] = replace(last, last=span.last)
-        else:
-            joined.append(span)
-    return joined
-
-
 # Against the plan
 
 
@@ -237,7 +230,7 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
             continue  # world-open speaks of it, or the configuration takes it
         if opening.group not in planned:
             planned[opening.group] = Openings(each for each in stack.planned if _serves(stack, each.group, opening.group))
-        for span in _joined(wider(opening, planned[opening.group])):
+        for span in joined(wider(opening, planned[opening.group])):
             says = f"{span} on {stack.group(opening)} is open to {_from(stack, opening)}, and its row names no such source"
             yield Finding(f"{says}; take it away, or add it under {stack.setting}sources or to the service's source", opening.id)
 
@@ -245,7 +238,7 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
 def complete(stack: Stack, config: Config) -> Iterator[Finding]:
     """Each enabled row is open to the sources that it must serve."""
     for plan, rule, missing in _missing(stack, config):
-        if rule.protocol not in _TUNNELS:
+        if rule.protocol not in TUNNELS:
             yield _closed(stack, plan, rule, missing)
 
 
@@ -275,7 +268,7 @@ def _peers(rule: Rule, identities: Mapping[str, str]) -> list[str] | None:
 
 
 def _closed(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Finding:
-    what = ", ".join(map(str, _joined(missing)))
+    what = ", ".join(map(str, joined(missing)))
     source = {"self": "the nodes themselves", "role": f"the {rule.source.value} nodes", "ref": f"@{rule.source.value}"}.get(
         rule.source.kind, rule.source.value
     )
@@ -365,20 +358,17 @@ def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
     """Protocol 4 is open with Calico ipip or classic, 94 with classic alone; never to the world; spelt as the cloud wants it."""
     on = {rule.protocol for plan in stack.plans for rule in plan.ingress}
     for plan, rule, missing in _missing(stack, config):
-        if rule.protocol in _TUNNELS:
+        if rule.protocol in TUNNELS:
             yield _closed(stack, plan, rule, missing)
     for opening in stack.ingress:
         if _ignored(stack, opening, config):
             continue
         if opening.protocol in (IPENCAP, IPIP):
             yield from _tunnel(stack, opening, opening.protocol, on)
-        elif opening.has_ports and opening.first == opening.last and opening.first in _TUNNELS:
+        elif is_tunnel_as_port(opening, stack.planned):
             number = opening.first
-            if not any(
-                rule.protocol == opening.protocol and rule.from_port == number for plan in stack.plans for rule in plan.ingress
-            ):
-                says = f"{opening} is open on {stack.group(opening)}: {number} is the number of a protocol (IP-in-IP) and no port"
-                yield Finding(f"{says}; open protocol {SPELLINGS[_cloud(stack, opening)][number]!r} without ports", opening.id)
+            says = f"{opening} is open on {stack.group(opening)}: {number} is the number of a protocol (IP-in-IP) and no port"
+            yield Finding(f"{says}; open protocol {SPELLINGS[_cloud(stack, opening)][number]!r} without ports", opening.id)
 
 
 def _tunnel(stack: Stack, opening: Opening, number: int, on: set[int | None]) -> Iterator[Finding]:

@@ -13,9 +13,9 @@ from functools import partial
 from ipaddress import ip_network
 from typing import Any, Literal
 
-from kubeports.openings import EVERYWHERE, UNREADABLE, Opening, Peer
+from kubeports.openings import EVERYWHERE, Opening, Peer, protocol_of
 from kubeports.settings import WORLD, family_of
-from kubeports.table import FAMILIES, FIRST_PORT, ICMP, ICMPV6, IPENCAP, LAST_PORT, TCP, UDP, Family, Network
+from kubeports.table import FAMILIES, FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, Family, Network
 
 
 class _Unknown:
@@ -47,23 +47,6 @@ CLOUDS: Mapping[str, str] = {
     AWS_EGRESS: "aws",
     GCP_FIREWALL: "gcp",
     OPENSTACK_RULE: "openstack",
-}
-#: Names of protocols that people write, right or wrong; what is right on which cloud is for ``checks.ipip`` to say.
-_NUMBERS: Mapping[str, int | None] = {
-    "tcp": TCP,
-    "udp": UDP,
-    "icmp": ICMP,
-    "icmpv6": ICMPV6,
-    "ipv6-icmp": ICMPV6,
-    "ipip": IPENCAP,
-    "ipencap": IPENCAP,
-    "ipv4": IPENCAP,
-    "sctp": 132,
-    "esp": 50,
-    "ah": 51,
-    "all": None,
-    "any": None,
-    "-1": None,
 }
 
 
@@ -238,7 +221,7 @@ def _aws(
     families: tuple[Family, ...],
     style: Literal["standalone", "legacy", "inline"],
 ) -> Opening:
-    number = None if protocol is UNKNOWN else protocol_of(protocol)
+    number = None if protocol is UNKNOWN else protocol_of(_text(protocol))
     start, end = inputs.get("fromPort"), inputs.get("toPort")
     # Where the older resources demand ports of a protocol that has none, they are 0; so is "all" as 0-0 or -1.
     meaningful = start not in (None, 0, -1) or end not in (None, 0, -1)
@@ -287,7 +270,7 @@ def _gcp(reader: Reader, resource: Declared) -> Iterator[Opening]:
             yield from (_anything(resource, group, direction) for group in groups)
             continue
         protocol = item.get("protocol")
-        number = None if protocol is UNKNOWN else protocol_of(protocol)
+        number = None if protocol is UNKNOWN else protocol_of(_text(protocol))
         for ports in _list(item.get("ports")) or [None]:
             first, last = _gcp_ports(ports)
             for group in groups:
@@ -324,7 +307,7 @@ def _openstack(reader: Reader, resource: Declared) -> Iterator[Opening]:
         return
     family: Family = "ipv6" if inputs.get("ethertype") == "IPv6" else "ipv4"
     protocol = inputs.get("protocol")
-    number = None if protocol is UNKNOWN else protocol_of(protocol or "any")
+    number = None if protocol is UNKNOWN else protocol_of(_text(protocol) or "any")
     start, end = inputs.get("portRangeMin"), inputs.get("portRangeMax")
     first, last = _range(start, end) if number in (TCP, UDP) else (FIRST_PORT, LAST_PORT)
     sources: list[Network | Peer] = []
@@ -366,14 +349,6 @@ _READERS: Mapping[str, Callable[[Reader, Declared], Iterator[Opening]]] = {
     GCP_FIREWALL: _gcp,
     OPENSTACK_RULE: _openstack,
 }
-
-
-def protocol_of(value: Any) -> int | None:
-    """A protocol's number; None: all; ``UNREADABLE``: not known yet, or no protocol."""
-    text = _text(value).lower()
-    if text in _NUMBERS:
-        return _NUMBERS[text]
-    return int(text) if text.isdecimal() and int(text) <= 255 else UNREADABLE
 
 
 def _sources(value: Any) -> Iterator[Network | Peer]:

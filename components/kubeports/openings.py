@@ -116,6 +116,7 @@ class Opening:
         ported: whether ports are written, with whichever protocol.
         why: its description.
         style: how the rule is written: ``standalone``, ``legacy`` (aws.ec2.SecurityGroupRule) or ``inline``.
+        priority: of GCP's firewall rules; the lower one decides.
         certain: whether all that decides what it opens is known; what is not known is as wide here as it may become.
     """
 
@@ -132,6 +133,7 @@ class Opening:
     ported: bool = False
     why: str = ""
     style: Literal["standalone", "legacy", "inline"] = "standalone"
+    priority: int = 0
     certain: bool = True
 
     def __str__(self) -> str:
@@ -226,12 +228,13 @@ class Openings:
         return self.spans(family, opening.protocol, *ports)
 
 
-def as_openings(rules: Iterable[Rule], identities: Mapping[str, str]) -> list[Opening]:
+def as_openings(rules: Iterable[Rule], identities: Mapping[str, str], lists: Collection[str] = ()) -> list[Opening]:
     """What a plan opens, in the same terms.
 
     Args:
         rules: those that deny are left out.
         identities: ``nodes``, a role or ``@reference`` -> the identity of its group; one that is missing is told by its name.
+        lists: the references that are lists of prefixes.
     """
     found = []
     for rule in rules:
@@ -242,7 +245,7 @@ def as_openings(rules: Iterable[Rule], identities: Mapping[str, str]) -> list[Op
         if kind == "cidr":
             source = network(value)
         elif kind == "ref":
-            source = Peer("group", identities.get(f"@{value}", f"@{value}"))
+            source = Peer("prefixes" if value in lists else "group", identities.get(f"@{value}", f"@{value}"))
         else:
             target = "nodes" if kind == "self" else value
             source = Peer("group", identities.get(target, target))
@@ -341,7 +344,11 @@ def wider(opening: Opening, allowed: Openings, known: bool = False) -> list[Span
 def _covered(opening: Opening, span: Span, known: bool) -> bool:
     if not isinstance(opening.source, Peer):
         return span.has(opening.source)
-    return any(peer.id == opening.source.id for peer in span.peers) if known else bool(span.peers)
+    if not known:
+        return bool(span.peers)
+    # One that is not known yet may be the other.
+    like = [peer.id for peer in span.peers if peer.kind == opening.source.kind]
+    return bool(like) and (not opening.source.id or opening.source.id in like or "" in like)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
@@ -360,4 +367,4 @@ def is_tunnel_as_port(opening: Opening, planned: Iterable[Opening]) -> bool:
     """Whether the number of IP-in-IP is open as a port of TCP or UDP, where no row has that port."""
     if not (opening.has_ports and opening.first == opening.last and opening.first in TUNNELS):
         return False
-    return not any((each.protocol, each.first, each.last) == (opening.protocol, opening.first, opening.last) for each in planned)
+    return not any(each.protocol == opening.protocol and each.first <= opening.first <= each.last for each in planned)

@@ -160,6 +160,9 @@ class Settings:
             "families": list(self.families),
             "roles": self.roles,
             "existing": {target: id for target, id in self.existing.items() if isinstance(id, str)},
+            "refs": {
+                name: {"kind": ref.kind} | ({"id": ref.id} if isinstance(ref.id, str) else {}) for name, ref in self.refs.items()
+            },
             "limits": dict(self.limits),
         }
 

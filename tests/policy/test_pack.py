@@ -14,7 +14,7 @@ from kubeports.plan import Plan
 
 from tests import strategies
 from tests.policy.sdk import judge
-from tests.policy.spellings import GROUP, Declaration, Written, declare, groups
+from tests.policy.spellings import GROUP, Declaration, Written, declare, groups, written
 
 SMALL: dict[str, Any] = {"cluster": "dev", "sources": {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}}
 NETWORK: dict[str, dict[str, Any]] = {"aws": {"network": "vpc-1"}, "gcp": {"network": "default"}, "openstack": {}}
@@ -83,24 +83,183 @@ def test_a_firewall_that_lost_a_rule_of_one_role_fails(cloud: str) -> None:
     assert all("etcd (tcp/2379-2380, ipv4) is closed to the" in text for text in found["complete"])
 
 
+def on_group(name: str, declaration: Declaration) -> Declaration:
+    return Declaration(declaration.cls, declaration.name, declaration.args | {"security_group_id": f"{GROUP}{name}"})
+
+
 @pytest.mark.parametrize("cloud", ["aws", "openstack"])
 def test_a_row_on_the_wrong_roles_group_is_no_row(cloud: str) -> None:
+    made = component(planned(cloud, roles=True))
+    moved = [on_group("fw-worker", each) if each.name.startswith("fw-etcd-in-tcp") else each for each in made]
+    assert set(judge(moved)) == {"complete", "only-table-ports"}
+
+
+# Several groups, several plans
+
+
+def added(cloud: str, group: str, *rules: Written) -> list[Declaration]:
+    spelling = {"aws": "aws standalone"}.get(cloud, cloud)
+    return declare(spelling, rules, group)
+
+
+NEAR = ("172.16.0.0/12",)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize(
+    ("target", "port", "source", "policies"),
+    [
+        ("nodes", 6443, NEAR, {"only-table-ports"}),
+        ("worker", 2379, NEAR, {"only-table-ports"}),
+        ("etcd", 30080, ("0.0.0.0/0",), {"world-open", "only-table-ports"}),
+        ("worker", 30080, NEAR, set()),
+    ],
+)
+def test_each_group_is_judged_by_its_own_rows(
+    cloud: str, target: str, port: int, source: tuple[str, ...], policies: set[str]
+) -> None:
     plan = planned(cloud, roles=True)
-    moved = [
-        Declaration(each.cls, each.name, each.args | {"security_group_id": f"{GROUP}fw-worker"})
-        if "fw-registry" in each.name
-        else each
-        for each in component(planned(cloud, roles=True, offline=True))
-        if each.cls != "kubeports.Firewall"
+    group = f"dev-{target}" if cloud == "gcp" else f"fw-{target}"
+    found = judge([*component(plan), *added(cloud, group, Written("more", "tcp", (port, port), source))])
+    assert set(found) == policies, found
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_each_cluster_is_judged_by_its_own_plan(cloud: str) -> None:
+    small = planned(cloud, cluster="a", sources={"admins": [], "clients": ["10.0.0.0/8"]})
+    own = {"metrics": {"protocol": "tcp", "start": 9200, "source": ["cluster"], "why": "metrics"}}
+    large = planned(cloud, cluster="b", offline=True, nfs=True, calico="classic", services=own)
+    both = [*named("a", component(small)), *named("b", component(large))]
+    assert judge(both) == {}
+    group = "a-nodes" if cloud == "gcp" else "a-fw-nodes"
+    rules = [
+        Written("ports", "tcp", (30000, 32767), ("0.0.0.0/0",)),
+        Written("registry", "tcp", (5000, 5000), NEAR),
+        Written("metrics", "tcp", (9200, 9200), NEAR),
+        Written("tunnel", "94", None, NEAR),
     ]
-    moved = [
-        Declaration(each.cls, each.name, each.args | {"security_group_id": f"{GROUP}fw-worker"})
-        if each.name.startswith("fw-etcd-in-tcp")
-        else each
-        for each in component(plan)
+    found = judge([*both, *added(cloud, group, *rules)])
+    assert set(found) == {"world-open", "toggles", "only-table-ports", "ipip"}, found
+
+
+def named(prefix: str, declarations: list[Declaration]) -> list[Declaration]:
+    """The same resources under names of another firewall's."""
+
+    def value(item: Any) -> Any:
+        if isinstance(item, str) and item.startswith(GROUP):
+            return f"{GROUP}{prefix}-{item.removeprefix(GROUP)}"
+        return [value(each) for each in item] if isinstance(item, list) else item
+
+    return [
+        Declaration(each.cls, f"{prefix}-{each.name}", {key: value(item) for key, item in each.args.items()})
+        for each in declarations
     ]
-    found = judge(moved)
-    assert "complete" in found and "only-table-sources" not in found
+
+
+@pytest.mark.parametrize(
+    ("cloud", "wrong"),
+    [
+        ("aws", {"referenced_security_group_id": "sg-evil"}),
+        ("aws", {"prefix_list_id": "pl-evil"}),
+        ("openstack", {"remote_group_id": "00000000-0000-0000-0000-000000000001"}),
+        ("openstack", {"remote_address_group_id": "00000000-0000-0000-0000-000000000001"}),
+        ("gcp", {"source_tags": ["evil"]}),
+        ("gcp", {"source_service_accounts": ["evil@x.iam.gserviceaccount.com"]}),
+    ],
+)
+def test_another_group_is_another_source(cloud: str, wrong: dict[str, Any]) -> None:
+    group = "dev-nodes" if cloud == "gcp" else "fw-nodes"
+    (rule,) = added(cloud, group, Written("evil", "tcp", (2379, 2379), ("self",)))
+    drop = {"referenced_security_group_id", "remote_group_id", "source_tags"}
+    args = {key: value for key, value in rule.args.items() if key not in drop} | wrong
+    found = judge([*component(planned(cloud)), Declaration(rule.cls, rule.name, args)])
+    assert set(found) == {"only-table-sources"}, found
+
+
+def test_a_reference_is_the_group_that_it_names() -> None:
+    plan = planned("aws", refs={"bastion": {"group": "sg-0a"}}, sources={"admins": ["@bastion"], "clients": []})
+    made = component(plan)
+    assert judge(made) == {}
+    lost = [each for each in made if each.name != "fw-nodes-in-tcp-6443-bastion"]
+    assert set(judge(lost)) == {"complete"}
+    other = {"referenced_security_group_id": "sg-0b"}
+    changed = [Declaration(e.cls, e.name, e.args | other) if e.name == "fw-nodes-in-tcp-22-bastion" else e for e in made]
+    assert set(judge(changed)) == {"complete", "only-table-sources"}
+
+
+def test_quarters_on_two_groups_do_not_hide_each_other() -> None:
+    made = component(planned("aws"))
+    more = [*groups("aws standalone", "a"), *added("aws", "a", Written("one", "tcp", (22, 22), ("0.0.0.0/2",)))]
+    more += [*groups("aws standalone", "b"), *added("aws", "b", Written("two", "tcp", (22, 22), ("64.0.0.0/2",)))]
+    assert set(judge([*made, *more])) == {"only-table-sources"}
+
+
+def test_half_of_the_world_that_the_settings_accept_is_the_plans() -> None:
+    for clients in (["0.0.0.0/1"], ["0.0.0.0/1", "128.0.0.0/2"]):
+        assert judge(component(planned("aws", sources={"admins": [], "clients": clients}))) == {}
+
+
+# What a cloud makes of what is written
+
+
+def test_a_port_0_on_openstack_is_every_port() -> None:
+    args = {"security_group_id": f"{GROUP}fw-nodes", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    zero = args | {"port_range_min": 0, "port_range_max": 0, "remote_ip_prefix": "0.0.0.0/0", "description": "zero"}
+    found = judge([*component(planned("openstack")), Declaration("openstack.networking.SecGroupRule", "zero", zero)])
+    assert "world-open" in found and "zero" in " ".join(found["world-open"])
+    four = args | {
+        "protocol": "4",
+        "port_range_min": 0,
+        "port_range_max": 0,
+        "remote_group_id": f"{GROUP}fw-nodes",
+        "description": "4",
+    }
+    assert judge([*component(planned("openstack")), Declaration("openstack.networking.SecGroupRule", "four", four)]) == {}
+
+
+@pytest.mark.parametrize(
+    "deny",
+    [
+        {"priority": 1, "denies": [{"protocol": "all"}], "source_ranges": ["0.0.0.0/0"]},
+        {
+            "priority": 1000,
+            "denies": [{"protocol": "tcp", "ports": ["2379-2380"]}],
+            "source_tags": ["dev-nodes"],
+            "target_tags": ["dev-nodes"],
+        },
+    ],
+)
+def test_what_a_gcp_rule_denies_is_closed(deny: dict[str, Any]) -> None:
+    made = component(planned("gcp"))
+    wrong = Declaration("gcp.compute.Firewall", "deny", deny | {"network": "default", "description": "deny"})
+    assert "etcd (tcp/2379-2380, ipv4) is closed" in " ".join(judge([*made, wrong])["complete"])
+    weaker = Declaration("gcp.compute.Firewall", "deny", wrong.args | {"priority": 2000})
+    assert judge([*made, weaker]) == {}
+
+
+def test_a_protocol_that_nobody_knows_is_not_open_to_the_world_in_silence() -> None:
+    (rule,) = declare("openstack", [Written("odd", "frobnicate", None, ("0.0.0.0/0",))])
+    assert set(judge([*groups("openstack"), rule])) == {"world-open"}
+
+
+def test_outputs_that_are_no_firewalls_are_told() -> None:
+    odd = Declaration("kubeports.Firewall", "odd", {"settings": {"cloud": "aws"}, "rules": [{"direction": "ingress"}]})
+    found = judge([odd])
+    assert set(found) == {"settings"} and "odd: its outputs are not those of a Firewall" in found["settings"][0]
+
+
+def test_the_groups_of_a_hand_written_stack_can_be_named() -> None:
+    settings = {"cloud": "aws", **SMALL, "groups": {"nodes": "nodes"}}
+    plan = planned("aws")
+    rules = list(written(plan.rules, "aws standalone"))
+    right = [*groups("aws standalone"), *groups("aws standalone", "db"), *declare("aws standalone", rules)]
+    assert judge(right, {"settings": settings}) == {}
+    moved = [on_group("db", each) if "tcp-2379" in each.name else each for each in right]
+    assert set(judge(moved, {"settings": settings})) == {"complete"}
+    assert (
+        "settings.groups.node: is no kind of node"
+        in judge(right, {"settings": settings | {"groups": {"node": "x"}}})["settings"][0]
+    )
 
 
 def test_what_the_provider_answers_after_a_refresh_is_not_what_the_program_says() -> None:

@@ -45,7 +45,7 @@ from kubeports.policies.resources import (
     Reader,
     unreadable,
 )
-from kubeports.settings import is_world
+from kubeports.settings import family_of, is_most, is_world
 from kubeports.table import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, PUBLIC, TCP, UDP, Row
 
 
@@ -73,6 +73,7 @@ class Stack:
     def __init__(self, resources: Iterable[Declared], plans: Iterable[Expected] = ()) -> None:
         self.reader = Reader(resources)
         self.plans = tuple(plans)
+        self._planned: dict[tuple[str, str], list[Opening]] = {}
 
     @cached_property
     def openings(self) -> list[Opening]:
@@ -85,14 +86,43 @@ class Stack:
         return [each for each in self.openings if each.direction == "ingress" and each.certain]
 
     @cached_property
-    def planned(self) -> list[Opening]:
-        """What the plans let in, in the terms of the stack's groups."""
-        return [each for plan in self.plans for each in plan.openings(self.reader) if each.direction == "ingress"]
+    def _identities(self) -> dict[int, dict[str, str]]:
+        return {id(plan): plan.identities(self.reader) for plan in self.plans}
+
+    def identities(self, plan: Expected) -> Mapping[str, str]:
+        """Target -> the identity of a plan's group, for those that the stack has."""
+        return self._identities[id(plan)]
+
+    def plans_of(self, cloud: str, group: str) -> list[Expected]:
+        """The plans that a group belongs to; all of its cloud where it is none that a plan is known to have."""
+        here = [plan for plan in self.plans if plan.cloud == cloud]
+        return [plan for plan in here if group in self.identities(plan).values()] or here
+
+    def planned(self, cloud: str, group: str) -> list[Opening]:
+        """What may be open on a group: what its target and every node have; on a group of nobody's, all that its cloud has."""
+        if (cloud, group) not in self._planned:
+            found = []
+            for plan in self.plans_of(cloud, group):
+                targets = {target for target, identity in self.identities(plan).items() if identity == group}
+                rules = [rule for rule in plan.ingress if not targets or rule.target in {*targets, "nodes"}]
+                found += replace(plan, rules=tuple(rules)).openings(self.reader, self.identities(plan))
+            self._planned[cloud, group] = found
+        return self._planned[cloud, group]
 
     @cached_property
-    def known(self) -> frozenset[str]:
-        """The identities of the plans' groups that the stack has."""
-        return frozenset(identity for plan in self.plans for identity in plan.identities(self.reader).values())
+    def worldly(self) -> list[tuple[str, Span]]:
+        """What the world may reach: group, and span."""
+        groups: defaultdict[str, list[Opening]] = defaultdict(list)
+        for opening in self.ingress:
+            groups[opening.group].append(opening)
+        everywhere = groups.get(EVERYWHERE, [])
+        found = []
+        for group, own in groups.items():
+            ids = {each.id for each in own}
+            for span in world(own if group == EVERYWHERE else [*own, *everywhere]):
+                if any(each.id in ids for each in span.openings):
+                    found.append((group, span))
+        return found
 
     @cached_property
     def setting(self) -> str:
@@ -109,9 +139,10 @@ class Stack:
         """The group of an opening, as people call it."""
         return self.reader.name(opening.group)
 
-    def off(self) -> list[Row]:
-        """The table's rows under a condition that no plan has on."""
-        served = {(service, rule.protocol) for plan in self.plans for rule in plan.ingress for service in rule.services}
+    def off(self, cloud: str, group: str) -> list[Row]:
+        """The table's rows under a condition that no plan of a group has on."""
+        plans = self.plans_of(cloud, group)
+        served = {(service, rule.protocol) for plan in plans for rule in plan.ingress for service in rule.services}
         return [
             row
             for row in table.load()
@@ -130,43 +161,38 @@ Check = Callable[[Stack, Config], Iterable[Finding]]
 
 def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
     """Nothing but rows for clients is open to the world, by one rule or by several on a group that add up to it."""
-    groups: defaultdict[str, list[Opening]] = defaultdict(list)
+    found: dict[tuple[str, tuple[str, ...]], list[Span]] = {}
+    for group, span in stack.worldly:
+        if not _public(stack, group, span, config.get("services")):
+            found.setdefault((group, tuple(dict.fromkeys(each.id for each in span.openings))), []).append(span)
+    for (group, by_whom), here in found.items():
+        names = ", ".join(dict.fromkeys(each.where for each in here[0].openings))
+        what = ", ".join(dict.fromkeys(map(str, joined(here))))
+        sources = dict.fromkeys(str(each.source) for each in here[0].openings)
+        told = ", ".join(list(sources)[:3]) + (", ..." if len(sources) > 3 else "")
+        by = "open to the world" if len(sources) == 1 else "open to half or more of all addresses, as its rules add up"
+        says = f"{what} on {stack.reader.name(group)} is {by} ({told}, by {names}){_no_source(stack, by_whom)}"
+        yield Finding(
+            f"{says}; name the networks that need it: only {_who_may(stack, config)} may be open to the world", by_whom[0]
+        )
     for opening in stack.ingress:
-        if opening.protocol != UNREADABLE:
-            groups[opening.group].append(opening)
-    everywhere = groups.get(EVERYWHERE, [])
-    for group, own in groups.items():
-        ids = {each.id for each in own}
-        found: dict[tuple[str, ...], list[Span]] = {}
-        for span in world(own if group == EVERYWHERE else [*own, *everywhere]):
-            if any(each.id in ids for each in span.openings) and not _public(stack, span, config.get("services")):
-                found.setdefault(tuple(dict.fromkeys(each.id for each in span.openings)), []).append(span)
-        for by_whom, here in found.items():
-            names = ", ".join(dict.fromkeys(each.where for each in here[0].openings))
-            what = ", ".join(dict.fromkeys(map(str, joined(here))))
-            sources = dict.fromkeys(str(each.source) for each in here[0].openings)
-            told = ", ".join(list(sources)[:3]) + (", ..." if len(sources) > 3 else "")
-            by = "open to the world" if len(sources) == 1 else "open to half or more of all addresses, as its rules add up"
-            says = f"{what} on {stack.reader.name(group)} is {by} ({told}, by {names}){_no_source(stack, by_whom)}"
-            yield Finding(
-                f"{says}; name the networks that need it: only {_who_may(stack, config)} may be open to the world", by_whom[0]
-            )
+        if opening.protocol == UNREADABLE and not isinstance(opening.source, Peer) and is_most([opening.source]):
+            says = f"{opening} on {stack.group(opening)} is open to the world ({opening.source}), and nobody knows it"
+            yield Finding(f"{says}; name the networks that need it, and write the protocol's number", opening.id)
 
 
-def _public(stack: Stack, span: Span, services: list[str] | None) -> bool:
-    """Whether the world may reach a span: by a row that the plan opens to the world, or by the configuration."""
+def _public(stack: Stack, group: str, span: Span, services: list[str] | None) -> bool:
+    """Whether the world may reach a span: by a row that the plan opens as wide, or by the configuration."""
     entries = [entry for entry in map(parse_entry, services or ()) if entry]
     if any(_within(span, *entry) for entry in entries):
         return True
-    if stack.plans:
-        rules = [rule for plan in stack.plans for rule in plan.ingress]
-        allowed = {rule for rule in rules if services is None or set(rule.services) & set(services)}
-        worlds = [each for each in stack.planned if not isinstance(each.source, Peer) and is_world(each.source)]
-        keys = {rule.key for rule in allowed}
-        return any(
-            each.id in keys and span.family in each.families and _within(span, each.protocol, each.first, each.last)
-            for each in worlds
-        )
+    cloud = _cloud(stack, span.openings[0])
+    if stack.plans_of(cloud, group):
+        planned = stack.planned(cloud, group)
+        allowed = Openings(each for each in planned if services is None or set(each.where.split(", ")) & set(services))
+        if span.protocol == UNREADABLE:
+            return False
+        return all(all(map(part.has, span.networks)) for part in allowed.spans(span.family, span.protocol, span.first, span.last))
     names = PUBLIC if services is None else frozenset(services)
     rows = [row for row in table.load() if row.service in names]
     return any(_within(span, row.protocol, row.start or FIRST_PORT, row.end or LAST_PORT) for row in rows)
@@ -205,32 +231,34 @@ def _no_source(stack: Stack, ids: tuple[str, ...]) -> str:
 
 def only_table_ports(stack: Stack, config: Config) -> Iterator[Finding]:
     """No port or protocol is open that no enabled row covers."""
-    if not stack.plans:
-        return
-    allowed = Openings([*stack.planned, *_rows(config)])
-    off = [_row_opening(row) for row in stack.off()]
+    allowed: dict[tuple[str, str], Openings] = {}
     for opening in _mine(stack, config):
+        cloud, group = _cloud(stack, opening), opening.group
+        if not stack.plans_of(cloud, group):
+            continue
+        off = [_row_opening(row) for row in stack.off(cloud, group)]
+        if (cloud, group) not in allowed:
+            allowed[cloud, group] = Openings([*stack.planned(cloud, group), *_rows(config)])
         if not _judged_elsewhere(opening, off):
-            for span in beyond(opening, allowed):
+            for span in joined(beyond(opening, allowed[cloud, group])):
                 what = str(span if opening.protocol != UNREADABLE else opening)
-                says = f"{what} from {_from(stack, opening)} is open on {stack.group(opening)}, and no enabled row has it"
+                says = f"{what} from {_from(stack, opening)} is open on {stack.group(opening)}, and no enabled row has it there"
                 right = f"take it away, enable its row, or add one under {stack.setting}services (or only-table-ports' rows)"
                 yield Finding(f"{says}; {right}", opening.id)
 
 
 def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
     """No row is open to more sources than the plan gives it."""
-    if not stack.plans:
-        return
     extra = Openings(_rows(config))
-    worldwide = {each for span in world(stack.ingress) for each in span.openings}
-    planned: dict[str, Openings] = {}
+    worldwide = {each for _, span in stack.worldly for each in span.openings}
+    planned: dict[tuple[str, str], Openings] = {}
     for opening in _mine(stack, config):
         if opening in worldwide or not beyond(opening, extra):
             continue  # world-open speaks of it, or the configuration takes it
-        if opening.group not in planned:
-            planned[opening.group] = Openings(each for each in stack.planned if _serves(stack, each.group, opening.group))
-        for span in joined(wider(opening, planned[opening.group])):
+        cloud, group = _cloud(stack, opening), opening.group
+        if (cloud, group) not in planned:
+            planned[cloud, group] = Openings(stack.planned(cloud, group))
+        for span in joined(wider(opening, planned[cloud, group], known=True)):
             says = f"{span} on {stack.group(opening)} is open to {_from(stack, opening)}, and its row names no such source"
             yield Finding(f"{says}; take it away, or add it under {stack.setting}sources or to the service's source", opening.id)
 
@@ -244,8 +272,11 @@ def complete(stack: Stack, config: Config) -> Iterator[Finding]:
 
 def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, list[Span]]]:
     openings = [each for each in stack.openings if each.direction == "ingress" and not _ignored(stack, each, config)]
+    denied = [each for each in stack.reader.denied() if each.direction == "ingress"]
+    openings = [each for each in openings if not any(_masks(deny, each) for deny in denied)]
     for plan in stack.plans:
-        identities = plan.identities(stack.reader)
+        identities = stack.identities(plan)
+        references = plan.references(stack.reader)
         here = [each for each in openings if _cloud(stack, each) == plan.cloud]
         by_group: defaultdict[str, list[Opening]] = defaultdict(list)
         for each in here:
@@ -255,14 +286,27 @@ def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, lis
             target = identities.get(rule.target)
             if target not in on:
                 on[target] = Openings(each for group in (target, EVERYWHERE, "") for each in by_group[group or ""])
-            missing = lacking(rule, on[target], _peers(rule, identities))
+            missing = lacking(rule, on[target], _peers(rule, identities, references))
             if missing:
                 yield plan, rule, missing
 
 
-def _peers(rule: Rule, identities: Mapping[str, str]) -> list[str] | None:
+def _masks(deny: Opening, opening: Opening) -> bool:
+    """Whether a GCP rule denies all that another one allows: of equal priority the one that denies decides."""
+    if deny.priority > opening.priority or deny.group not in (opening.group, EVERYWHERE):
+        return False
+    if deny.protocol is not None and (
+        deny.protocol != opening.protocol or not deny.first <= opening.first <= opening.last <= deny.last
+    ):
+        return False
+    if isinstance(deny.source, Peer) or isinstance(opening.source, Peer):
+        return deny.source == opening.source or (not isinstance(deny.source, Peer) and is_world(deny.source))
+    return Span(family_of(deny.source), UNREADABLE, None, None, (deny,)).has(opening.source)
+
+
+def _peers(rule: Rule, identities: Mapping[str, str], references: Mapping[str, str]) -> list[str] | None:
     if rule.source.kind == "ref":
-        return None
+        return [references[rule.source.value]] if references.get(rule.source.value) else None
     name = "nodes" if rule.source.kind == "self" else rule.source.value
     return [identities[name]] if name in identities else None
 
@@ -272,7 +316,7 @@ def _closed(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Fi
     source = {"self": "the nodes themselves", "role": f"the {rule.source.value} nodes", "ref": f"@{rule.source.value}"}.get(
         rule.source.kind, rule.source.value
     )
-    group = plan.identities(stack.reader).get(rule.target)
+    group = stack.identities(plan).get(rule.target)
     on = f" on {stack.reader.name(group)}" if group else f" on {rule.target}"
     services = ", ".join(rule.services)
     says = f"{services} ({what}, {rule.family}) is closed to {source}{on}, and its row is enabled: {rule.why}"
@@ -282,13 +326,14 @@ def _closed(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Fi
 
 def toggles(stack: Stack, config: Config) -> Iterator[Finding]:
     """The ports of a row for offline sites or for NFS are open only with its toggle on."""
-    rows = [row for row in stack.off() if row.when in ("offline", "nfs")]
-    if not stack.plans:
-        return
-    extra = Openings([*stack.planned, *_rows(config)])
+    rows = Openings(_rows(config))
     for opening in _mine(stack, config):
-        for row in rows:
-            if _judged_elsewhere(opening, [_row_opening(row)]) and beyond(opening, extra):
+        cloud, group = _cloud(stack, opening), opening.group
+        if not stack.plans_of(cloud, group) or not beyond(opening, rows):
+            continue
+        for row in stack.off(cloud, group):
+            toggled = row.when in ("offline", "nfs") and _judged_elsewhere(opening, [_row_opening(row)])
+            if toggled and beyond(opening, Openings(stack.planned(cloud, group))):
                 says = f"{row.service} ({row}) is open on {stack.group(opening)}, and {row.when} is false"
                 right = f"set {stack.setting}{row.when}: true, or take {opening.where} away"
                 yield Finding(f"{says}; {right}", opening.id)
@@ -306,11 +351,6 @@ def _ignored(stack: Stack, opening: Opening, config: Config) -> bool:
 def _judged_elsewhere(opening: Opening, rows: list[Opening]) -> bool:
     """Whether an opening is exactly a conditional row, or a part of it: the row's own policy speaks of it."""
     return opening.protocol not in (None, UNREADABLE) and any(not beyond(opening, Openings([row])) for row in rows)
-
-
-def _serves(stack: Stack, planned: str, group: str) -> bool:
-    """Whether a plan's group speaks of an opening's: it is the same one, or one of the two is not known."""
-    return planned == group or planned not in stack.known or group not in stack.known
 
 
 def _cloud(stack: Stack, opening: Opening) -> str:
@@ -356,7 +396,6 @@ def parse_entry(text: str) -> tuple[int, int, int] | None:
 
 def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
     """Protocol 4 is open with Calico ipip or classic, 94 with classic alone; never to the world; spelt as the cloud wants it."""
-    on = {rule.protocol for plan in stack.plans for rule in plan.ingress}
     for plan, rule, missing in _missing(stack, config):
         if rule.protocol in TUNNELS:
             yield _closed(stack, plan, rule, missing)
@@ -364,15 +403,16 @@ def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
         if _ignored(stack, opening, config):
             continue
         if opening.protocol in (IPENCAP, IPIP):
-            yield from _tunnel(stack, opening, opening.protocol, on)
-        elif is_tunnel_as_port(opening, stack.planned):
+            yield from _tunnel(stack, opening, opening.protocol)
+        elif is_tunnel_as_port(opening, [*stack.planned(_cloud(stack, opening), opening.group), *_rows(config)]):
             number = opening.first
             says = f"{opening} is open on {stack.group(opening)}: {number} is the number of a protocol (IP-in-IP) and no port"
             yield Finding(f"{says}; open protocol {SPELLINGS[_cloud(stack, opening)][number]!r} without ports", opening.id)
 
 
-def _tunnel(stack: Stack, opening: Opening, number: int, on: set[int | None]) -> Iterator[Finding]:
+def _tunnel(stack: Stack, opening: Opening, number: int) -> Iterator[Finding]:
     cloud = _cloud(stack, opening)
+    plans = stack.plans_of(cloud, opening.group)
     right = SPELLINGS[cloud][number]
     group = stack.group(opening)
     if opening.spelling != right:
@@ -384,9 +424,9 @@ def _tunnel(stack: Stack, opening: Opening, number: int, on: set[int | None]) ->
             f"protocol {number} on {group} is open to the world ({opening.source}): whoever sends a tunnel gets past other rules"
         )
         yield Finding(f"{says}; name the nodes' group or their networks", opening.id)
-    if stack.plans and number not in on:
+    if plans and all(rule.protocol != number for plan in plans for rule in plan.ingress):
         modes = next(" or ".join(row.calico) for row in table.load() if row.protocol == number and row.service == "ipip")
-        calico = ", ".join(str(plan.settings["calico"]) for plan in stack.plans)
+        calico = ", ".join(str(plan.settings["calico"]) for plan in plans)
         says = f"protocol {number} is open on {group}, and calico is {calico}"
         yield Finding(f"{says}; set {stack.setting}calico: {modes}, or take {opening.where} away", opening.id)
 

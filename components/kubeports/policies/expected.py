@@ -6,14 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeports.errors import InputError
+from kubeports.clouds import CLOUDS
+from kubeports.errors import InputError, bad, suggest
 from kubeports.openings import Opening, as_openings
 from kubeports.plan import Rule, Source
 from kubeports.policies.resources import AWS_GROUP, GCP_FIREWALL, OPENSTACK_GROUP, Reader
+from kubeports.settings import mapping
 from kubeports.table import TARGETS
 
 #: The component's type token.
 FIREWALL = "kubeports:index:Firewall"
+#: What the policy ``settings`` takes besides the settings: target -> logical name of the group.
+GROUPS = "groups"
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Expected:
         settings: as ``kubeports.settings.Settings.json`` gives them.
         rules: what the plan opens.
         where: what remedies put before a setting: ``kubeports:`` for the stack's config, else empty.
+        groups: target -> logical name of its group, where somebody wrote that down.
     """
 
     settings: Mapping[str, Any]
     rules: tuple[Rule, ...] = field(repr=False)
     where: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cloud(self) -> str:
@@ -54,19 +60,40 @@ class Expected:
             tags_used = {opening.group for opening in reader.openings()}
             found |= {target: f"{cluster}-{target}" for target in TARGETS if f"{cluster}-{target}" in tags_used}
         given = {target: reader.known(id) for target, id in self.settings["existing"].items()}
-        return {target: id for target, id in (found | given).items() if target in TARGETS}
+        named = {target: urn for target, name in self.groups.items() for urn, each in reader.groups.items() if each.name == name}
+        return {target: id for target, id in (found | given | named).items() if target in TARGETS}
 
-    def openings(self, reader: Reader) -> list[Opening]:
-        """What the plan opens, in the terms of the stack's groups."""
-        return as_openings(self.rules, self.identities(reader))
+    def references(self, reader: Reader) -> dict[str, str]:
+        """Reference -> the identity of its group or list; empty where it is not known yet."""
+        refs = self.settings.get("refs", {})
+        return {name: reader.known(ref["id"]) if isinstance(ref.get("id"), str) else "" for name, ref in refs.items()}
+
+    def openings(self, reader: Reader, identities: Mapping[str, str]) -> list[Opening]:
+        """What the plan lets in, in the terms of the stack's groups; a group that was not found has no identity."""
+        known = dict.fromkeys(TARGETS, "") | dict(identities)
+        known |= {f"@{name}": id for name, id in self.references(reader).items()}
+        lists = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "prefixes"]
+        return as_openings(self.ingress, known, lists)
 
 
-def from_outputs(outputs: Mapping[str, Any]) -> Expected | None:
-    """The plan in a Firewall's outputs; None where they are not known or are of a version that has no settings."""
+def from_outputs(name: str, outputs: Mapping[str, Any]) -> Expected | None:
+    """The plan in a Firewall's outputs; None where they are not known, or are of a version that has no settings.
+
+    Raises:
+        InputError: they are not what a Firewall puts out.
+    """
     settings, rules = outputs.get("settings"), outputs.get("rules")
     if not isinstance(settings, Mapping) or not isinstance(rules, list):
         return None
-    return Expected(settings, tuple(map(_rule, rules)))
+    try:
+        plan = Expected(settings, tuple(map(_rule, rules)))
+        if plan.cloud not in CLOUDS or not isinstance(plan.settings["cluster"], str):
+            raise ValueError(plan.cloud)
+        plan.settings["existing"].items(), plan.settings["limits"].items()
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        what = f"its outputs are not those of a Firewall ({type(error).__name__}: {error})"
+        raise bad(name, what, "update kubeports in the program and in the pack to one version") from None
+    return plan
 
 
 def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
@@ -84,8 +111,11 @@ def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
     networks = {"aws": "vpc-0", "gcp": "default"}
     cloud = settings.get("cloud")
     args = ({"network": networks[cloud]} if cloud in networks else {}) | dict(settings)
+    groups = mapping(args.pop(GROUPS, {}), where + GROUPS)
+    if unknown := [target for target in groups if target not in TARGETS]:
+        raise bad(f"{where}{GROUPS}.{unknown[0]}", "is no kind of node", suggest(unknown[0], TARGETS))
     planned = check(None, args, where)
-    return Expected(planned.settings.json(), planned.rules, where)
+    return Expected(planned.settings.json(), planned.rules, where, groups)
 
 
 def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple[list[Expected], list[str]]:
@@ -109,9 +139,8 @@ def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple
     return found, problems
 
 
-def joined(outputs: Iterable[Mapping[str, Any]], said: Iterable[Expected]) -> list[Expected]:
+def joined(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> list[Expected]:
     """The plans of a stack: those in the outputs of its Firewalls; of one cluster, what somebody wrote down goes first."""
-    of_outputs = filter(None, map(from_outputs, outputs))
     return list({(plan.cloud, plan.settings["cluster"]): plan for plan in (*of_outputs, *said)}.values())
 
 

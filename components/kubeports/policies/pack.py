@@ -7,6 +7,7 @@ policies, which run before, get what the program says: the pack remembers that.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,9 +26,9 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from kubeports.errors import suggest
+from kubeports.errors import InputError, suggest
 from kubeports.policies import checks
-from kubeports.policies.expected import FIREWALL, Expected, joined, said
+from kubeports.policies.expected import FIREWALL, GROUPS, Expected, from_outputs, joined, said
 from kubeports.policies.resources import UNKNOWN, Declared
 from kubeports.settings import KEYS
 
@@ -181,7 +182,8 @@ SETTINGS = _Described(
     severity=Severity.HIGH,
     remedy="Mend the settings.",
     page="https://www.pulumi.com/docs/iac/crossguard/configuration/",
-    config={key: {"description": each.why} for key, each in KEYS.items()},
+    config={key: {"description": each.why} for key, each in KEYS.items()}
+    | {GROUPS: {"description": "target -> logical name of its group in the stack, where rules are written by hand"}},
 )
 
 
@@ -204,6 +206,12 @@ class _Pack:
     def _settings(self, args: StackValidationArgs, report: ReportViolation) -> None:
         self._read = None
         self.said, problems = said(pulumi.runtime.get_config_env(), plain(args.get_config()))
+        for each in args.resources:
+            if each.resource_type == FIREWALL:
+                try:
+                    from_outputs(each.name, plain(each.props))
+                except InputError as error:
+                    problems += map(str, error.problems)
         for problem in problems:
             report(problem, None)
 
@@ -225,7 +233,12 @@ class _Pack:
                 report(text, None)
             if wrong:
                 return
-            for finding in described.check(stack, config):
+            try:
+                findings = list(described.check(stack, config))
+            except Exception as error:  # a check of somebody's own: without this the engine names no policy
+                report(f"{described.name} can't judge this stack ({type(error).__name__}: {error}); mend its check", None)
+                return
+            for finding in findings:
                 report(finding.says, finding.urn or None)
 
         return StackValidationPolicy(validate=validate, **_metadata(described))
@@ -233,8 +246,13 @@ class _Pack:
     def stack(self, policy: str, resources: list[PolicyResource]) -> checks.Stack:
         """The stack as the checks see it, read once for all policies: one that asks again has another stack before it."""
         if self._read is None or policy in self._read[1]:
-            outputs = [plain(each.props) for each in resources if each.resource_type == FIREWALL]
-            self._read = (checks.Stack(map(self.declared, resources), joined(outputs, self.said)), set())
+            of_outputs = []
+            for each in resources:
+                if each.resource_type == FIREWALL:
+                    with suppress(InputError):  # ``settings`` tells it
+                        of_outputs.append(from_outputs(each.name, plain(each.props)))
+            plans = joined(filter(None, of_outputs), self.said)
+            self._read = (checks.Stack(map(self.declared, resources), plans), set())
         stack, asked = self._read
         asked.add(policy)
         return stack

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_network
+from math import isfinite
 from typing import Any, Literal
 
 from kubeports.openings import EVERYWHERE, Opening, Peer, protocol_of
@@ -91,6 +92,11 @@ class Reader:
     def openings(self) -> list[Opening]:
         """Every opening of the stack."""
         return [opening for each in self.resources.values() for opening in self.of(each)]
+
+    def denied(self) -> list[Opening]:
+        """What GCP's firewall rules deny, in the same terms; no other cloud has such rules."""
+        firewalls = (each for each in self.resources.values() if each.type == GCP_FIREWALL)
+        return [opening for each in firewalls for opening in _gcp_entries(each, "denies")]
 
     def of(self, resource: Declared) -> list[Opening]:
         """The openings of one resource; none where it has no rules."""
@@ -249,6 +255,10 @@ def _aws(
 
 
 def _gcp(reader: Reader, resource: Declared) -> Iterator[Opening]:
+    return _gcp_entries(resource, "allows")
+
+
+def _gcp_entries(resource: Declared, entries: str) -> Iterator[Opening]:
     inputs = resource.inputs
     if inputs.get("disabled") is True:
         return
@@ -265,7 +275,8 @@ def _gcp(reader: Reader, resource: Declared) -> Iterator[Opening]:
     groups = [_text(tag) for tag in _list(inputs.get("targetTags"))]
     groups = groups or [f"account {_text(each)}" for each in _list(inputs.get("targetServiceAccounts"))]
     groups = groups or ([""] if inputs.get("targetTags") is UNKNOWN else [EVERYWHERE])
-    for item in _list(inputs.get("allows")):
+    priority = inputs.get("priority")
+    for item in _list(inputs.get(entries)):
         if not isinstance(item, Mapping):
             yield from (_anything(resource, group, direction) for group in groups)
             continue
@@ -288,8 +299,13 @@ def _gcp(reader: Reader, resource: Declared) -> Iterator[Opening]:
                         spelling=_text(protocol),
                         ported=ports is not None,
                         why=_text(inputs.get("description")),
+                        priority=_GCP_PRIORITY if priority in (None, UNKNOWN) else int(priority),
                         certain=_certain(source, protocol, ports),
                     )
+
+
+#: https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rules
+_GCP_PRIORITY = 1000
 
 
 def _gcp_ports(ports: Any) -> tuple[int, int]:
@@ -308,7 +324,8 @@ def _openstack(reader: Reader, resource: Declared) -> Iterator[Opening]:
     family: Family = "ipv6" if inputs.get("ethertype") == "IPv6" else "ipv4"
     protocol = inputs.get("protocol")
     number = None if protocol is UNKNOWN else protocol_of(_text(protocol) or "any")
-    start, end = inputs.get("portRangeMin"), inputs.get("portRangeMax")
+    # The provider leaves a port 0 out, and Neutron takes a rule without ports for every port.
+    start, end = inputs.get("portRangeMin") or None, inputs.get("portRangeMax") or None
     first, last = _range(start, end) if number in (TCP, UDP) else (FIRST_PORT, LAST_PORT)
     sources: list[Network | Peer] = []
     if inputs.get("remoteIpPrefix"):
@@ -383,13 +400,15 @@ def _prefixes(id: Any) -> Peer:
 def _range(start: Any, end: Any) -> tuple[int, int]:
     """First and last port; one that is not known leaves the range wide."""
     first, last = _port(start), _port(end)
-    return (FIRST_PORT if first is None else max(first, FIRST_PORT)), (LAST_PORT if last is None else last)
+    start_, end_ = (FIRST_PORT if first is None else max(first, FIRST_PORT)), (LAST_PORT if last is None else last)
+    # A range that is none must not be read as nothing open: it counts as wide as it may be.
+    return (start_, end_) if start_ <= end_ else (FIRST_PORT, LAST_PORT)
 
 
 def _port(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         return int(value)
-    return int(value) if isinstance(value, int | float) and value >= 0 else None
+    return int(value) if isinstance(value, int | float) and isfinite(value) and value >= 0 else None
 
 
 def _list(value: Any) -> list[Any]:

@@ -115,7 +115,7 @@ class LiveOpenStack(OpenStack):
     about = "everything is real: your project, Pulumi's engine, and Terraform's provider, bridged"
 
     def __init__(self, cluster: str) -> None:
-        super().__init__(folder=Path())
+        super().__init__()
         self.cluster = cluster
 
     def __enter__(self) -> LiveOpenStack:

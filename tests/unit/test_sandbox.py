@@ -14,6 +14,7 @@ from kubeports.errors import InputError
 from sandbox import run, tools
 from sandbox.__main__ import main
 from sandbox.errors import SandboxError
+from tests.golden import STACKS
 
 FAKE_GO = """#!/bin/sh
 echo called >> "$GO_CALLS"
@@ -120,8 +121,9 @@ def test_settings_are_written_into_the_copy_alone(tmp_path: Path, machine: Path)
 
 @pytest.mark.parametrize("stack", ["nowhere", "../x", ""])
 def test_an_unknown_stack_is_refused_with_those_that_there_are(stack: str) -> None:
-    with pytest.raises(SandboxError, match="known: aws-dev, aws-prod, gcp-dev, gcp-prod, openstack-dev, openstack-offline"):
+    with pytest.raises(SandboxError) as refused:
         run.stack_file(run.ROOT, stack)
+    assert set(STACKS) <= set(str(refused.value).rpartition("known: ")[2].split(", "))
 
 
 def test_a_preview_without_a_cloud_says_how_to_get_one(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

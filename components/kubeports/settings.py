@@ -686,6 +686,10 @@ _CLUSTERS: Mapping[str, tuple[str, int, str]] = MappingProxyType(
 def _cluster(value: Any, where: str, cloud: str | None) -> str:
     pattern, length, words = _CLUSTERS[cloud or "openstack"]
     right = f"write {words}, at most {length} characters"
+    if isinstance(value, int):
+        text = str(value).lower() if isinstance(value, bool) else show(value)
+        quotes = f"put it in quotes: '{text}'" if re.fullmatch(pattern, text) else right
+        raise bad(where, f"{text} is no text, and can't be a cluster's name", quotes)
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise bad(where, f"{show(value)} can't be a cluster's name on {cloud}", right)
     if len(value) > length:

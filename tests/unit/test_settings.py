@@ -140,6 +140,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     # Names, networks, groups
     ({"cluster": None}, "kubeports:cluster: is missing", "kubeports:cluster"),
     ({"cluster": "no spaces"}, "kubeports:cluster: 'no spaces'", "letters"),
+    ({"cluster": 12}, "kubeports:cluster: 12 is no text, and can't be a cluster's name", "put it in quotes: '12'"),
+    ({"cluster": True}, "kubeports:cluster: true is no text", "put it in quotes: 'true'"),
+    ({"cluster": -1}, "kubeports:cluster: -1 is no text", "write letters"),
+    ({"cloud": "gcp", "network": "n", "cluster": 12}, "kubeports:cluster: 12 is no text", "a letter first"),
     ({"cluster": "x" * 250}, "kubeports:cluster: ", "never cut"),
     ({"cloud": "gcp", "network": "n", "cluster": "Prod"}, "kubeports:cluster: 'Prod' can't be", "lower-case"),
     ({"cloud": "gcp", "network": "n", "cluster": "c" * 50}, "kubeports:cluster: ", "at most 49"),

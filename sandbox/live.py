@@ -20,6 +20,7 @@ from sandbox.demo import Demo, console
 from sandbox.errors import SandboxError
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
+from sandbox.processes import interrupt_on_signals
 from sandbox.run import CREDENTIALS, Project, copy
 
 #: What a user must say, and what it is.
@@ -187,6 +188,7 @@ def _own_credentials() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    interrupt_on_signals()
     try:
         sys.exit(main(os.environ.get("CLOUD", "")))
     except SandboxError as error:

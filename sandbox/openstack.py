@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -209,8 +210,15 @@ class OpenStack:
         keystone, neutron = (f"http://127.0.0.1:{port}" for port in ports)
         self._write(f"{keystone}/v3")
         with ThreadPoolExecutor(2) as both:
-            for step in (both.submit(self._keystone, f"{keystone}/v3/"), both.submit(self._neutron)):
-                step.result()
+            try:
+                for step in (both.submit(self._keystone, f"{keystone}/v3/"), both.submit(self._neutron)):
+                    step.result()
+            except BaseException:
+                # The other thread would go on to its end.
+                for pid in processes(self.folder):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
+                raise
         # From this thread, for a process ends with the thread that started it.
         for name, port in zip(("keystone", "neutron"), ports, strict=True):
             self._serve(name, port)

@@ -77,7 +77,7 @@ class Rule:
 
     @property
     def entry(self) -> str:
-        """Protocol and ports as people write them: ``tcp/22``, ``4``, ``all``."""
+        """Protocol and ports as people write them: ``tcp/22``, ``protocol 4``, ``all``."""
         return entry(self.protocol, self.from_port, self.to_port)
 
     @property

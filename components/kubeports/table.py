@@ -107,10 +107,10 @@ def protocol_name(number: int | None) -> str:
 
 
 def entry(protocol: int | None, start: int | None, end: int | None) -> str:
-    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``, ``4``."""
+    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``; ``protocol 4``, lest it be read as a port."""
     name = protocol_name(protocol)
     if start is None:
-        return name
+        return name if protocol is None or protocol in _NAMES else f"protocol {name}"
     return f"{name}/{start}" if start == end else f"{name}/{start}-{end}"
 
 

@@ -331,5 +331,5 @@ def test_clients_may_be_half_of_the_internet_as_they_may_be_all_of_it() -> None:
 def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:
     own = {"protocol": 58, "source": ["10.0.0.0/8"], "why": "ICMPv6"}
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
-    assert any("own (58) opens nothing" in warning for warning in warnings)
+    assert any("own (protocol 58) opens nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)

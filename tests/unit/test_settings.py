@@ -100,7 +100,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"tunnel": {"protocol": 4, "source": ["clients"], "why": "t"}}},
-        "kubeports:services.tunnel: 4 is open to the world and covers ipip",
+        "kubeports:services.tunnel: protocol 4 is open to the world and covers ipip",
         "name the networks",
     ),
     # Sources that are needed, and references

@@ -117,10 +117,17 @@ def entry(protocol: int | None, start: int | None, end: int | None) -> str:
 @cache
 def load() -> Table:
     """The requirement's rows, then the extras."""
-    texts = {name: (files("kubeports") / name).read_bytes() for name in (REQUIREMENT, EXTRAS)}
-    rows = read(texts[REQUIREMENT], REQUIREMENT) + read(texts[EXTRAS], EXTRAS)
+    rows = read(_own(REQUIREMENT), REQUIREMENT) + read(_own(EXTRAS), EXTRAS)
     _unique(rows, f"{REQUIREMENT}, {EXTRAS}", {})
     return rows
+
+
+def _own(name: str) -> bytes:
+    """A file of this package."""
+    try:
+        return (files("kubeports") / name).read_bytes()
+    except OSError as error:
+        raise bad(name, f"can't be read ({error.strerror}), and is part of kubeports", "install kubeports again") from None
 
 
 def read(data: bytes, name: str) -> Table:

@@ -126,3 +126,9 @@ def test_a_protocol_without_ports_is_not_read_as_a_port() -> None:
     shown = {str(row) for row in table.load()}
     assert {"tcp/22", "tcp/2379-2380", "protocol 4", "protocol 94"} <= shown
     assert not [each for each in shown if each.isdecimal()]
+
+
+def test_a_package_without_its_table_is_blamed_and_no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "files", lambda name: tmp_path)
+    with pytest.raises(InputError, match=r"^ports.csv: can't be read \(No such file or directory\), and is part of kubeports"):
+        table.load.__wrapped__()

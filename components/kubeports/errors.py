@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -39,21 +38,6 @@ class InputError(ValueError):
 def bad(where: str, what: str, remedy: str) -> InputError:
     """An error with a single problem."""
     return InputError([Problem(where, what, remedy)])
-
-
-def not_installed(where: str, who: str, package: str, extra: str) -> InputError:
-    """The error for a package that is missing, with the command that installs what an extra of this package asks for.
-
-    The extra itself is not named: pip would look kubeports up in an index, and few have it from there.
-    """
-    from importlib.metadata import PackageNotFoundError, requires
-
-    try:
-        asked = [each for each in requires("kubeports") or () if re.search(rf"""extra == ['"]{extra}['"]""", each)]
-    except PackageNotFoundError:
-        asked = []
-    wanted = " ".join(f"'{each.partition(';')[0].strip()}'" for each in asked)
-    return bad(where, f"{who} needs the package {package}, which is not installed", f"pip install {wanted or package}")
 
 
 class Problems:

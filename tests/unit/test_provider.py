@@ -95,11 +95,9 @@ def test_a_wrong_property_of_a_nested_object_is_refused_too(gcp: Client, change:
     assert not gcp.check(FIREWALL, OPEN).failures
 
 
-def test_inline_rules_can_be_previewed_and_are_not_made(aws: Client) -> None:
-    inline = {"name": "g", "ingress": [{"protocol": "tcp", "fromPort": 22, "toPort": 22}]}
-    assert not aws.check(GROUP, inline).failures
-    with pytest.raises(grpc.RpcError, match="previews inline rules and makes none"):
-        aws.stub.Create(provider_pb2.CreateRequest(urn=GROUP, properties=struct(inline)))
+def test_inline_rules_are_refused(aws: Client) -> None:
+    inline = [{"protocol": "tcp", "fromPort": 22, "toPort": 22}]
+    assert [failure.property for failure in aws.check(GROUP, {"ingress": inline}).failures] == ["ingress"]
 
 
 def test_an_automatic_name_is_kept_and_one_of_the_users_own_is_not_touched(gcp: Client) -> None:

@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kubeports.errors import Problems, bad, not_installed
+from kubeports.errors import Problems, bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,4 +145,5 @@ def described(description: str) -> tuple[tuple[str, ...], str]:
 def require_sdk(cloud: str) -> None:
     """Refuse a cloud whose SDK is not installed, with the command that installs it."""
     if find_spec(f"pulumi_{cloud}") is None:
-        raise not_installed("cloud", cloud, f"pulumi-{cloud}", cloud)
+        right = f"pip install 'kubeports[{cloud}]'"
+        raise bad("cloud", f"{cloud} needs the package pulumi-{cloud}, which is not installed", right)

@@ -160,6 +160,7 @@ def test_what_plan_refuses_is_refused_before_the_engine_in_the_same_words(
 ) -> None:
     file = machine / "stacks" / "Pulumi.mine.yaml"
     file.parent.mkdir()
+    (machine / "Pulumi.yaml").write_text("name: mine\nstackConfigDir: stacks\n")
     file.write_text("config:\n" + "".join(f"  {key}: {value}\n" for key, value in (FINE | changes).items()))
     monkeypatch.setattr("sandbox.__main__.ROOT", machine)
     refused = CliRunner().invoke(main, [operation, "mine"])
@@ -171,6 +172,7 @@ def test_what_plan_refuses_is_refused_before_the_engine_in_the_same_words(
 
 def test_a_stack_that_plan_refuses_can_be_destroyed(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (machine / "stacks").mkdir()
+    (machine / "Pulumi.yaml").write_text("name: mine\nstackConfigDir: stacks\n")
     (machine / "stacks" / "Pulumi.mine.yaml").write_text("config: {kubeports:cloud: openstack, kubeports:offline: maybe}\n")
     monkeypatch.setattr("sandbox.__main__.ROOT", machine)
     for name in [name for name in os.environ if name.startswith("OS_")]:

@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup demo test live torture unit lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 28
 
 setup: .venv/done ## make .venv with everything that is pinned
 
@@ -64,13 +64,13 @@ states: setup ## add the states of this version, before its release (docs/upgrad
 bench: setup ## the measurements that the README quotes
 	@$(PY) -m bench
 
-plan: setup ## what STACK opens, without engine and account
+plan: setup ## what STACK (openstack-dev if you say none) opens, without engine and account
 	@.venv/bin/kubeports plan -s $(STACK)
 
-preview up refresh destroy: setup ## the engine on STACK: make preview STACK=openstack-dev
+preview up refresh destroy: setup ## the engine on STACK (openstack-dev if you say none): make preview STACK=aws-prod
 	@$(PY) -m sandbox $@ $(STACK)
 
-sandbox-up: setup ## an OpenStack on this machine that stays, for preview and up
+sandbox-up: setup ## an OpenStack on this machine that stays, for preview and up of every clone of yours
 	@$(PY) -m sandbox openstack-up
 
 sandbox-down: setup ## end it

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from kubeports import stackfile
+from kubeports.check import check
 from kubeports.errors import InputError
 
 from sandbox import browser, openstack, postgres, tools
@@ -53,7 +56,11 @@ def _operation(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @click.argument("stack")
     def command(stack: str) -> None:
-        project = Project(ROOT, _cloud(stack_file(ROOT, stack)), _state(), PACK)
+        settings, where = stackfile.of_file(stack_file(ROOT, stack))
+        if name in ("preview", "up"):
+            # As `kubeports plan` reads them: the engine takes 026 for 22, and says less of what is wrong.
+            check(None, settings, where)
+        project = Project(ROOT, _cloud(settings), _state(), PACK)
         if name == "up":
             # The Automation API's up has no preview of its own, and the policies of a stack speak when all is made.
             judged = project.preview(stack)
@@ -85,15 +92,13 @@ def _state() -> Path | None:
     return ROOT / ".state"
 
 
-def _cloud(stack_file: Path) -> dict[str, str]:
+def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
     """The credentials for a stack on OpenStack: the user's, or those of the sandbox that stays.
 
     Raises:
-        InputError: the stack's file can't be read, which the engine would say without the place.
         SandboxError: there is no OpenStack to talk to.
     """
-    cloud = stackfile.of_file(stack_file)[0].get("cloud")
-    if cloud != "openstack":
+    if settings.get("cloud") != "openstack":
         # The engine fetches these clouds' providers itself: no package registry has them.
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
     if "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from rich.text import Text
 from sandbox.cloud import CLOUDS, Cloud, Stored
 from sandbox.clouds import cloud
 from sandbox.errors import SandboxError
-from sandbox.processes import processes
+from sandbox.processes import interrupt_on_signals, processes, swept
 from sandbox.run import PACK, Project, Result, copy
 from sandbox.tools import say
 
@@ -34,7 +33,7 @@ _NUMBERS = {"TCP": 6, "UDP": 17}
 
 INTRODUCTION = """\
 KubeSphere's table of ports becomes rules on {cloud}.
-{about}. No account is used, and nothing stays.
+{about}No account is used, and nothing stays.
 About {seconds} seconds, and some 10 minutes more the first time, to build and install what is missing."""
 _SECONDS = {"openstack": 80, "aws": 65, "gcp": 65, "all": 90}
 
@@ -67,37 +66,39 @@ def main(name: str) -> int:
     """Run the demo on a cloud, or on all; 0, or 1 if a cloud does not have what the requirement asks for."""
     if name not in (*CLOUDS, "all"):
         raise SandboxError(f"CLOUD={name}: unknown; it may be {', '.join(CLOUDS)} or all")
-    if name == "all":
-        console.print(INTRODUCTION.format(cloud="all three clouds", about=_about_all(), seconds=_SECONDS[name]))
-        return compare()
-    console.print(INTRODUCTION.format(cloud=TITLES[name], about=cloud(name).about, seconds=_SECONDS[name]))
-    with running(name) as (project, here):
-        return Demo(project, here).run()
+    with swept("kubeports-demo-") as folder:
+        if name == "all":
+            console.print(INTRODUCTION.format(cloud="all three clouds", about=_about_all(), seconds=_SECONDS[name]))
+            return compare(folder)
+        about = f"{cloud(name).about}.\n"
+        console.print(INTRODUCTION.format(cloud=TITLES[name], about=about, seconds=_SECONDS[name]))
+        with running(name, folder) as (project, here):
+            return Demo(project, here).run()
 
 
 def _about_all() -> str:
-    return "\n".join(f"- {name}: {cloud(name).about}" for name in CLOUDS)
+    return "".join(f"- {TITLES[name]}: {cloud(name).about}.\n" for name in CLOUDS)
 
 
 @contextmanager
-def running(name: str) -> Iterator[tuple[Project, Cloud]]:
-    """A cloud, and a copy of this project that is configured for it.
+def running(name: str, folder: Path) -> Iterator[tuple[Project, Cloud]]:
+    """A cloud, and a copy of this project in a folder that is configured for it.
 
     Raises:
         SandboxError: a process of the cloud's stayed.
     """
-    with tempfile.TemporaryDirectory(prefix="kubeports-demo-") as folder:
-        path = copy(Path(folder) / "project")
-        if name == "openstack":
-            # Tools first: a build takes minutes, and the cloud need not wait for it.
-            Project(path, {}, Path(folder) / "state")
-        with cloud(name) as here:
-            project = Project(path, here.env, Path(folder) / "state")
-            project.configure(f"{name}-dev", **here.settings, **here.config)
-            yield project, here
-        left = processes(Path(folder)) + (processes(here.folder) if hasattr(here, "folder") else [])
-        if left:
-            raise SandboxError(f"processes left: {', '.join(map(str, left))}")
+    folder = folder / name
+    path = copy(folder / "project")
+    if name == "openstack":
+        # Tools first: a build takes minutes, and the cloud need not wait for it.
+        Project(path, {}, folder / "state")
+    with cloud(name) as here:
+        project = Project(path, here.env, folder / "state")
+        project.configure(f"{name}-dev", **here.settings, **here.config)
+        yield project, here
+    left = processes(folder) + (processes(here.folder) if hasattr(here, "folder") else [])
+    if left:
+        raise SandboxError(f"processes left: {', '.join(map(str, left))}")
 
 
 class Demo:
@@ -142,7 +143,9 @@ class Demo:
             raise SandboxError(f"pulumi {operation} failed:\n" + "\n".join(result.diagnostics or (result.output,)))
         count = {op: len(rules_of(result, op)) for op in ("create", "delete", "same")}
         would = "would be " if operation == "preview" else ""
-        line = f"rules {would}created {count['create']}, deleted {count['delete']}, unchanged {count['same']}"
+        # On GCP one firewall has all sources of an entry: there are fewer than the plan has rules.
+        what = "firewalls" if self.cloud.name == "gcp" else "rules"
+        line = f"{what} {would}created {count['create']}, deleted {count['delete']}, unchanged {count['same']}"
         console.print(f"pulumi {operation}: {line}")
         if unchanged and result.changes:
             raise SandboxError(f"an up without a change changed {dict(result.changes)}; nothing should")
@@ -177,12 +180,12 @@ class Demo:
                 console.print(Text(f"  {sign} {name}"), style="green" if op == "create" else "red")
 
 
-def compare() -> int:
+def compare(folder: Path) -> int:
     """Every cloud with every toggle on, row by row beside each other; 0, or 1 if one lacks a row."""
     stored: dict[str, list[Stored]] = {}
     for name in CLOUDS:
         heading(f"{name}: up with offline, nfs and calico: classic; read back; destroy")
-        with running(name) as (project, here):
+        with running(name, folder) as (project, here):
             demo = Demo(project, here)
             project.configure(demo.stack, offline=True, nfs=True, calico="classic", sources=SOURCES)
             demo.engine("up")
@@ -288,10 +291,12 @@ def _spelt(found: list[Stored]) -> str:
 
 
 if __name__ == "__main__":
+    interrupt_on_signals()
     try:
         sys.exit(main(os.environ.get("CLOUD") or "openstack"))
     except SandboxError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2)
     except KeyboardInterrupt:
+        print("interrupted; nothing is left", file=sys.stderr)
         sys.exit(130)

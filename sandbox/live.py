@@ -20,6 +20,7 @@ from sandbox.demo import Demo, console
 from sandbox.errors import SandboxError
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
+from sandbox.processes import interrupt_on_signals
 from sandbox.run import CREDENTIALS, Project, copy
 
 #: What a user must say, and what it is.
@@ -115,7 +116,7 @@ class LiveOpenStack(OpenStack):
     about = "everything is real: your project, Pulumi's engine, and Terraform's provider, bridged"
 
     def __init__(self, cluster: str) -> None:
-        super().__init__(folder=Path())
+        super().__init__()
         self.cluster = cluster
 
     def __enter__(self) -> LiveOpenStack:
@@ -187,6 +188,7 @@ def _own_credentials() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    interrupt_on_signals()
     try:
         sys.exit(main(os.environ.get("CLOUD", "")))
     except SandboxError as error:

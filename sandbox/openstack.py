@@ -7,10 +7,12 @@ as in any OpenStack; nothing forwards packets.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from typing import Any
 
 from sandbox.cloud import Stored, protocol_number
 from sandbox.errors import SandboxError
-from sandbox.processes import die_with_parent, end
+from sandbox.processes import die_with_parent, end, processes
 from sandbox.proxy import Proxy
 from sandbox.tools import HERE, cache, digest, locked, run, say
 
@@ -98,7 +100,7 @@ class OpenStack:
         groups, rules: the project's quotas.
         proxied: have clients reach Neutron through ``proxy``, which records and makes calls fail.
         stays: outlive the process that starts it; otherwise it ends with it, even if that is killed.
-        folder: for the databases, logs and settings; default: a temporary one. ``stop`` removes it.
+        folder: for the databases, logs and settings; default: a temporary one. ``start`` makes it, ``stop`` removes it.
     """
 
     name = "openstack"
@@ -111,7 +113,7 @@ class OpenStack:
         self._stays = stays
         self._proxied = proxied
         self._password = secrets.token_urlsafe(16)
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="kubeports-openstack-"))
+        self.folder = folder or Path(tempfile.gettempdir()) / f"kubeports-openstack-{secrets.token_hex(8)}"
         self.pids: list[int] = []
         self.env: dict[str, str] = {}
         self.settings: dict[str, Any] = {}
@@ -204,12 +206,20 @@ class OpenStack:
         say("starting Keystone and Neutron on 127.0.0.1")
         os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
         ports = _free_ports(2)
         keystone, neutron = (f"http://127.0.0.1:{port}" for port in ports)
         self._write(f"{keystone}/v3")
         with ThreadPoolExecutor(2) as both:
-            for step in (both.submit(self._keystone, f"{keystone}/v3/"), both.submit(self._neutron)):
-                step.result()
+            try:
+                for step in (both.submit(self._keystone, f"{keystone}/v3/"), both.submit(self._neutron)):
+                    step.result()
+            except BaseException:
+                # The other thread would go on to its end.
+                for pid in processes(self.folder):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
+                raise
         # From this thread, for a process ends with the thread that started it.
         for name, port in zip(("keystone", "neutron"), ports, strict=True):
             self._serve(name, port)
@@ -358,49 +368,61 @@ def _free_ports(number: int) -> list[int]:
         return [each.getsockname()[1] for each in found]
 
 
+def _stays() -> Path:
+    """The folder of the one that stays: one per cache, so that its servers are found whatever became of the rest."""
+    return cache().resolve() / "openstack-stays"
+
+
 def _state() -> Path:
-    return cache() / "openstack-stays.json"
+    return _stays() / "env.json"
 
 
 def stay() -> None:
     """Start one that stays until ``leave``, and say how to use it."""
-    if staying() is not None:
-        say("an OpenStack runs here already")
-    else:
-        leave()
-        cloud = OpenStack(stays=True)
-        cloud.start()
-        state = _state()
-        state.parent.mkdir(parents=True, exist_ok=True)
-        state.touch(mode=0o600)
-        state.write_text(json.dumps({"pids": cloud.pids, "folder": str(cloud.folder), "env": cloud.env}), encoding="utf-8")
+    with locked(_stays()):
+        if staying() is not None:
+            say("an OpenStack runs here already")
+        else:
+            _end()
+            cloud = OpenStack(stays=True, folder=_stays())
+            cloud.start()
+            part = _state().with_suffix(".part")
+            part.touch(mode=0o600)
+            part.write_text(json.dumps(cloud.env), encoding="utf-8")
+            part.rename(_state())
     print("`make preview STACK=openstack-dev` and `make up STACK=openstack-dev` use it now; `make sandbox-down` ends it.")
 
 
 def leave() -> None:
-    """End the one that stays, if there is one."""
-    state = _state()
-    if state.exists():
-        content = json.loads(state.read_text(encoding="utf-8"))
-        cloud = OpenStack(folder=Path(content["folder"]))
-        cloud.pids = [pid for pid in content["pids"] if _is_ours(pid, content["folder"])]
-        cloud.stop()
-        state.unlink()
+    """End the one that stays, if there is one, and say whether there was."""
+    with locked(_stays()):
+        print("The OpenStack of make sandbox-up has ended." if _end() else "No OpenStack of make sandbox-up runs here.")
 
 
 def staying() -> dict[str, str] | None:
-    """The environment (OS_*) of the one that stays; None if there is none or it does not answer."""
+    """The environment (OS_*) of the one that stays; None if there is none, it does not answer, or its file is damaged."""
     try:
-        env: dict[str, str] = json.loads(_state().read_text(encoding="utf-8"))["env"]
+        env = json.loads(_state().read_text(encoding="utf-8"))
+        if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+            return None
         with urllib.request.urlopen(env["OS_AUTH_URL"], timeout=10):
             return env
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, http.client.HTTPException):
         return None
 
 
-def _is_ours(pid: int, folder: str) -> bool:
-    """Whether a process still is the server that was started: numbers are used again after a reboot."""
+def _end() -> bool:
+    """End the servers of the one that stays and remove its folder; whether there were any."""
+    cloud = OpenStack(folder=_stays())
+    cloud.pids = [pid for pid in processes(_stays()) if _is_server(pid)]
+    found = bool(cloud.pids)
+    cloud.stop()
+    return found
+
+
+def _is_server(pid: int) -> bool:
+    """Whether a process is one of our servers, and not a shell of somebody who looks into the folder."""
     try:
-        return str(Path(f"/proc/{pid}/cwd").readlink()) == folder
+        return b"uwsgi" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False

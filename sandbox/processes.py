@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+
+from sandbox.errors import SandboxError
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def die_with_parent(parent: int) -> None:
@@ -37,6 +44,63 @@ def processes(folder: Path) -> list[int]:
         if where.is_relative_to(folder):
             found.append(int(entry.name))
     return found
+
+
+def interrupt_on_signals() -> None:
+    """Have TERM and HUP interrupt this process as Ctrl-C does; once interrupted, it cleans up undisturbed.
+
+    A signal that is ignored (``nohup``, a job in the background) stays so.
+    """
+    begun = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal begun
+        # Not by print: a signal may come in the middle of one.
+        os.write(sys.stderr.fileno(), b"\nstill cleaning up\n" if begun else b"\ninterrupted; cleaning up\n")
+        if not begun:
+            begun = True
+            raise KeyboardInterrupt
+
+    for sign in _INTERRUPTING:
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            signal.signal(sign, interrupt)
+
+
+@contextmanager
+def swept(prefix: str) -> Iterator[Path]:
+    """A temporary folder for all that this process and its children write; at the end nothing runs in it, and it is gone.
+
+    Raises:
+        SandboxError: a process can't be ended.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        # A signal waits until this is done.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+        try:
+            tempfile.tempdir = before[1]
+            os.environ.pop("TMPDIR")
+            if before[0] is not None:
+                os.environ["TMPDIR"] = before[0]
+            _sweep(folder)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _sweep(folder: Path, patience: float = 10.0) -> None:
+    until = time.monotonic() + patience
+    while left := processes(folder):
+        if time.monotonic() > until:
+            raise SandboxError(f"processes left: {', '.join(map(str, left))}")
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    shutil.rmtree(folder)
 
 
 def end(groups: Iterable[int], patience: float = 5.0) -> None:

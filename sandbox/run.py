@@ -39,6 +39,7 @@ _PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
 _STAND_IN = "PULUMI_DEBUG_PROVIDERS"
 #: The user's own credentials for the clouds.
 CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
+_FAREWELL = 60.0  # seconds that an interrupted engine has to end
 _AFTERMATH = 1.0  # seconds between the death of the engine and that of its children
 _PROVIDER = "pulumi-resource-openstack"
 
@@ -196,6 +197,10 @@ class Project:
             except BaseException:
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait()
+                # The engine outlives the program for as long as it takes to finish what it is at, and writes its state.
+                until = time.monotonic() + _FAREWELL
+                while session_members(process.pid) and time.monotonic() < until:
+                    time.sleep(0.05)
                 raise
             if killer is not None:
                 killer.cancel()

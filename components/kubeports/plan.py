@@ -77,7 +77,7 @@ class Rule:
 
     @property
     def entry(self) -> str:
-        """Protocol and ports as people write them: ``tcp/22``, ``4``, ``all``."""
+        """Protocol and ports as people write them: ``tcp/22``, ``protocol 4``, ``all``."""
         return entry(self.protocol, self.from_port, self.to_port)
 
     @property
@@ -247,6 +247,8 @@ def _has_port(rule: Rule, port: int | None) -> bool:
 
 #: Family, protocol, first and last port.
 _Entry = tuple[Family, int, int | None, int | None]
+#: A service, all networks that reach it, and those of them that are named: that did not come through ``clients`` alone.
+_Opened = tuple[str, list[Network], list[Network]]
 
 
 class _Planner:
@@ -258,7 +260,7 @@ class _Planner:
         self.problems = Problems()
         self.rules: dict[Rule, Rule] = {}
         #: Family, protocol, first and last port -> the services that are open there, and to which networks.
-        self.opened: dict[_Entry, tuple[list[str], list[Network]]] = {}
+        self.opened: dict[_Entry, list[_Opened]] = {}
         self.closed: list[Closed] = []
         self.warnings: list[str] = []
 
@@ -354,25 +356,26 @@ class _Planner:
                     self.world_is_meant(row, family, network)
                 self.add(row, family, Source("cidr", str(network)))
             if collapsed:
-                services, opened = self.opened.setdefault((family, row.protocol, row.start, row.end), ([], []))
-                services.append(row.service)
-                opened.extend(collapsed)
+                named = [network for network in given if terms[network]]
+                at = (family, row.protocol, row.start, row.end)
+                self.opened.setdefault(at, []).append((row.service, collapsed, named))
         if terms and families and all(row.service not in rule.services for rule in self.rules.values()):
             self.warnings.append(f"{row.service} ({row}) opens nothing: none of its sources is of {' or '.join(families)}")
 
-    def terms(self, row: Row) -> list[Term]:
-        """A row's source with its words replaced by what the stack gives for them."""
-        found: list[Term] = []
+    def terms(self, row: Row) -> dict[Term, bool]:
+        """A row's source with its words replaced by what the stack gives for them; whether it is named, not of clients alone."""
+        found: dict[Term, bool] = {}
         for word in row.source:
-            if not isinstance(word, str) or word == SELF or word.startswith("@"):
-                found.append(word)
-            elif word == "cluster":
-                found.extend(self.settings.sources["cluster"])
-            elif word in ROLES:
-                found.extend(self.role(row, word))
-            else:
-                found.extend(self.word(row, word))
-        return list(dict.fromkeys(found))
+            for term in self.meant(row, word):
+                found[term] = found.get(term, False) or word != "clients"
+        return found
+
+    def meant(self, row: Row, word: Term) -> tuple[Term, ...]:
+        if not isinstance(word, str) or word == SELF or word.startswith("@"):
+            return (word,)
+        if word == "cluster":
+            return self.settings.sources["cluster"]
+        return self.role(row, word) if word in ROLES else self.word(row, word)
 
     def role(self, row: Row, role: str) -> tuple[Term, ...]:
         cluster = self.settings.sources["cluster"]
@@ -490,8 +493,8 @@ class _Planner:
         if not any(map(is_world, collapse(given))):
             refuse_world(f"{place}: {row.service}", what)
 
-    def keep_from_world(self, on: Iterable[Row]) -> None:
-        """No row that is open to the world may cover a port that the table keeps from it."""
+    def keep_from_world(self, on: list[Row]) -> None:
+        """No row that is open to the world may cover a port that the table keeps from it; only ``clients`` may be most of it."""
         kept = [row for row in self.rows if row.origin != EXTRAS and row.service not in PUBLIC]
         kept += [row for row in on if row.origin != "settings" and row.service not in PUBLIC]
         for rule in self.rules.values():
@@ -509,23 +512,40 @@ class _Planner:
         for row in dict.fromkeys(kept):
             for family in row.families:
                 self.keep_from_most(row, family)
+        self.problems.raise_any()
+        for row in on:
+            if row.origin == "settings" or row.service in PUBLIC:
+                for family in row.families:
+                    self.keep_from_most(row, family, for_clients=True)
 
-    def keep_from_most(self, row: Row, family: Family) -> None:
-        """No port of a kept row may be open to half of a family or more, whichever rows add up to it."""
+    def keep_from_most(self, row: Row, family: Family, for_clients: bool = False) -> None:
+        """No port of a row may be open to half of a family or more, whichever rows add up to it.
+
+        Args:
+            row: as it is on, or as the table has it.
+            family: of the networks.
+            for_clients: the row is made for clients, and what came through them alone does not count.
+        """
         over = [
-            (first or 0, last or LAST_PORT, services, networks)
-            for (of, protocol, first, last), (services, networks) in self.opened.items()
+            (first or 0, last or LAST_PORT, opened)
+            for (of, protocol, first, last), opened in self.opened.items()
             if (of, protocol) == (family, row.protocol)
             and (first or 0) <= (row.end or LAST_PORT)
             and (row.start or 0) <= (last or LAST_PORT)
         ]
         for port in sorted({max(first, row.start or 0) for first, *_ in over}):
-            here = [(services, networks) for first, last, services, networks in over if first <= port <= last]
-            if is_most(collapse(network for _, networks in here for network in networks)):
-                names = ", ".join(dict.fromkeys(name for services, _ in here for name in services))
+            here = [each for first, last, opened in over if first <= port <= last for each in opened]
+            counted = [(service, named if for_clients else networks) for service, networks, named in here]
+            if is_most(collapse(network for _, networks in counted for network in networks)):
+                names = list(dict.fromkeys(service for service, networks in counted if networks))
+                what = f"{row.service} ({row}) is open to half or more of all {family} addresses"
+                right = "name the networks that need it"
+                if names != [row.service]:
+                    what += f", as the sources of {', '.join(names)} add up"
+                    right += ", or choose other ports for the other rows"
+                if for_clients:
+                    right += "; only sources.clients may be so much"
                 with self.problems:
-                    what = f"{row.service} ({row}) is open to half or more of all {family} addresses, as {names} add up"
-                    right = "name the networks that need it, or choose other ports for the other rows"
                     raise bad(self.settings.place("sources"), what, right)
                 break
 

@@ -430,6 +430,9 @@ class _Reader:
         protocol = table.protocol_number(item["protocol"], f"{at}.protocol")
         start = table.port(item["start"], f"{at}.start") if "start" in item else None
         end = table.port(item["end"], f"{at}.end") if "end" in item else start
+        if start is None and protocol in (table.TCP, table.UDP):
+            what = f"{table.protocol_name(protocol)} needs ports"
+            raise bad(at, what, "write start, and end where there is more than one port")
         table.ports(protocol, start, end, at)
         row = Row(
             service=name,
@@ -563,6 +566,10 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
     end = change.end
     if end is None:
         end = start if row.start == row.end else row.end
+    if start > end and change.end is None:
+        raise bad(where, f"start {start} is after the end of the row, {end}", "write end too")
+    if start > end and change.start is None:
+        raise bad(where, f"end {end} is before the start of the row, {start}", "write start too")
     table.ports(row.protocol, start, end, where)
     return start, end
 
@@ -583,7 +590,10 @@ def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Netwo
     except ValueError:
         raise bad(where, f"{show(text)} is no CIDR", "write an address and a prefix length, such as 10.20.0.0/16") from None
     if ipv4 := mapped(network):
-        raise bad(where, f"{text} is IPv4 in IPv6's clothes", f"write {ipv4}")
+        right = f"write {ipv4}"
+        if is_world(ipv4):
+            right = f"write IPv4's networks; the whole world is {ipv4}, in sources.clients alone"
+        raise bad(where, f"{text} is IPv4 in IPv6's clothes", right)
     if str(network) != text:
         raise bad(where, f"{text} is not a network address in canonical form", f"write {network}{_single(text, network)}")
     family = family_of(network)
@@ -713,24 +723,29 @@ def _families(value: Any, where: str) -> tuple[Family, ...]:
 
 
 #: What a cluster may be called: pattern, length and words for it. The longest suffix that names add is "-control-plane".
-_SUFFIX = len("-control-plane")
-_CLUSTERS: Mapping[str, tuple[str, int, str]] = MappingProxyType(
+SUFFIX = len("-control-plane")
+_CLUSTERS: Mapping[str, tuple[str, int | None, str]] = MappingProxyType(
     {
         # Tag values: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
-        "aws": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - _SUFFIX, "letters, digits, . _ and - inside"),
+        "aws": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - SUFFIX, "letters, digits, . _ and - inside"),
         # Tags and names are RFC 1035 labels: https://cloud.google.com/vpc/docs/add-remove-network-tags
-        "gcp": (r"[a-z]([a-z0-9-]*[a-z0-9])?", 63 - _SUFFIX, "lower-case letters, digits and hyphens, a letter first"),
-        "openstack": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - _SUFFIX, "letters, digits, . _ and - inside"),
+        # Their length depends on the rules: kubeports.clouds.gcp.limits.
+        "gcp": (r"[a-z]([a-z0-9-]*[a-z0-9])?", None, "lower-case letters, digits and hyphens, a letter first"),
+        "openstack": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - SUFFIX, "letters, digits, . _ and - inside"),
     }
 )
 
 
 def _cluster(value: Any, where: str, cloud: str | None) -> str:
     pattern, length, words = _CLUSTERS.get(cloud or "", _CLUSTERS["openstack"])
-    right = f"write {words}, at most {length} characters"
+    right = f"write {words}" + (f", at most {length} characters" if length else "")
+    if isinstance(value, int):
+        text = str(value).lower() if isinstance(value, bool) else show(value)
+        quotes = f"put it in quotes: '{text}'" if re.fullmatch(pattern, text) else right
+        raise bad(where, f"{text} is no text, and can't be a cluster's name", quotes)
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise bad(where, f"{show(value)} can't be a cluster's name on {cloud}", right)
-    if len(value) > length:
+    if length and len(value) > length:
         raise bad(where, f"{show(value)} has {len(value)} characters, and names are never cut", right)
     return value
 

@@ -60,7 +60,8 @@ def load(path: Path) -> Any:
     except FileNotFoundError:
         raise bad(name, "does not exist", "name a file that does") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise bad(name, f"can't be read ({error})", "name a YAML file in UTF-8") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise bad(name, f"can't be read ({reason})", "name a YAML file in UTF-8") from None
     try:
         for token in yaml.scan(text):
             if isinstance(token, yaml.TagToken):

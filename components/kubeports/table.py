@@ -110,18 +110,17 @@ def protocol_name(number: int | None) -> str:
 
 
 def entry(protocol: int | None, start: int | None, end: int | None) -> str:
-    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``, ``4``."""
+    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``; ``protocol 4``, lest it be read as a port."""
     name = protocol_name(protocol)
     if start is None:
-        return name
+        return name if protocol is None or protocol in _NAMES else f"protocol {name}"
     return f"{name}/{start}" if start == end else f"{name}/{start}-{end}"
 
 
 @cache
 def load() -> Table:
     """The requirement's rows, then the extras."""
-    texts = {name: (files("kubeports") / name).read_bytes() for name in (REQUIREMENT, EXTRAS)}
-    rows = read(texts[REQUIREMENT], REQUIREMENT) + read(texts[EXTRAS], EXTRAS)
+    rows = read(_own(REQUIREMENT), REQUIREMENT) + read(_own(EXTRAS), EXTRAS)
     _unique(rows, f"{REQUIREMENT}, {EXTRAS}", {})
     return rows
 
@@ -138,6 +137,13 @@ def from_file(path: Path, name: str) -> Table:
         reason = error.strerror if isinstance(error, OSError) else error
         raise bad(name, f"can't be read ({reason})", "name a CSV file, from the folder of Pulumi.yaml on") from None
     return read(data, name)
+
+
+def _own(name: str) -> bytes:
+    """A file of this package."""
+        return (files("kubeports") / name).read_bytes()
+    except OSError as error:
+        raise bad(name, f"can't be read ({error.strerror}), and is part of kubeports", "install kubeports again") from None
 
 
 def read(data: bytes, name: str) -> Table:

@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.openstack import OpenStack
 from sandbox.processes import processes
+from tests.golden import ROOT
 
 pytestmark = pytest.mark.engine
 
@@ -44,3 +45,21 @@ def test_a_killed_parent_takes_its_cloud_along(tooled: None) -> None:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
     wait_until_gone(folder)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "openstack"])
+def test_a_demo_that_is_interrupted_says_that_nothing_is_left_and_leaves_nothing(
+    cloud: str, tmp_path: Path, tooled: None
+) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path), "CLOUD": cloud}
+    demo = [sys.executable, "-m", "sandbox.demo"]
+    with subprocess.Popen(demo, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "pulumi up" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(3)
+        process.terminate()
+        said = process.communicate()[1]
+    assert said.endswith("interrupted; nothing is left\n"), said
+    assert process.returncode == 130
+    assert not list(tmp_path.iterdir()) and not processes(tmp_path)

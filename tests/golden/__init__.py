@@ -8,6 +8,7 @@ A change of meaning is a difference in a pull request.
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from kubeports import stackfile
@@ -20,7 +21,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: The schema from which Pulumi makes the SDKs of other languages.
 SCHEMA = HERE / "schema.json"
-STACKS = sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+
+def stacks(root: Path) -> list[str]:
+    """The stacks of a repository, those that git knows: a file that somebody has just put beside them needs no reviewed plan."""
+    listed = subprocess.run(["git", "ls-files", "stacks"], cwd=root, check=True, capture_output=True, text=True).stdout.split()
+    files = [root / name for name in listed]
+    return sorted(file.name[len("Pulumi.") : -len(".yaml")] for file in files if file.match("Pulumi.*.yaml") and file.is_file())
+
+
+STACKS = stacks(ROOT)
 
 
 def planned(stack: str) -> Plan:

@@ -93,7 +93,7 @@ MUTANTS = (
         "no port",
         _one("tcp", (4, 4), SELF),
     ),
-    Mutant("protocol 4 dropped", frozenset({"ipip"}), "ipip (4, ipv4) is closed", dropped="ipip"),
+    Mutant("protocol 4 dropped", frozenset({"ipip"}), "ipip (protocol 4, ipv4) is closed", dropped="ipip"),
     Mutant(
         "protocol 4 with ports",
         frozenset({"ipip"}),

@@ -11,6 +11,7 @@ from kubeports import clouds
 from kubeports.check import check
 from kubeports.errors import InputError
 from kubeports.plan import Plan
+from kubeports.policies.checks import parse_entry
 
 from tests import strategies
 from tests.policy.sdk import judge
@@ -391,3 +392,20 @@ def test_a_configuration_that_does_nothing_is_told(policy: str, config: dict[str
     found = judge(world(30080), {policy: config})
     assert set(found) == {policy}
     assert any(says in text for text in found[policy]), found
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("tcp/9200", (6, 9200, 9200)),
+        ("udp/8000-8010", (17, 8000, 8010)),
+        ("47", (47, 1, 65535)),
+        ("protocol 47", (47, 1, 65535)),
+        ("protocol 6", None),
+        ("tcp", None),
+        ("tcp/0", None),
+        ("47/1", None),
+    ],
+)
+def test_rows_are_written_as_messages_name_them(text: str, entry: tuple[int, int, int] | None) -> None:
+    assert parse_entry(text) == entry

@@ -284,8 +284,52 @@ def test_ssh_is_never_open_to_half_of_the_internet_whichever_rows_add_up_to_it(c
     assert "ssh" in refused(**changes) and "half or more of all ipv4 addresses" in refused(**changes)
 
 
+#: All but 0.4 % of IPv4, in eight networks that don't collapse into the world.
+ALMOST = [f"{256 - 2 ** (8 - i)}.0.0.0/{i + 1}" for i in range(8)]
+OWN: dict[str, Any] = {"protocol": "tcp", "start": 9200, "why": "metrics"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "service"),
+    [
+        ({"sources": {"admins": [], "clients": [], "balancers": ALMOST}}, "apiserver"),
+        ({"sources": {"admins": [], "clients": [], "balancers": ALMOST}}, "nodeport"),
+        ({"sources": {"admins": ["0.0.0.0/1"], "clients": []}, "services": {"ssh": {"enabled": False}}}, "apiserver"),
+        ({"services": {"own": OWN | {"source": ALMOST}}}, "own"),
+        ({"services": {"own": OWN | {"source": ["clients", "0.0.0.0/1"]}}}, "own"),
+        ({"services": {"nodeport-udp": {"enabled": True, "source": ALMOST}}}, "nodeport-udp"),
+        (
+            {
+                "sources": {"admins": ["0.0.0.0/2"], "clients": []},
+                "services": {"own": OWN | {"start": 6000, "end": 7000, "source": ["64.0.0.0/2"]}},
+            },
+            "apiserver",
+        ),
+        ({"sources": {"admins": ["0.0.0.0/2"], "clients": ["0.0.0.0/1"], "balancers": ["64.0.0.0/2"]}}, "apiserver"),
+        (
+            {
+                "families": ["ipv6"],
+                "sources": {"admins": [], "clients": [], "balancers": ["2000::/4"]},
+            },
+            "apiserver",
+        ),
+    ],
+)
+def test_without_clients_no_row_is_open_to_half_of_the_internet(changes: dict[str, Any], service: str) -> None:
+    assert f"{service} (" in refused(**changes) and "only sources.clients may be so much" in refused(**changes)
+
+
+def test_clients_may_be_half_of_the_internet_as_they_may_be_all_of_it() -> None:
+    half = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/1"]}
+    services = {"own": OWN | {"source": ["clients"]}, "apiserver": {"source": ["cluster", "admins", "clients"]}}
+    planned = made(sources=half, services=services)
+    for service in ("nodeport", "apiserver", "own"):
+        assert "0.0.0.0/1" in [rule.source.value for rule in planned.rules if rule.services == (service,)]
+        assert f"{service} is open to a quarter or more of all ipv4 addresses" in planned.warnings
+
+
 def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:
     own = {"protocol": 58, "source": ["10.0.0.0/8"], "why": "ICMPv6"}
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
-    assert any("own (58) opens nothing" in warning for warning in warnings)
+    assert any("own (protocol 58) opens nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
 from sandbox.processes import end, processes
+from tests.golden import ROOT
 
 WAIT = "import time; time.sleep(600)"
 #: A parent that does not listen to TERM, with a child.
@@ -31,3 +37,53 @@ def test_a_group_that_ignores_term_is_killed_with_its_children(tmp_path: Path) -
             assert process.poll() is None
         end([process.pid], patience=1)
     assert processes(tmp_path) == []
+
+
+#: A program that works in a folder of its own, with a child that does not listen to TERM, and is slow to clean up.
+SLOW = f"""
+import subprocess, sys, time
+from sandbox.processes import interrupt_on_signals, swept
+interrupt_on_signals()
+try:
+    with swept("mine-") as folder:
+        subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], cwd=folder, start_new_session=True)
+        try:
+            print("runs", flush=True)
+            time.sleep(60)
+        finally:
+            time.sleep(0.5)
+            print("cleaned", flush=True)
+except KeyboardInterrupt:
+    print("nothing is left", flush=True)
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_signal_interrupts_once_and_nothing_is_left(tmp_path: Path, sign: int) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "runs\n"
+        while len(processes(tmp_path)) < 2:
+            time.sleep(0.05)
+        program.send_signal(sign)
+        time.sleep(0.2)
+        program.send_signal(signal.SIGTERM)
+        out, err = program.communicate()
+    assert (out, program.returncode) == ("cleaned\nnothing is left\n", 0)
+    assert err.split("\n\n") == ["\ninterrupted; cleaning up", "still cleaning up\n"]
+    assert not processes(tmp_path) and not list(tmp_path.iterdir())
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    program = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    program += "from sandbox.processes import interrupt_on_signals; interrupt_on_signals(); signal.raise_signal(signal.SIGHUP)"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_a_demo_of_no_cloud_is_bad_input() -> None:
+    env = os.environ | {"CLOUD": "foo"}
+    demo = subprocess.run([sys.executable, "-m", "sandbox.demo"], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (demo.returncode, demo.stderr) == (2, "error: CLOUD=foo: unknown; it may be openstack, aws, gcp or all\n")

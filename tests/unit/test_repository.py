@@ -23,6 +23,14 @@ def test_the_program_names_no_port_and_no_rule() -> None:
     assert len(text.splitlines()) <= 25
 
 
+def test_make_lists_every_target() -> None:
+    shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    listed = [target for line in shown.splitlines() for target in re.split(r"\s{2,}", line)[0].split()]
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert sorted(listed) == sorted(targets.split())
+    assert "STACK (openstack-dev if you say none)" in shown and "STACK ?= openstack-dev" in (ROOT / "Makefile").read_text()
+
+
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "sandbox/openstack-requirements.txt"])
 def test_every_version_is_pinned(name: str) -> None:
     for line in (ROOT / name).read_text().splitlines():

@@ -67,7 +67,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"families": ["ipv6"], **sources(admins=["::ffff:0:0/96"])},
         "kubeports:sources.admins[0]: ::ffff:0:0/96",
-        "write 0.0.0.0/0",
+        "the whole world is 0.0.0.0/0, in sources.clients alone",
+    ),
+    (
+        {"families": ["ipv6"], **sources(admins=["::ffff:a14:0/112"])},
+        "kubeports:sources.admins[0]: ::ffff:a14:0/112",
+        "write 10.20.0.0/16",
     ),
     ({"egress": ["@x"]}, "kubeports:egress[0]: no reference", "refs"),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
@@ -100,7 +105,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"tunnel": {"protocol": 4, "source": ["clients"], "why": "t"}}},
-        "kubeports:services.tunnel: 4 is open to the world and covers ipip",
+        "kubeports:services.tunnel: protocol 4 is open to the world and covers ipip",
         "name the networks",
     ),
     # Sources that are needed, and references
@@ -123,7 +128,22 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is no port", "1-65535"),
     ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is no port", "whole number"),
     ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: True is no port", "whole number"),
-    ({"services": {"etcd": {"start": 2381}}}, "kubeports:services.etcd: start 2381 is after end 2380", "start 2380"),
+    (
+        {"services": {"etcd": {"start": 2381}}},
+        "kubeports:services.etcd: start 2381 is after the end of the row, 2380",
+        "end too",
+    ),
+    (
+        {"services": {"ssh": {"end": 20}}},
+        "kubeports:services.ssh: end 20 is before the start of the row, 22",
+        "start too",
+    ),
+    ({"services": {"etcd": {"start": 9, "end": 8}}}, "kubeports:services.etcd: start 9 is after end 8", "start 8 and end 9"),
+    (
+        {"services": {"web": {key: value for key, value in OWN.items() if key != "start"}}},
+        "kubeports:services.web: tcp needs ports; write start, and end where there is more than one port",
+        "start",
+    ),
     ({"services": {"ipip": {"start": 4}}}, "kubeports:services.ipip: ipip is protocol 4, which has no ports", "not a port"),
     ({"services": {"sssh": {}}}, "kubeports:services.sssh: no row of the table is called 'sssh'", "did you mean 'ssh'?"),
     ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),
@@ -140,6 +160,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     # Names, networks, groups
     ({"cluster": None}, "kubeports:cluster: is missing", "kubeports:cluster"),
     ({"cluster": "no spaces"}, "kubeports:cluster: 'no spaces'", "letters"),
+    ({"cluster": 12}, "kubeports:cluster: 12 is no text, and can't be a cluster's name", "put it in quotes: '12'"),
+    ({"cluster": True}, "kubeports:cluster: true is no text", "put it in quotes: 'true'"),
+    ({"cluster": -1}, "kubeports:cluster: -1 is no text", "write letters"),
+    ({"cloud": "gcp", "network": "n", "cluster": 12}, "kubeports:cluster: 12 is no text", "a letter first"),
     ({"cluster": "x" * 250}, "kubeports:cluster: ", "never cut"),
     ({"cloud": "gcp", "network": "n", "cluster": "Prod"}, "kubeports:cluster: 'Prod' can't be", "lower-case"),
     ({"cloud": "gcp", "network": "n", "cluster": "c" * 50}, "kubeports:cluster: ", "at most 49"),
@@ -219,6 +243,15 @@ def test_a_long_firewall_name_is_refused_on_gcp_and_never_cut() -> None:
     with pytest.raises(InputError, match="at most 25 characters"):
         check("n" * 26, raw)
     check("n" * 25, raw)
+
+
+def test_the_longest_cluster_on_gcp_is_said_at_once() -> None:
+    raw = GOOD | {"cloud": "gcp", "network": "n", "cluster": "c" * 60}
+    with pytest.raises(InputError, match="at most 25 characters") as refused:
+        check(None, raw)
+    assert "49" not in str(refused.value)
+    check(None, raw | {"cluster": "c" * 25})
+    assert "at most" not in message(cloud="gcp", network="n", cluster="Prod")
 
 
 def test_all_problems_are_named_at_once() -> None:

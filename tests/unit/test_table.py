@@ -120,3 +120,15 @@ def test_all_wrong_rows_are_named_at_once() -> None:
 def test_bytes_that_are_not_utf8_are_refused() -> None:
     with pytest.raises(InputError, match="not UTF-8 at byte 0"):
         table.read(b"\xff", "t.csv")
+
+
+def test_a_protocol_without_ports_is_not_read_as_a_port() -> None:
+    shown = {str(row) for row in table.load()}
+    assert {"tcp/22", "tcp/2379-2380", "protocol 4", "protocol 94"} <= shown
+    assert not [each for each in shown if each.isdecimal()]
+
+
+def test_a_package_without_its_table_is_blamed_and_no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "files", lambda name: tmp_path)
+    with pytest.raises(InputError, match=r"^ports.csv: can't be read \(No such file or directory\), and is part of kubeports"):
+        table.load.__wrapped__()

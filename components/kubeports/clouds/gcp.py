@@ -23,7 +23,7 @@ from kubeports.clouds import (
 )
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
-from kubeports.settings import family_of
+from kubeports.settings import SUFFIX, family_of
 from kubeports.table import FAMILIES, ICMP, IPENCAP, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ RANGES, SOURCE_TAGS = 5000, 30
 ALLOW, BASELINE = 1000, 65533
 #: A name has 63 characters, and Pulumi's automatic naming adds a hyphen and seven.
 NAME = 55
+#: A network tag has 63 characters, and says the target.
+CLUSTER = 63 - SUFFIX
 
 #: ``ipip`` is 4, and what the API answers for it; the other numbers stay numbers.
 #: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
@@ -111,10 +113,17 @@ def limits(plan: Plan, name: str) -> None:
     settings, problems = plan.settings, Problems()
     resources = encode(plan)
     longest = max(resources, key=len, default="")
-    if len(f"{name}-{longest}") > NAME:
+    room = NAME - 1 - len(longest)
+    if name == settings.cluster:
+        room = min(room, CLUSTER)
+    elif len(settings.cluster) > CLUSTER:
+        with problems:
+            what = f"{settings.cluster!r} has {len(settings.cluster)} characters, and names are never cut"
+            raise bad(settings.place("cluster"), what, f"write at most {CLUSTER} characters")
+    if len(name) > room:
         with problems:
             what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never cut"
-            raise bad(settings.place("cluster"), what, f"name the firewall with at most {NAME - 1 - len(longest)} characters")
+            raise bad(settings.place("cluster"), what, f"name the firewall with at most {room} characters")
     for key, resource in resources.items():
         ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
         tags = resource.inputs.get("source_tags", ())

@@ -373,13 +373,13 @@ def _allowed(name: str, protocol: int, first: int, last: int) -> Opening:
 
 
 def _rows(config: Config) -> list[Opening]:
-    """Rows of one's own, as the configuration lists them: ``tcp/9200``, ``udp/8000-8010``, ``47``."""
+    """Rows of one's own, as the configuration lists them: ``tcp/9200``, ``udp/8000-8010``, ``protocol 47``."""
     return [_allowed(text, *entry) for text in config.get("rows", ()) if (entry := parse_entry(text))]
 
 
 def parse_entry(text: str) -> tuple[int, int, int] | None:
-    """``tcp/443``, ``udp/8000-8010`` or a protocol number as protocol, first and last port; None: it is none of these."""
-    name, slash, ports = text.partition("/")
+    """``tcp/443``, ``udp/8000-8010``, ``47`` or ``protocol 47`` as protocol, first and last port; None: it is none of these."""
+    name, slash, ports = text.removeprefix("protocol ").partition("/")
     protocol = {"tcp": TCP, "udp": UDP}.get(name)
     if protocol is None:
         whole = name.isdecimal() and not slash and 1 <= int(name) <= 255 and int(name) not in (TCP, UDP)

@@ -308,7 +308,7 @@ def misconfigured(
         elif key == "rows":
             for text in value:
                 if checks.parse_entry(text) is None:
-                    yield f"{policy}.rows: {text!r} is no row; write tcp/9200, udp/8000-8010, or the number of another protocol"
+                    yield f"{policy}.rows: {text!r} is no row; write tcp/9200, udp/8000-8010, or protocol 47"
         elif key == "services":
             for text in value:
                 if checks.parse_entry(text) is None and text not in services:

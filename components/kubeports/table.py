@@ -141,6 +141,7 @@ def from_file(path: Path, name: str) -> Table:
 
 def _own(name: str) -> bytes:
     """A file of this package."""
+    try:
         return (files("kubeports") / name).read_bytes()
     except OSError as error:
         raise bad(name, f"can't be read ({error.strerror}), and is part of kubeports", "install kubeports again") from None

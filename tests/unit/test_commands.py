@@ -205,7 +205,7 @@ def test_every_format_of_the_table_has_every_row(arguments: list[str]) -> None:
     marked = [cells(line) for line in run("table", *arguments, "--format", "markdown").stdout.splitlines()[2:]]
     assert [(r[0], r[1], r[2], r[4]) for r in marked] == wanted
     shown = run("table", *arguments, COLUMNS="300").stdout.splitlines()[1:]
-    assert [(line.split()[0], line.split()[1]) for line in shown] == [(service, ports) for service, ports, *_ in wanted]
+    assert [tuple(re.split(r"  +", line)[:2]) for line in shown] == [(service, ports) for service, ports, *_ in wanted]
 
 
 def test_the_matrix_says_who_reaches_a_row_on_which_role() -> None:

@@ -31,7 +31,7 @@ TYPES: Mapping[tuple[str, str], str] = {
     ("openstack", "addresses"): "openstack.networking.AddressGroupV2",
 }
 #: ``tcp/22: offline is false``: the entry that most reasons start with.
-_REASON = re.compile(r"((?:[a-z]+|\d+)(?:/\d+(?:-\d+)?)?): (.+)", re.DOTALL)
+_REASON = re.compile(r"((?:protocol \d+|[a-z]+(?:/\d+(?:-\d+)?)?)): (.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "table": "What does the requirement ask for? Every row, with its condition and its sources.",
         "plan": "What does a stack open, to whom and why? With --diff: what would change?",
         "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",
+        "audit": "Is it so in the cloud? What is open beyond the plan, what is closed, who opened it?",
     }
 )
 

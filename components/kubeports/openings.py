@@ -341,7 +341,12 @@ def wider(opening: Opening, allowed: Openings, known: bool = False) -> list[Span
 def _covered(opening: Opening, span: Span, known: bool) -> bool:
     if not isinstance(opening.source, Peer):
         return span.has(opening.source)
-    return any(peer.id == opening.source.id for peer in span.peers) if known else bool(span.peers)
+    if not known:
+        return bool(span.peers)
+    if any(peer.id == opening.source.id for peer in span.peers):
+        return True
+    # The world has everybody in it.
+    return all(WORLD[family] in replace(span, family=family).networks for family in opening.families)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -153,7 +153,12 @@ def compare(plan: Plan, raw: live.Raw, groups: Groups) -> list[Difference]:
     found = list(_Audit(plan, raw, groups).differences())
     order = {kind: i for i, kind in enumerate(KINDS)}
     targets = {target: i for i, target in enumerate((*table.TARGETS, EVERYWHERE))}
-    return sorted(found, key=lambda each: (order[each.kind], targets[each.target], each.direction != "ingress"))
+
+    def place(each: Difference) -> tuple[Any, ...]:
+        ports = [tuple(-1 if number is None else number for number in entry) for entry in each.entries]
+        return order[each.kind], targets[each.target], each.direction != "ingress", ports
+
+    return sorted(found, key=place)
 
 
 @dataclass
@@ -190,14 +195,21 @@ class _Audit:
 
     @cached_property
     def planned(self) -> list[Opening]:
-        """What the plan opens, in the cloud's ids."""
+        """What the plan opens, in the cloud's ids; on AWS and GCP a group has no family (docs/decisions/0002)."""
         identities = {target: self.groups.identity(target) for target in self.plan.settings.targets}
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
-        return as_openings(self.plan.rules, identities | refs)
+        found = as_openings(self.plan.rules, identities | refs)
+        if self.cloud == "openstack":
+            return found
+        return [
+            replace(each, families=FAMILIES) if isinstance(each.source, Peer) and each.source.id not in self.lists else each
+            for each in found
+        ]
 
     @cached_property
     def lists(self) -> frozenset[str]:
-        return frozenset(str(ref.id) for ref in self.plan.settings.refs.values())
+        """The ids of the lists of prefixes that the plan names."""
+        return frozenset(str(ref.id) for ref in self.plan.settings.refs.values() if ref.kind == "prefixes")
 
     def on(self, target: str) -> list[Opening]:
         """What is open on a node of a target, by the ids that stand for the groups."""
@@ -343,7 +355,7 @@ class _Audit:
     def _misspelt(self, opening: Opening) -> bool:
         """Whether IP-in-IP is written by a name that others read as another protocol."""
         right, number = SPELLINGS[self.cloud], protocol_of(opening.spelling)
-        return number in right and opening.spelling not in (right[number], str(number))
+        return number is not None and number in right and opening.spelling not in (right[number], str(number))
 
     def _is_theirs(self, opening: Opening) -> bool:
         """What every GCP network lets out, in a family that the plan does not speak of."""

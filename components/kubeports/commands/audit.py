@@ -154,9 +154,16 @@ class _Report:
     def remedies(self) -> list[tuple[str, str]]:
         """Each kind that was found: what it is, and what would be right."""
         from kubeports.audit.compare import KINDS
+        from kubeports.audit.origins import KUBEPORTS
 
-        return [
+        found = [
             (kind, f"{what}; {right.format(self.settings.setting(''))}")
             for kind, (what, right) in KINDS.items()
             if any(each.kind == kind for each in self.differences)
         ]
+        if any(rule.by == KUBEPORTS for each in self.differences for rule in each.rules):
+            what = (
+                "kubeports made the rule, and the plan does not have it: other settings are in force, or it is an orphan of an "
+            )
+            found.append(("made by kubeports", f"{what}update that failed; pulumi up, and if it stays, docs/failures.md"))
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +29,9 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
     from botocore.exceptions import ClientError
 
     with _errors():
-        session = boto3.Session(profile_name=provider.get("profile"), region_name=provider.get("region"))
+        # boto3 reads AWS_DEFAULT_REGION alone; Pulumi and the AWS command line read AWS_REGION first.
+        region = provider.get("region") or os.environ.get("AWS_REGION")
+        session = boto3.Session(profile_name=provider.get("profile"), region_name=region)
         retries = {"mode": "standard", "total_max_attempts": 3}
         ec2 = session.client("ec2", config=Config(retries=retries, connect_timeout=10, read_timeout=TIMEOUT))
 

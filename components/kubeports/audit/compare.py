@@ -111,16 +111,21 @@ class Difference:
     why: str = ""
 
     @property
-    def what(self) -> str:
+    def whats(self) -> tuple[str, ...]:
         """Protocols and ports as people write them."""
         numbers = {protocol for protocol, first, _ in self.entries if first is None and protocol is not None}
         if len(numbers) > _MANY:
             # Beneath a denial of one protocol, all the others are open one by one.
-            rest = [entry for entry in self.entries if entry[1] is not None]
-            closed = [number for number in range(256) if number not in {each[0] for each in self.entries}]
-            but = f" but {', '.join(table.entry(number, None, None) for number in closed)}" if closed else ""
-            return ", ".join([*(table.entry(*entry) for entry in rest), f"every other protocol{but}"])
-        return ", ".join(table.entry(*entry) for entry in self.entries)
+            ported = [table.entry(*entry) for entry in self.entries if entry[1] is not None]
+            known = {protocol for protocol, _, _ in self.entries}
+            closed = [table.entry(number, None, None) for number in range(256) if number not in known]
+            return (*ported, "every other protocol" + (f" but {', '.join(closed)}" if closed else ""))
+        return tuple(table.entry(*entry) for entry in self.entries)
+
+    @property
+    def what(self) -> str:
+        """The same in one text."""
+        return ", ".join(self.whats)
 
     def json(self) -> dict[str, Any]:
         """The difference as ``kubeports audit --format json`` has it."""

@@ -144,10 +144,11 @@ class _Report:
         rows, styles = [], []
         for each in self.differences:
             way = "from" if each.direction == "ingress" else "to"
-            rules = shared.some((f"{rule.id}{f' ({rule.description})' if rule.description else ''}" for rule in each.rules), 2)
-            by = shared.some(filter(None, (rule.by for rule in each.rules)), 2)
+            rules = shared.some((rule.id for rule in each.rules), 2)
+            by = shared.some((rule.by or f'? "{rule.description}"'.removesuffix(' ""') for rule in each.rules), 2)
             on = EVERY_INSTANCE if each.target == "*" else each.target
-            rows.append((each.kind, each.what, on, way, shared.some(each.sources), shared.some(each.services), rules, by))
+            what = shared.some(each.whats)
+            rows.append((each.kind, what, on, way, shared.some(each.sources), shared.some(each.services), rules, by))
             styles.append({"world": "red", "missing": "yellow", "surplus": "dim"}.get(each.kind, ""))
         return shared.Sheet(("what", "ports", "on", "", "who", "row", "rule", "made by"), rows, styles)
 

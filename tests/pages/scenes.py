@@ -42,11 +42,11 @@ def aws() -> Iterator[dict[str, str]]:
 
         ports = {row.service: (row.start, row.end or row.start) for row in table.load() if row.start and row.protocol == 6}
         for service in ("etcd", "apiserver", "bgp", "master", "dns", "metrics-server"):
-            let("tcp", ports[service], "self")  # type: ignore[arg-type]
-        let("udp", ports["dns"], "self")  # type: ignore[arg-type]
-        let("tcp", ports["ssh"], "0.0.0.0/0", "ssh, for now")  # type: ignore[arg-type]
-        let("tcp", ports["apiserver"], "10.20.0.0/16")  # type: ignore[arg-type]
-        let("tcp", ports["nodeport"], "0.0.0.0/0")  # type: ignore[arg-type]
+            let("tcp", ports[service], "self")
+        let("udp", ports["dns"], "self")
+        let("tcp", ports["ssh"], "0.0.0.0/0", "ssh, for now")
+        let("tcp", ports["apiserver"], "10.20.0.0/16")
+        let("tcp", ports["nodeport"], "0.0.0.0/0")
         let("tcp", (4, 4), "self", "IPENCAP")
         let("tcp", (10256, 10256), "10.0.0.0/16", "kubernetes.io/rule/nlb/health=a953ad6f802b345fe85f29d793a4e104")
         extra = cloud.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
@@ -85,4 +85,4 @@ def _environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 #: What a block's second word names.
-SCENES: Mapping[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"aws": aws, "gcp": gcp}
+SCENES: Mapping[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"aws-by-hand": aws, "gcp-tampered": gcp}

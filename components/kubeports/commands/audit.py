@@ -157,7 +157,7 @@ class _Report:
         from kubeports.audit.compare import KINDS
         from kubeports.audit.origins import KUBEPORTS
 
-        found = [
+        found: list[tuple[str, str]] = [
             (kind, f"{what}; {right.format(self.settings.setting(''))}")
             for kind, (what, right) in KINDS.items()
             if any(each.kind == kind for each in self.differences)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.audit import live, origins
-from kubeports.audit.effect import partly_denied
+from kubeports.audit.effect import Ranked, partly_denied
 from kubeports.audit.groups import Groups
 from kubeports.clouds import gcp
 from kubeports.openings import (
@@ -174,6 +174,7 @@ class _Audit:
     told: set[tuple[str, str]] = field(default_factory=set)  # rule and target of which a difference speaks
     _on: dict[str, list[Opening]] = field(default_factory=dict)
     _serve: dict[tuple[str, str], Openings] = field(default_factory=dict)
+    _deny: dict[str, list[Ranked]] = field(default_factory=dict)
 
     @cached_property
     def cloud(self) -> str:
@@ -297,7 +298,7 @@ class _Audit:
 
     def _denied(self, rule: Rule) -> bool:
         """Whether the baseline that denies the rest is there."""
-        denials = live.denials(self.raw, self.groups.carried(rule.target))
+        denials = self._denials(rule.target)
         return any(
             each.opening.direction == rule.direction
             and each.opening.protocol is None
@@ -306,9 +307,14 @@ class _Audit:
             for each in denials
         )
 
+    def _denials(self, target: str) -> list[Ranked]:
+        if target not in self._deny:
+            self._deny[target] = live.denials(self.raw, self.groups.carried(target))
+        return self._deny[target]
+
     def _partly(self, rule: Rule) -> Iterator[Difference]:
         (asked,) = as_openings([rule], {})
-        denials = live.denials(self.raw, self.groups.carried(rule.target))
+        denials = self._denials(rule.target)
         names = dict.fromkeys(each.opening.id for each in partly_denied(asked, gcp.ALLOW, denials))
         if names:
             rules = tuple(self._rule(name) for name in names)
@@ -323,7 +329,7 @@ class _Audit:
             return ()
         (asked,) = as_openings([rule], {})
         found = {}
-        for each in live.denials(self.raw, self.groups.carried(rule.target)):
+        for each in self._denials(rule.target):
             denial = each.opening
             if each.priority <= gcp.ALLOW and denial.direction == rule.direction and rule.family in denial.families:
                 same = denial.protocol is None or denial.protocol == rule.protocol
@@ -443,7 +449,7 @@ class _Audit:
             if (id, target) in self.told or (id in exact and any(there[key] <= planned[key] for key in map(_meaning, openings))):
                 continue
             others = [each for other, openings in left.items() if other != id for each in openings]
-            if all(_is_covered(each, others) for each in openings):
+            if _are_covered(openings, others):
                 del left[id]
                 there.subtract(map(_meaning, openings))
                 meaning = set(map(_meaning, openings))
@@ -536,11 +542,11 @@ def _meaning(opening: Opening) -> tuple[Any, ...]:
     return (opening.group, opening.direction, *_entry(opening), source, opening.families)
 
 
-def _is_covered(opening: Opening, others: list[Opening]) -> bool:
-    """Whether others open all that an opening does."""
-    if opening.protocol == UNREADABLE:
-        return False
-    same = [each for each in others if each.direction == opening.direction and each.protocol in (None, opening.protocol)]
-    if live.is_part(opening):
-        same = [each for each in same if not live.is_part(each)]
-    return not beyond(opening, Openings(same)) and not wider(opening, Openings(same), known=True)
+def _are_covered(openings: Iterable[Opening], others: list[Opening]) -> bool:
+    """Whether others open all that openings do; some types of ICMP cover nothing."""
+    whole = [each for each in others if not live.is_part(each)]
+    ways = {way: Openings(each for each in whole if each.direction == way) for way in ("ingress", "egress")}
+    return not any(
+        each.protocol == UNREADABLE or beyond(each, ways[each.direction]) or wider(each, ways[each.direction], known=True)
+        for each in openings
+    )

@@ -43,10 +43,10 @@ def effective(ranked: Iterable[Ranked]) -> Iterator[Opening]:
     are not each other's. What it may close, ``partly_denied`` says.
     """
     entries = list(ranked)
+    denials = [each for each in entries if not each.allows]
     for each in entries:
         if each.allows:
-            against = [other for other in entries if not other.allows and _speaks(other, each)]
-            yield from _left(each.opening, against)
+            yield from _left(each.opening, [denial for denial in denials if _speaks(denial, each)])
 
 
 def partly_denied(opening: Opening, priority: int, denials: Iterable[Ranked]) -> list[Ranked]:

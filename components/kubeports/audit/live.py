@@ -173,7 +173,7 @@ def _gcp(raw: Raw, carried: Collection[str]) -> Iterator[Opening]:
 
 def denials(raw: Raw, carried: Collection[str]) -> list[Ranked]:
     """GCP: what firewall rules deny to a node with some tags, narrowed ones left out, in the order of the rules."""
-    return [each for rule in raw["firewalls"] for each in _ranked(rule, carried) if not each.allows]
+    return [each for rule in raw["firewalls"] if not rule.get("allowed") for each in _ranked(rule, carried)]
 
 
 def _ranked(rule: Raw, carried: Collection[str]) -> Iterator[Ranked]:

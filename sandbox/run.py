@@ -303,7 +303,8 @@ def stack_file(folder: Path, stack: str) -> Path:
 
 def _inherited(env: Mapping[str, str]) -> dict[str, str]:
     """This process's environment, without the user's own cloud where another one is given; loopback needs no proxy."""
-    kept = {name: value for name, value in os.environ.items() if not (name.startswith(CREDENTIALS) and env)}
+    other = any(name.startswith(CREDENTIALS) for name in env)
+    kept = {name: value for name, value in os.environ.items() if not (name.startswith(CREDENTIALS) and other)}
     return kept | {"NO_PROXY": ",".join(filter(None, (kept.get("NO_PROXY"), "127.0.0.1")))}
 
 

@@ -14,7 +14,7 @@ Raw = dict[str, Any]
 
 
 def wire(plan: Plan) -> Raw:
-    """The raw JSON of a plan's cloud, with ``id-<target>`` for the ids of groups (on GCP the tag)."""
+    """The raw JSON of a plan's cloud, with ``id-<target>`` for the ids of groups (on GCP the tag), and rules' names as ids."""
     settings = plan.settings
     resources = backend(settings.cloud).encode(plan)
     ids = {target: f"{settings.cluster}-{target}" if settings.cloud == "gcp" else f"id-{target}" for target in settings.targets}
@@ -35,11 +35,11 @@ def wire(plan: Plan) -> Raw:
     names = {id: f"{settings.cluster}-{target}" for target, id in ids.items()}
     if settings.cloud == "aws":
         groups = [{"GroupId": id, "Tags": [{"Key": "Name", "Value": name}]} for id, name in names.items()]
-        return {"groups": groups, "rules": [_aws(kind, inputs) for _, kind, inputs in made]}
+        return {"groups": groups, "rules": [_aws(name, kind, inputs) for name, kind, inputs in made]}
     groups = [{"id": id, "name": name} for id, name in names.items()]
     held = [(name, inputs) for name, kind, inputs in made if kind == "addresses"]
     addresses = [{"id": name, "name": f"{settings.cluster}-{name}", **inputs} for name, inputs in held]
-    rules = [_openstack(inputs) for _, kind, inputs in made if kind == "rule"]
+    rules = [_openstack(name, inputs) for name, kind, inputs in made if kind == "rule"]
     return {"groups": groups, "rules": rules, "address_groups": addresses}
 
 
@@ -47,13 +47,15 @@ def _each(value: Any, id: Any) -> Any:
     return [id(each) for each in value] if isinstance(value, list) else id(value)
 
 
-def _aws(kind: str, inputs: Mapping[str, Any]) -> Raw:
+def _aws(name: str, kind: str, inputs: Mapping[str, Any]) -> Raw:
     names = {"cidr_ipv4": "CidrIpv4", "cidr_ipv6": "CidrIpv6", "prefix_list_id": "PrefixListId"}
     rule = {names[key]: value for key, value in inputs.items() if key in names}
     if "referenced_security_group_id" in inputs:
         rule["ReferencedGroupInfo"] = {"GroupId": inputs["referenced_security_group_id"]}
     ports = {"FromPort": inputs.get("from_port", -1), "ToPort": inputs.get("to_port", -1)}
     return {
+        "SecurityGroupRuleId": name,
+        "Description": inputs["description"],
         "GroupId": inputs["security_group_id"],
         "IsEgress": kind == "egress",
         "IpProtocol": inputs["ip_protocol"],
@@ -62,16 +64,17 @@ def _aws(kind: str, inputs: Mapping[str, Any]) -> Raw:
     }
 
 
-def _openstack(inputs: Mapping[str, Any]) -> Raw:
+def _openstack(name: str, inputs: Mapping[str, Any]) -> Raw:
     keys = ("security_group_id", "direction", "ethertype", "protocol", "port_range_min", "port_range_max")
     remotes = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
-    return {key: inputs.get(key) for key in (*keys, *remotes)}
+    return {"id": name, "description": inputs["description"], **{key: inputs.get(key) for key in (*keys, *remotes)}}
 
 
 def _gcp(name: str, inputs: Mapping[str, Any]) -> Raw:
     lists = {"source_ranges": "sourceRanges", "destination_ranges": "destinationRanges"}
     lists |= {"source_tags": "sourceTags", "target_tags": "targetTags"}
     rule = {"name": name, "direction": inputs["direction"], "priority": inputs["priority"], "disabled": False}
+    rule["description"] = inputs["description"]
     rule |= {theirs: inputs[ours] for ours, theirs in lists.items() if ours in inputs}
     for ours, theirs in (("allows", "allowed"), ("denies", "denied")):
         if ours in inputs:

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "plan": "What does a stack open, to whom and why? With --diff: what would change?",
         "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",
         "report": "How do I show it to others? One page: matrix, picture, rules, what is closed, what differs.",
+        "audit": "Is it so in the cloud? What is open beyond the plan, what is closed, who opened it?",
     }
 )
 

@@ -348,7 +348,10 @@ def _covered(opening: Opening, span: Span, known: bool) -> bool:
         return bool(span.peers)
     # One that is not known yet may be the other.
     like = [peer.id for peer in span.peers if peer.kind == opening.source.kind]
-    return bool(like) and (not opening.source.id or opening.source.id in like or "" in like)
+    if like and (not opening.source.id or opening.source.id in like or "" in like):
+        return True
+    # The world has everybody in it.
+    return all(WORLD[family] in replace(span, family=family).networks for family in opening.families)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -103,6 +103,12 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
         stack: its name; ``organization/project/stack`` counts too.
         folder: where the look for Pulumi.yaml begins.
     """
+    path, found = file_of(stack, folder)
+    return of_file(path, found)
+
+
+def file_of(stack: str, folder: Path) -> tuple[Path, Path]:
+    """The file of a stack of the project that a folder is in, and the project's file."""
     found, folder_of_stacks = _home(folder)
     name = stack.rsplit("/", 1)[-1]
     path = folder_of_stacks / f"Pulumi.{name}.yaml"
@@ -110,7 +116,7 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
         names = stacks(folder)
         right = suggest(name, names) if names else f"write {_short(path)}"
         raise bad(f"stack {stack}", f"has no file {_short(path)}", right)
-    return of_file(path, found)
+    return path, found
 
 
 def stacks(folder: Path) -> list[str]:
@@ -161,6 +167,16 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
     if project_file is not None:
         settings = _defaults(project_file) | settings
     return settings, f"{name}: {NAMESPACE}:"
+
+
+def provider(path: Path, cloud: str) -> dict[str, str]:
+    """What a stack file says to Pulumi's provider of a cloud, as far as it is plain text: ``region``, ``project`` and so on."""
+    found = {}
+    for key, value in _config(load(path), _short(path)).items():
+        namespace, _, name = str(key).partition(":")
+        if namespace == cloud and isinstance(value, str) and value:
+            found[name] = value
+    return found
 
 
 def refuse_namespace(key: str, where: str) -> None:

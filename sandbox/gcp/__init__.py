@@ -6,9 +6,12 @@ process (``sandbox.provider``). The engine is the real one.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -48,6 +51,7 @@ class GCP:
         self.config: dict[str, Any] = {}
 
     def __enter__(self) -> GCP:
+        from sandbox.gcp.compute import TOKEN
         from sandbox.gcp.compute import serve as serve_api
         from sandbox.gcp.nodes import Nodes
         from sandbox.gcp.provider import provider
@@ -62,8 +66,15 @@ class GCP:
                 body = {"name": name, "network": "global/networks/default", "priority": 65534, **rule}
                 self.api.firewalls().insert(project=PROJECT, body=body).execute()
             port = stack.enter_context(serve(provider(self.api, PROJECT)))
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="kubeports-gcp-")))
             self._stack = stack.pop_all()
-        self.env = {"PULUMI_DEBUG_PROVIDERS": f"gcp:{port}", "GOOGLE_PROJECT": PROJECT}
+        self.env = {
+            "PULUMI_DEBUG_PROVIDERS": f"gcp:{port}",
+            "GOOGLE_PROJECT": PROJECT,
+            # As Terraform's provider is led to another endpoint, and Google's clients to a service account.
+            "GOOGLE_COMPUTE_CUSTOM_ENDPOINT": f"{self.url}/compute/v1/",
+            "GOOGLE_APPLICATION_CREDENTIALS": str(_service_account(folder, f"{self.url}{TOKEN}")),
+        }
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": "default"}
         self.config = {"gcp:project": PROJECT}
@@ -120,3 +131,17 @@ class GCP:
 
     def _made(self) -> list[dict[str, Any]]:
         return [rule for rule in self.raw()["firewalls"] if rule["name"] not in DEFAULTS]
+
+
+def _service_account(folder: Path, token_uri: str) -> Path:
+    """The key file of a service account that the stand-in gives tokens to."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    account = {"type": "service_account", "project_id": PROJECT, "private_key_id": "sandbox", "private_key": key.decode()}
+    account |= {"client_email": f"sandbox@{PROJECT}.example", "client_id": "1", "token_uri": token_uri}
+    file = folder / "service-account.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(account), encoding="utf-8")
+    return file

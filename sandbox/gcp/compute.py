@@ -1,7 +1,8 @@
 """A stand-in for GCP's Compute API, as far as firewall rules and networks go.
 
 Paths, parameters, fields, types and patterns come from Google's own discovery document, which google-api-python-client ships;
-the rules that the document states in words alone are below, each with the page that it comes from. It asks for no credentials.
+the rules that the document states in words alone are below, each with the page that it comes from. It asks for no credentials,
+and gives a token to whoever wants one, so that clients can log in as they do at Google's.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30, "targ
 MOST |= {"sourceServiceAccounts": 10, "targetServiceAccounts": 10}
 _TAG = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _OPERATIONS = dict.fromkeys(("globalOperations", "regionOperations", "zoneOperations"), ("get", "wait"))
+#: Where clients get a token: https://developers.google.com/identity/protocols/oauth2/service-account#httprest
+TOKEN = "/token"  # noqa: S105
 
 #: What identifies a resource: project, place (``global``, ``regions/R``, ``zones/Z``), name.
 Key = tuple[str, str, str]
@@ -65,7 +68,7 @@ class Compute:
     #: Collection -> its methods that are served.
     served: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "firewalls": ("insert", "get", "list", "patch", "delete"),
-        "networks": ("insert", "get", "list", "delete"),
+        "networks": ("insert", "get", "list", "delete", "getEffectiveFirewalls"),
     }
 
     def __init__(self, spells_ipip: bool = False, firewalls: int | None = None) -> None:
@@ -74,6 +77,10 @@ class Compute:
         self.stored: dict[str, dict[Key, Json]] = {collection: {} for collection in self.served}
         #: Called after each call that changed something.
         self.changed: Callable[[], None] | None = None
+        #: Methods that the caller may not use, as ``firewalls.list``.
+        self.forbidden: set[str] = set()
+        #: Firewall policies that apply to every network: https://cloud.google.com/firewall/docs/firewall-policies
+        self.policies: list[Json] = []
         self.operations: dict[str, Json] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
@@ -93,6 +100,9 @@ class Compute:
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """The WSGI application."""
         request = Request(environ)
+        if request.path == TOKEN:
+            token = {"access_token": "sandbox", "expires_in": 3600, "token_type": "Bearer"}
+            return Response(json.dumps(token), mimetype="application/json")(environ, start_response)
         try:
             endpoint, arguments = self._map.bind_to_environ(environ).match()
             self._check_query(endpoint, request.args)
@@ -119,6 +129,9 @@ class Compute:
     def _answer(self, endpoint: str, arguments: Mapping[str, str], body: Json) -> Json:
         collection, _, method = endpoint.partition(".")
         project = arguments["project"]
+        if endpoint in self.forbidden:
+            what = f"Required 'compute.{endpoint}' permission for 'projects/{project}'"
+            raise ApiError(403, "forbidden", what)
         if collection in _OPERATIONS:
             return self._operation(arguments["operation"])
         if "request" in self._methods[endpoint]:
@@ -135,6 +148,12 @@ class Compute:
         key = (project, place, arguments[collection[:-1]])
         if key not in self.stored[collection]:
             raise ApiError(404, "notFound", f"The resource '{path_of(collection, key)}' was not found")
+        if method == "getEffectiveFirewalls":
+            link = self.stored["networks"][key]["selfLink"]
+            return {
+                "firewalls": [each for each in self.all_firewalls() if each["network"] == link],
+                "firewallPolicys": self.policies,
+            }
         if method == "get":
             return self._shown(self.stored[collection][key])
         if method == "patch":

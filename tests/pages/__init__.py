@@ -45,7 +45,7 @@ def refreshed(text: str, needs: str | None = None, env: Mapping[str, str] | None
     Args:
         text: the page.
         needs: run the blocks that have this as their second word; None: those that have none.
-        env: what the commands find in their environment besides ours.
+        env: what the commands find in their environment besides ours; an empty text takes one of ours out.
     """
 
     def fenced(match: re.Match[str]) -> str:
@@ -68,7 +68,7 @@ def run(command: str, env: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=ROOT,
-        env=ours | dict(env or {}),
+        env={name: value for name, value in (ours | dict(env or {})).items() if value},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import ROOT, pages, refreshed
+from tests.pages.scenes import SCENES
 
 PAGES = list(pages())
 
@@ -15,6 +16,16 @@ PAGES = list(pages())
 def test_the_output_on_a_page_is_todays(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert refreshed(text) == text, "read the difference; if it is meant: make docs"
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_output_of_what_reads_a_cloud_is_todays(scene: str) -> None:
+    shown = [page for page in PAGES if f"```console {scene}\n$ kubeports" in page.read_text(encoding="utf-8")]
+    assert shown
+    for page in shown:
+        text = page.read_text(encoding="utf-8")
+        with SCENES[scene]() as env:
+            assert refreshed(text, scene, env) == text, "read the difference; if it is meant: make docs"
 
 
 def test_output_that_is_not_todays_is_seen() -> None:

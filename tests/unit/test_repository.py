@@ -31,7 +31,9 @@ def test_make_lists_every_target() -> None:
     assert "STACK (openstack-dev if you say none)" in shown and "STACK ?= openstack-dev" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "sandbox/openstack-requirements.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "sandbox/openstack-requirements.txt", "sandbox/clients-requirements.txt"]
+)
 def test_every_version_is_pinned(name: str) -> None:
     for line in (ROOT / name).read_text().splitlines():
         assert not line or line.startswith("#") or line == "-e ./components" or re.fullmatch(r"[A-Za-z0-9._-]+==\S+", line), line

@@ -190,3 +190,9 @@ def test_a_stack_file_that_is_not_yaml_is_refused_before_the_engine(machine: Pat
     result = CliRunner().invoke(main, ["up", "broken"])
     assert isinstance(result.exception, InputError)
     assert "Pulumi.broken.yaml: line 1: is not YAML as Pulumi reads it" in str(result.exception)
+
+
+def test_the_users_own_credentials_stay_unless_another_cloud_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    assert run._inherited({"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"})["AWS_PROFILE"] == "mine"
+    assert "AWS_PROFILE" not in run._inherited({"OS_AUTH_URL": "http://127.0.0.1"})

@@ -1,0 +1,1 @@
+"""What a cloud has open, read from it, against the plan."""

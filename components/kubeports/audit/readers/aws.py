@@ -1,0 +1,104 @@
+"""Security groups of AWS, by boto3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kubeports.audit.groups import CLUSTER_TAG, UnreadableError, choose, said
+from kubeports.audit.readers import TIMEOUT, Given, Reading, carried_too, short
+from kubeports.settings import Settings
+
+_DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+_CREDENTIALS = (
+    "AuthFailure",
+    "ExpiredToken",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "OptInRequired",
+)
+
+
+def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
+    """The stack's groups and their rules, as ``readers.read`` says."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    with _errors():
+        # boto3 reads AWS_DEFAULT_REGION alone; Pulumi and the AWS command line read AWS_REGION first.
+        region = provider.get("region") or os.environ.get("AWS_REGION")
+        session = boto3.Session(profile_name=provider.get("profile"), region_name=region)
+        retries = {"mode": "standard", "total_max_attempts": 3}
+        ec2 = session.client("ec2", config=Config(retries=retries, connect_timeout=10, read_timeout=TIMEOUT))
+
+        def all_of(method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
+            pages = ec2.get_paginator(method).paginate(**arguments)
+            return [item for page in pages for item in page[key]]
+
+        found: dict[str, dict[str, Any]] = {}
+        named = said(settings, given)
+        if set(named) < set(settings.targets):
+            filters = {f"tag:{CLUSTER_TAG}": settings.cluster, "vpc-id": str(settings.network)}
+            for group in all_of("describe_security_groups", "SecurityGroups", Filters=_filters(filters)):
+                found[group["GroupId"]] = group
+        ids = [id for each in named.values() for id in each]
+        for group in all_of("describe_security_groups", "SecurityGroups", Filters=_filters({"group-id": ids})) if ids else ():
+            found[group["GroupId"]] = group
+        groups = choose(settings, given, found.values())
+        mine = _filters({"group-id": list(groups.ids)})
+        rules = all_of("describe_security_group_rules", "SecurityGroupRules", Filters=mine)
+        reading = Reading({"groups": list(found.values()), "rules": rules, "prefix_lists": []}, groups)
+        others = {rule["ReferencedGroupInfo"]["GroupId"] for rule in rules if "ReferencedGroupInfo" in rule} - set(found)
+        more = (
+            all_of("describe_security_groups", "SecurityGroups", Filters=_filters({"group-id": sorted(others)})) if others else []
+        )
+        reading.raw["names"] = {group["GroupId"]: group["GroupName"] for group in (*found.values(), *more)}
+        for id in sorted({rule["PrefixListId"] for rule in rules if rule.get("PrefixListId")}):
+            try:
+                entries = all_of("get_managed_prefix_list_entries", "Entries", PrefixListId=id)
+                reading.raw["prefix_lists"].append({"PrefixListId": id, "Entries": entries})
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                reading.warnings.append(f"the prefix list {id} can't be read ({code}): nobody knows here which networks it has")
+        try:
+            interfaces = all_of("describe_network_interfaces", "NetworkInterfaces", Filters=mine)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            reading.warnings.append(f"which other groups the nodes carry is not known ({code}: ec2:DescribeNetworkInterfaces)")
+        else:
+            carried = [[group["GroupId"] for group in interface["Groups"]] for interface in interfaces]
+            names = {group["GroupId"]: group["GroupName"] for interface in interfaces for group in interface["Groups"]}
+            reading.warnings += carried_too(groups, carried, names, "network interfaces")
+    return reading
+
+
+def _filters(wanted: Mapping[str, str | list[str]]) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": value if isinstance(value, list) else [value]} for name, value in wanted.items()]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    from botocore import exceptions as aws
+
+    try:
+        yield
+    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.ProfileNotFound) as error:
+        right = "log in as for the AWS command line (aws configure, AWS_PROFILE, AWS_ACCESS_KEY_ID), or set aws:profile"
+        raise UnreadableError(f"AWS: no credentials ({short(error)})", right) from None
+    except aws.NoRegionError:
+        raise UnreadableError("AWS: no region", "set aws:region in the stack's file, or AWS_REGION") from None
+    except aws.ClientError as error:
+        code, operation = error.response["Error"]["Code"], error.operation_name
+        said_ = f"AWS: {operation} answers {code} ({short(error)})"
+        if code in _DENIED:
+            raise UnreadableError(said_, f"allow ec2:{operation} (docs/commands/audit.md has the whole policy)") from None
+        if code in _CREDENTIALS:
+            raise UnreadableError(said_, "renew the credentials, and see whether they are of the right account") from None
+        raise UnreadableError(said_, "see whether ids and region are right") from None
+    except (aws.HTTPClientError, aws.BotoCoreError) as error:
+        right = "see whether the network, a proxy, the region and AWS_ENDPOINT_URL are right"
+        raise UnreadableError(f"AWS: no answer ({short(error)})", right) from None

@@ -1,0 +1,92 @@
+"""Security groups of OpenStack, by openstacksdk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kubeports.audit.groups import UnreadableError, choose, said
+from kubeports.audit.readers import TIMEOUT, Given, Reading, carried_too, short
+from kubeports.settings import Settings
+
+
+def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
+    """The stack's groups and their rules, as ``readers.read`` says."""
+    import openstack
+
+    with _errors():
+        # The timeout is for whoever does not answer at all; the SDK retries what says so.
+        cloud = openstack.connect(cloud=provider.get("cloud"), region_name=provider.get("region"), api_timeout=TIMEOUT)
+        with cloud:
+            network = cloud.network
+
+            def all_of(path: str, **query: Any) -> list[dict[str, Any]]:
+                items: list[dict[str, Any]] = []
+                url: str | None = path
+                while url is not None:
+                    response = network.get(url, params=query if url == path else None)
+                    openstack.exceptions.raise_from_response(response)
+                    answer = response.json()
+                    name = path.strip("/").replace("-", "_")
+                    items += answer[name]
+                    links = answer.get(f"{name}_links", [])
+                    url = next((link["href"] for link in links if link["rel"] == "next"), None)
+                return items
+
+            found: dict[str, dict[str, Any]] = {}
+            named = said(settings, given)
+            open_targets = [target for target in settings.targets if target not in named]
+            if open_targets:
+                names = [f"{settings.cluster}-{target}" for target in open_targets]
+                # An administrator sees the groups of all projects.
+                for group in all_of("/security-groups", name=names, project_id=cloud.current_project_id):
+                    found[group["id"]] = group
+            ids = [id for each in named.values() for id in each]
+            for group in all_of("/security-groups", id=ids) if ids else ():
+                found[group["id"]] = group
+            groups = choose(settings, given, found.values())
+            rules = all_of("/security-group-rules", security_group_id=list(groups.ids))
+            others = {rule["remote_group_id"] for rule in rules if rule["remote_group_id"]} - set(found)
+            more = all_of("/security-groups", id=sorted(others)) if others else []
+            lists = sorted({rule["remote_address_group_id"] for rule in rules if rule.get("remote_address_group_id")})
+            held = all_of("/address-groups", id=lists) if lists else []
+            titles = {group["id"]: group["name"] for group in (*found.values(), *more)}
+            raw = {"groups": list(found.values()), "rules": rules, "address_groups": held, "names": titles}
+            reading = Reading(raw, groups)
+            for id in sorted(set(lists) - {each["id"] for each in held}):
+                reading.warnings.append(f"the address group {id} can't be read: nobody knows here which networks it has")
+            ports = [
+                port
+                for port in all_of("/ports", security_groups=list(groups.ids))
+                if set(port["security_groups"]) & set(groups.ids)
+            ]
+            extra = sorted({id for port in ports for id in port["security_groups"]} - set(groups.ids))
+            titles = {group["id"]: group["name"] for group in (all_of("/security-groups", id=extra) if extra else ())}
+            reading.warnings += carried_too(groups, [port["security_groups"] for port in ports], titles, "ports")
+    return reading
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    from keystoneauth1 import exceptions as keystone
+    from openstack import exceptions as stack
+
+    try:
+        yield
+    except (keystone.MissingRequiredOptions, keystone.MissingAuthPlugin, stack.ConfigException, keystone.OptionError) as error:
+        right = "set OS_CLOUD (with a clouds.yaml) or OS_AUTH_URL and its like, or openstack:cloud in the stack's file"
+        raise UnreadableError(f"OpenStack: no credentials ({short(error)})", right) from None
+    except (keystone.Unauthorized, keystone.NoMatchingPlugin) as error:
+        raise UnreadableError(f"OpenStack: Keystone refuses the credentials ({short(error)})", "renew them") from None
+    except (keystone.Forbidden, stack.ForbiddenException) as error:
+        right = "ask for the role reader in the project"
+        raise UnreadableError(f"OpenStack: not allowed ({short(error)})", right) from None
+    except (keystone.EndpointNotFound, keystone.CatalogException) as error:
+        raise UnreadableError(
+            f"OpenStack: no Neutron in the catalogue ({short(error)})", "see whether the region is right"
+        ) from None
+    except (keystone.ClientException, stack.SDKException, OSError) as error:
+        raise UnreadableError(
+            f"OpenStack: no answer ({short(error)})", "see whether the network and OS_AUTH_URL are right"
+        ) from None

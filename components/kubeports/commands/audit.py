@@ -1,0 +1,170 @@
+"""``kubeports audit``: what a cloud has open, against a stack's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeports import stackfile
+from kubeports.commands import shared
+
+if TYPE_CHECKING:
+    from kubeports.audit.compare import Difference
+    from kubeports.audit.groups import Groups
+
+#: Exit codes beside those of every command.
+DIFFERENCES, UNREADABLE = 1, 3
+
+
+@click.command("audit")
+@shared.stack_options
+@click.option(
+    "--group",
+    "given",
+    metavar="ROLE=ID",
+    multiple=True,
+    help="A group that Pulumi did not make: nodes=sg-0a1b, on GCP a network tag. Repeat it for several of one role, too.",
+)
+@click.option(
+    "--ignore",
+    metavar="PATTERN",
+    multiple=True,
+    help="Rules to leave out, by id, description or who made them: 'Kubernetes*'. Repeat it.",
+)
+@shared.format_option("table", "json", "markdown")
+@click.pass_context
+def command(
+    ctx: click.Context, stack: str | None, file: Path | None, given: tuple[str, ...], ignore: tuple[str, ...], form: str
+) -> None:
+    """Compare what a cloud has open with a stack's plan. It only reads.
+
+    \b
+    kubeports audit -s aws-prod
+    kubeports audit -s openstack-dev --group nodes=7a0e3f52-43a3-4a5b-9a0f-8b6f0d7a8f61
+    kubeports audit -s gcp-dev --ignore 'Kubernetes*' --format json
+
+    It finds rows that are closed, what is open beyond the plan (the world first), wrong sources, IP-in-IP opened as port 4,
+    and rules that open nothing of their own; and says which rules a controller of Kubernetes made. What counts is what
+    passes, not how rules are cut: groups that were made by hand are audited alike.
+
+    Without --group the groups are those that the stack made: by tags on AWS (kubeports:cluster, kubeports:target), by name on
+    OpenStack (CLUSTER-nodes), by network tag on GCP. Credentials are those of the cloud's own client.
+
+    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 the cloud can't be read, and the message says what would help. A bug
+    of kubeports is 1 too, with a traceback.
+    """
+    chosen = shared.chosen(stack, file)
+    from kubeports.audit import groups, readers
+    from kubeports.audit.compare import compare
+
+    settings = chosen.plan.settings
+    named = groups.parse(given, settings)
+    path = file if file is not None else stackfile.file_of(str(stack), Path.cwd())[0]
+    try:
+        with shared.progress(f"reading {settings.cluster} on {settings.cloud}"):
+            reading = readers.read(settings, named, stackfile.provider(path, settings.cloud))
+    except groups.UnreadableError as error:
+        click.echo(f"error: {error}", err=True)
+        ctx.exit(UNREADABLE)
+    found = compare(chosen.plan, reading.raw, reading.groups)
+    left = [each for each in found if not _is_ignored(each, ignore)]
+    report = _Report(chosen, reading.groups, left, len(found) - len(left), reading.warnings)
+    if form == "json":
+        shared.write_json(report.json())
+    else:
+        shared.write(report.markdown() if form == "markdown" else report.table())
+    ctx.exit(DIFFERENCES if left else 0)
+
+
+def _is_ignored(difference: Difference, patterns: Sequence[str]) -> bool:
+    """Whether every rule of a difference is to be left out; a row that is closed has none."""
+    texts = [(rule.id, rule.description, rule.by) for rule in difference.rules]
+    return (
+        bool(texts)
+        and difference.kind not in ("missing", "denied")
+        and all(any(fnmatchcase(text, pattern) for text in each for pattern in patterns) for each in texts)
+    )
+
+
+class _Report:
+    def __init__(
+        self, chosen: shared.Chosen, groups: Groups, differences: list[Difference], ignored: int, warnings: list[str]
+    ) -> None:
+        self.settings = chosen.plan.settings
+        self.groups = groups
+        self.differences = differences
+        self.ignored = ignored
+        self.warnings = warnings
+        self.warnings += [
+            f"there is no group for {target}, and its rows are closed" for target, ids in groups.of.items() if not ids
+        ]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "cluster": self.settings.cluster,
+            "cloud": self.settings.cloud,
+            "groups": {target: list(ids) for target, ids in self.groups.of.items()},
+            "differences": [each.json() for each in self.differences],
+            "ignored": self.ignored,
+            "warnings": self.warnings,
+        }
+
+    def table(self) -> str:
+        parts: list[object] = [(self.title(), "bold")]
+        if self.differences:
+            parts += [self.sheet().table(), ("\nwhat it is, and what would be right", "bold")]
+            parts += [shared.indented(f"{kind}: {text}") for kind, text in self.remedies()]
+        parts += [(f"\nwarning: {warning}", "yellow") for warning in self.warnings]
+        return shared.rendered(*parts)
+
+    def markdown(self) -> str:
+        text = [f"**{shared.escaped(self.title())}**"]
+        if self.differences:
+            text.append(self.sheet().markdown())
+            text.append("\n".join(f"- {kind}: {shared.escaped(remedy)}" for kind, remedy in self.remedies()))
+        if self.warnings:
+            text.append("Warnings:\n\n" + "\n".join(f"- {shared.escaped(warning)}" for warning in self.warnings))
+        return "\n\n".join(text)
+
+    def title(self) -> str:
+        number = len(self.differences)
+        groups = ", ".join(f"{target} {' + '.join(ids)}" for target, ids in self.groups.of.items() if ids)
+        result = "as planned" if not number else "1 difference" if number == 1 else f"{number} differences"
+        more = f", {self.ignored} ignored" if self.ignored else ""
+        return f"{self.settings.cluster} on {self.settings.cloud}: {result}{more} ({groups})"
+
+    def sheet(self) -> shared.Sheet:
+        from kubeports.audit.compare import EVERY_INSTANCE
+
+        rows, styles = [], []
+        for each in self.differences:
+            way = "from" if each.direction == "ingress" else "to"
+            rules = shared.some((rule.id for rule in each.rules), 2)
+            by = shared.some((rule.by or f'? "{rule.description}"'.removesuffix(' ""') for rule in each.rules), 2)
+            on = EVERY_INSTANCE if each.target == "*" else each.target
+            what = shared.some(each.whats)
+            rows.append((each.kind, what, on, way, shared.some(each.sources), shared.some(each.services), rules, by))
+            styles.append({"world": "red", "missing": "yellow", "surplus": "dim"}.get(each.kind, ""))
+        return shared.Sheet(("what", "ports", "on", "", "who", "row", "rule", "made by"), rows, styles)
+
+    def remedies(self) -> list[tuple[str, str]]:
+        """Each kind that was found: what it is, and what would be right."""
+        from kubeports.audit.compare import KINDS
+        from kubeports.audit.origins import KUBEPORTS
+
+        found: list[tuple[str, str]] = [
+            (kind, f"{what}; {right.format(self.settings.setting(''))}")
+            for kind, (what, right) in KINDS.items()
+            if any(each.kind == kind for each in self.differences)
+        ]
+        if any(rule.by == KUBEPORTS for each in self.differences for rule in each.rules):
+            what = (
+                "kubeports made the rule, and the plan does not have it: other settings are in force, or it is an orphan of an "
+            )
+            found.append(("made by kubeports", f"{what}update that failed; pulumi up, and if it stays, docs/failures.md"))
+        return found

@@ -1,0 +1,88 @@
+"""The clouds that pages show: each begins the same way every time, and hands have been at it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from kubeports import stackfile, table
+from kubeports.plan import plan
+from kubeports.settings import parse
+
+from sandbox.aws import AWS
+from sandbox.gcp import GCP
+from sandbox.run import CREDENTIALS
+from tests.pages import ROOT
+from tests.wire import wire
+
+_SEED = 7
+
+
+@contextmanager
+def aws() -> Iterator[dict[str, str]]:
+    """A security group that somebody made by hand for the nodes of aws-dev; the environment for commands."""
+    from moto.moto_api._internal import mock_random
+
+    mock_random.seed(_SEED)
+    with AWS() as cloud:
+        group = cloud.ec2.create_security_group(GroupName="nodes", Description="made by hand", VpcId=cloud.vpc)["GroupId"]
+
+        def let(protocol: str, ports: tuple[int, int] | None, source: str, description: str = "") -> None:
+            permission: dict[str, Any] = {"IpProtocol": protocol}
+            permission |= dict(zip(("FromPort", "ToPort"), ports, strict=True)) if ports else {}
+            said = {"Description": description} if description else {}
+            if source == "self":
+                permission["UserIdGroupPairs"] = [{"GroupId": group, **said}]
+            else:
+                permission["IpRanges"] = [{"CidrIp": source, **said}]
+            cloud.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+
+        ports = {row.service: (row.start, row.end or row.start) for row in table.load() if row.start and row.protocol == 6}
+        for service in ("etcd", "apiserver", "bgp", "master", "dns", "metrics-server"):
+            let("tcp", ports[service], "self")
+        let("udp", ports["dns"], "self")
+        let("tcp", ports["ssh"], "0.0.0.0/0", "ssh, for now")
+        let("tcp", ports["apiserver"], "10.20.0.0/16")
+        let("tcp", ports["nodeport"], "0.0.0.0/0")
+        let("tcp", (4, 4), "self", "IPENCAP")
+        let("tcp", (10256, 10256), "10.0.0.0/16", "kubernetes.io/rule/nlb/health=a953ad6f802b345fe85f29d793a4e104")
+        extra = cloud.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+        ipv6 = [rule["SecurityGroupRuleId"] for rule in extra if rule["IsEgress"] and "CidrIpv6" in rule]
+        cloud.ec2.revoke_security_group_egress(GroupId=group, SecurityGroupRuleIds=ipv6)
+        yield _environment(cloud.env | {"NODES": group})
+
+
+@contextmanager
+def gcp() -> Iterator[dict[str, str]]:
+    """The stack gcp-dev as it was made, its baseline gone, and a Service of Kubernetes; the environment for commands."""
+    settings, _ = stackfile.of_stack("gcp-dev", ROOT)
+    project = stackfile.provider(ROOT / "stacks" / "Pulumi.gcp-dev.yaml", "gcp")["project"]
+    with GCP() as cloud:
+        cloud.api.networks().insert(project=project, body={"name": "default"}).execute()
+
+        def insert(name: str, **body: Any) -> None:
+            cloud.api.firewalls().insert(
+                project=project, body={"name": name, "network": "global/networks/default"} | body
+            ).execute()
+
+        for rule in wire(plan(table.load(), parse(settings)))["firewalls"]:
+            if rule["name"].startswith("default-"):
+                insert(**rule)
+            elif "denied" not in rule:
+                insert(**rule | {"name": f"dev-{rule['name']}-{len(rule['name']):07x}"})
+        said = {"kubernetes.io/service-name": "shop/web", "kubernetes.io/service-ip": "203.0.113.9"}
+        web = {"sourceRanges": ["0.0.0.0/0"], "targetTags": ["dev-nodes"], "description": json.dumps(said)}
+        insert("k8s-fw-a953ad6f802b345fe85f29d793a4e104", allowed=[{"IPProtocol": "tcp", "ports": ["443"]}], **web)
+        yield _environment(cloud.env)
+
+
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The cloud's own credentials, and none of the user's."""
+    return {name: "" for name in os.environ if name.startswith(CREDENTIALS)} | {"NO_PROXY": "127.0.0.1"} | dict(env)
+
+
+#: What a block's second word names.
+SCENES: Mapping[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"aws-by-hand": aws, "gcp-tampered": gcp}

@@ -131,6 +131,11 @@ class Settings:
         """The groups that the firewall has: ``nodes``, and with roles one per role."""
         return TARGETS if self.roles else ("nodes",)
 
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """Target -> the network tag that the firewall itself gives such nodes on GCP, where no ``existing`` names one."""
+        return {target: f"{self.cluster}-{target}" for target in self.targets if target not in self.existing}
+
     def place(self, key: str) -> str:
         """A key as messages name it."""
         return self.where + key
@@ -478,16 +483,22 @@ class _Reader:
                 raise bad(at, "is missing", "write the network's name or self link")
 
     def ids_differ(self, settings: Settings) -> None:
-        """Equal ids under two names would be equal rules, which clouds refuse halfway."""
-        seen: dict[str, str] = {}
+        """Equal ids under two names would be equal rules, which clouds refuse halfway, or open on other nodes than is meant."""
+        # On GCP the firewall's own groups have ids that are known beforehand.
+        own = settings.own_tags.items() if settings.cloud == "gcp" else ()
+        seen = {tag: f"the firewall's own tag of {target}" for target, tag in own}
         places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}
         places |= {f"existing.{role}": item for role, item in settings.existing.items()}
         for place, item in places.items():
             if isinstance(item, str) and item in seen:
                 with self.problems:
-                    raise bad(self.where + place, f"{item} is {seen[item]} too", "give one id one name")
+                    right = "give one id one name" if item not in settings.own_tags.values() else _OWN_TAG
+                    raise bad(self.where + place, f"{item} is {seen[item]} too", right)
             if isinstance(item, str):
                 seen[item] = self.where + place
+
+
+_OWN_TAG = "name another tag; as a source the nodes are self, and those of a role the role's name"
 
 
 def _expected(words: tuple[str, ...]) -> str:

@@ -203,6 +203,16 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:sources.cluster",
     ),
     ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
+    (
+        {"cloud": "gcp", "network": "n", "roles": True, "existing": {"control-plane": "c-nodes"}},
+        "kubeports:existing.control-plane: c-nodes is the firewall's own tag of nodes too",
+        "another tag",
+    ),
+    (
+        {"cloud": "gcp", "network": "n", "refs": {"b": {"group": "c-nodes"}}},
+        "kubeports:refs.b: c-nodes is the firewall's own tag of nodes too",
+        "the nodes are self",
+    ),
     ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "pl-0a"}}}, "kubeports:refs.b.entries: is missing", "rule"),
 ]
 

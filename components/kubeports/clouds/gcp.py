@@ -131,7 +131,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     from pulumi_gcp import compute
 
     settings = plan.settings
-    tags: dict[str, Any] = {target: f"{settings.cluster}-{target}" for target in settings.targets} | dict(settings.existing)
+    tags: dict[str, Any] = settings.own_tags | dict(settings.existing)
     replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["network"]))
     allowing: list[pulumi.Resource] = []
     firewalls = encode(plan)

@@ -11,7 +11,20 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.errors import Problems, bad
-from kubeports.settings import SELF, WORLD, Change, Settings, Term, family_of, is_broad, is_most, is_world, moved, refuse_world
+from kubeports.settings import (
+    SELF,
+    WORLD,
+    Change,
+    Settings,
+    Term,
+    family_of,
+    is_broad,
+    is_most,
+    is_world,
+    moved,
+    refuse_world,
+    share,
+)
 from kubeports.table import FAMILIES, LAST_PORT, PUBLIC, REQUIREMENT, ROLES, Family, Network, Row, Table, entry, protocol_name
 
 #: The version of the plan's JSON.
@@ -243,6 +256,7 @@ class _Planner:
                 self.open(row)
         self.problems.raise_any()
         self.keep_from_world(on)
+        self.keep_from_clients(on)
         self.egress()
         if self.settings.cloud == "gcp":
             self.baseline("ingress", self.settings.families)
@@ -320,7 +334,7 @@ class _Planner:
         for family, given in networks.items():
             collapsed = collapse(given)
             if is_broad(collapsed) and not any(map(is_world, collapsed)):
-                self.warnings.append(f"{row.service} is open to a quarter or more of all {family} addresses")
+                self.warnings.append(f"{row.service} is open to {share(collapsed):.0%} of all {family} addresses")
             for network in collapsed:
                 if is_world(network):
                     self.world_is_meant(row, family, network)
@@ -500,6 +514,38 @@ class _Planner:
                     right = "name the networks that need it, or choose other ports for the other rows"
                     raise bad(self.settings.place("sources"), what, right)
                 break
+
+    def keep_from_clients(self, on: Iterable[Row]) -> None:
+        """A row that clients may reach only where the stack says so (the API server) is not opened to them by another row."""
+        for row in self.rows:
+            if row.origin != REQUIREMENT or row.service not in PUBLIC or "clients" in row.source:
+                continue
+            moved_to = [each for each in on if each.service == row.service]
+            if any("clients" in each.source for each in moved_to):
+                continue
+            for each in dict.fromkeys((row, *moved_to)):
+                for family in each.families:
+                    self.keep_from_client_rows(each, family)
+
+    def keep_from_client_rows(self, row: Row, family: Family) -> None:
+        """No port of the row may be open to half of a family or more by rules of other rows, or with them."""
+        covering = [
+            rule
+            for rule in self.rules.values()
+            if (rule.direction, rule.family, rule.protocol, rule.source.kind) == ("ingress", family, row.protocol, "cidr")
+            and (rule.from_port or 0) <= (row.end or LAST_PORT)
+            and (row.start or 0) <= (rule.to_port or LAST_PORT)
+        ]
+        for port in sorted({max(rule.from_port or 0, row.start or 0) for rule in covering}):
+            here = [rule for rule in covering if (rule.from_port or 0) <= port <= (rule.to_port or LAST_PORT)]
+            networks = collapse(ip_network(rule.source.value) for rule in here)
+            others = [name for rule in here for name in rule.services if name != row.service]
+            if others and is_most(networks):
+                what = f"covers {row.service} ({row}), which would be open to {share(networks):.0%} of all {family} addresses"
+                right = f"choose other ports, or add clients to {self.settings.setting('services')}.{row.service}.source"
+                with self.problems:
+                    raise bad(f"{self.settings.place('services')}.{others[0]}", what, right)
+                return
 
     def warn_changed(self, on: list[Row]) -> None:
         """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""

@@ -162,19 +162,19 @@ def family_of(network: Network) -> Family:
 
 def is_most(networks: Iterable[Network]) -> bool:
     """Whether distinct networks of one family have half of its routed addresses, or more: as good as the world."""
-    return _share(networks) >= 0.5
+    return share(networks) >= 0.5
 
 
 def is_broad(networks: Iterable[Network]) -> bool:
     """Whether distinct networks of one family have a quarter of its routed addresses, or more."""
-    return _share(networks) >= 0.25
+    return share(networks) >= 0.25
 
 
-def _share(networks: Iterable[Network]) -> float:
-    """How much of their family's routed addresses distinct networks have."""
+def share(networks: Iterable[Network]) -> float:
+    """How much of their family's routed addresses distinct networks have, at most all."""
     networks = tuple(networks)
     routed = _ROUTED[family_of(networks[0])].num_addresses if networks else 1
-    return sum(network.num_addresses for network in networks) / routed
+    return min(1.0, sum(network.num_addresses for network in networks) / routed)
 
 
 def is_world(network: Network) -> bool:

@@ -151,7 +151,7 @@ def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
 def test_almost_the_world_gives_a_warning() -> None:
     almost = ["0.0.0.0/2"]
     warnings = made(sources={"admins": almost, "clients": ["10.0.0.0/8"]}).warnings
-    assert "ssh is open to a quarter or more of all ipv4 addresses" in warnings
+    assert "ssh is open to 25% of all ipv4 addresses" in warnings
     assert not [warning for warning in warnings if warning.startswith("nodeport")]
 
 
@@ -289,3 +289,29 @@ def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> 
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
     assert any("own (58) opens nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)
+
+
+ON_API = {"protocol": "tcp", "start": 6443, "source": ["clients"], "why": "x"}
+API_TO_ALL = "would be open to 100% of all ipv4 addresses; choose other ports, or add clients to services.apiserver.source"
+
+
+@pytest.mark.parametrize(
+    ("services", "by"),
+    [
+        ({"nodeport": {"start": 6000, "end": 7000}}, "services.nodeport: covers apiserver (tcp/6443)"),
+        ({"own": ON_API}, "services.own: covers apiserver (tcp/6443)"),
+        ({"own": ON_API, "apiserver": {"start": 7443}}, "services.own: covers apiserver (tcp/6443)"),
+        ({"apiserver": {"start": 31000}}, "services.nodeport: covers apiserver (tcp/31000)"),
+        ({"own": ON_API, "apiserver": {"enabled": False}}, "services.own: covers apiserver (tcp/6443)"),
+    ],
+)
+def test_another_rows_ports_do_not_open_the_api_server_to_the_world(services: dict[str, Any], by: str) -> None:
+    text = refused(services=services)
+    assert by in text and API_TO_ALL in text
+
+
+def test_another_row_may_cover_the_api_server_where_clients_reach_it_anyway_or_are_few() -> None:
+    both = {"apiserver": {"source": ["cluster", "clients"]}, "own": ON_API}
+    assert "nodes-in-tcp-6443-ipv4-0.0.0.0-0" in keys(made(services=both))
+    few = {"admins": ["10.20.0.0/16"], "clients": ["198.51.100.0/24"]}
+    assert "nodes-in-tcp-6443-ipv4-198.51.100.0-24" in keys(made(services={"own": ON_API}, sources=few))

@@ -12,7 +12,7 @@ from kubeports import settings as model
 from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import backend, require_sdk
-from kubeports.errors import InputError, bad
+from kubeports.errors import InputError, bad, show
 from kubeports.stackfile import refuse_namespace
 
 #: The namespace of the settings in Pulumi config.
@@ -150,6 +150,8 @@ class Firewall(pulumi.ComponentResource):
 
     def _make(self, name: str, args: Mapping[str, Any], where: str, opts: pulumi.ResourceOptions | None) -> None:
         with _Spoken():
+            if not isinstance(name, str) or not name:
+                raise bad(where or "name", f"{show(name)} is no name for a firewall", "write a short text")
             # A stack says its cluster's name; a component has a default that no other firewall shares.
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
             planned = check(name, args, where, cluster)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -65,6 +66,10 @@ KEYS: Mapping[str, Key] = MappingProxyType(
 )
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
 _OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
+
+#: Where an Output may stand, for it is an id: the key, and how many keys deep.
+_IDS = {"network": 1, "existing": 2, "refs": 3}
+_DEEPEST = 10  # no setting is so deep
 
 Term = str | Network
 """A source: a word, a role, ``self``, ``@reference``, or a network."""
@@ -211,8 +216,12 @@ class _Reader:
         self.refs: dict[str, Ref] = {}
 
     def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, Mapping) or is_output(raw):
             raise bad(self.where or "settings", f"{show(raw)} is no map", "write key: value")
+        if wrong := [key for key in raw if not isinstance(key, str)]:
+            raise bad(self.where or "settings", f"the key {show(wrong[0])} is no text", suggest("", KEYS))
+        raw = {key: self.plain(value, (key,)) for key, value in raw.items()}
+        self.problems.raise_any()
         self.known(raw, KEYS, "")
         given = {key: value for key, value in raw.items() if key in KEYS}
         if cluster is not None:
@@ -257,6 +266,21 @@ class _Reader:
         self.ids_differ(settings)
         self.problems.raise_any()
         return settings
+
+    def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
+        """A value without Enums; an Output is refused where it is no id: who may connect must be known in a preview."""
+        if isinstance(value, Enum):
+            return value.value
+        if is_output(value):
+            if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in ("group", "prefixes"))):
+                with self.problems:
+                    right = "it must be plain, so that a preview is exact; only ids may be Outputs"
+                    raise bad(self.where + _dotted(path), "is an Output", right)
+        elif isinstance(value, Mapping) and len(path) < _DEEPEST:
+            return {key: self.plain(item, (*path, key)) for key, item in value.items()}
+        elif isinstance(value, (list, tuple)) and len(path) < _DEEPEST:
+            return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
+        return value
 
     def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
         """Refuse keys that do nothing."""
@@ -486,18 +510,25 @@ class _Reader:
         """Equal ids under two names would be equal rules, which clouds refuse halfway, or open on other nodes than is meant."""
         # On GCP the firewall's own groups have ids that are known beforehand.
         own = settings.own_tags.items() if settings.cloud == "gcp" else ()
-        seen = {tag: f"the firewall's own tag of {target}" for target, tag in own}
+        seen: dict[object, str] = {tag: f"{_OURS} of {target}" for target, tag in own}
         places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}
         places |= {f"existing.{role}": item for role, item in settings.existing.items()}
         for place, item in places.items():
-            if isinstance(item, str) and item in seen:
+            known = item if isinstance(item, str) else id(item)
+            if known in seen:
+                ours = isinstance(item, str) and seen[item].startswith(_OURS)
                 with self.problems:
-                    right = "give one id one name" if item not in settings.own_tags.values() else _OWN_TAG
-                    raise bad(self.where + place, f"{item} is {seen[item]} too", right)
-            if isinstance(item, str):
-                seen[item] = self.where + place
+                    what = f"{item if isinstance(item, str) else 'this Output'} is {seen[known]} too"
+                    raise bad(self.where + place, what, _OWN_TAG if ours else "give one id one name")
+            seen[known] = self.where + place
 
 
+def _dotted(path: Iterable[Any]) -> str:
+    """``services.ssh.source[0]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+_OURS = "the firewall's own tag"
 _OWN_TAG = "name another tag; as a source the nodes are self, and those of a role the role's name"
 
 
@@ -582,7 +613,6 @@ def boolean(value: Any, where: str) -> bool:
 
 def choice(value: Any, where: str, among: Iterable[str]) -> Any:
     """One of the words."""
-    value = getattr(value, "value", value)  # an Enum
     among = tuple(among)
     if not isinstance(value, str) or value not in among:
         near = suggest(value, among)
@@ -704,6 +734,14 @@ def _cluster(value: Any, where: str, cloud: str | None) -> str:
     return value
 
 
+#: A network's name, or its self link, whole or from ``projects/`` or ``global/`` on.
+#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: network.
+_SELF_LINK = (
+    r"((https://[a-z0-9.-]+\.googleapis\.com/compute/[a-z0-9]+/)?(projects/[a-z0-9.:-]+/)?global/networks/)?"
+    r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
+)
+
+
 def _network(value: Any, where: str, cloud: str | None) -> object:
     if value == "":
         return None
@@ -712,12 +750,8 @@ def _network(value: Any, where: str, cloud: str | None) -> object:
     identifier(value, where)
     if cloud == "aws" and isinstance(value, str) and not re.fullmatch(r"vpc-[0-9a-z]+", value):
         raise bad(where, f"{show(value)} is no VPC id", "write one such as vpc-0123456789abcdef0")
-    if (
-        cloud == "gcp"
-        and isinstance(value, str)
-        and not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?|.+/networks/[^/]+", value)
-    ):
-        raise bad(where, f"{show(value)} is no network", "write its name, or its self link (…/networks/NAME)")
+    if cloud == "gcp" and isinstance(value, str) and not re.fullmatch(_SELF_LINK, value):
+        raise bad(where, f"{show(value)} is no network", "write its name, or projects/PROJECT/global/networks/NAME")
     return value
 
 

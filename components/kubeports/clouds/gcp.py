@@ -6,12 +6,13 @@ no family on GCP; a Firewall's name says for which one the plan has it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from kubeports.clouds import Group, Resource, Resources, described, joined_description, marked_source, resolve, source_marker
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, show
 from kubeports.plan import Plan, Rule, Source
 from kubeports.settings import family_of
 from kubeports.table import FAMILIES, ICMP, IPENCAP, TCP, UDP, Family
@@ -26,6 +27,8 @@ RANGES, SOURCE_TAGS = 5000, 30
 ALLOW, BASELINE = 1000, 65533
 #: A name has 63 characters, and Pulumi's automatic naming adds a hyphen and seven.
 NAME = 55
+#: What the firewall's name, with which they start, may be: https://cloud.google.com/compute/docs/naming-resources
+_NAME = r"[a-z][-a-z0-9]*"
 
 #: ``ipip`` is 4, and what the API answers for it; the other numbers stay numbers.
 #: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
@@ -105,6 +108,10 @@ def limits(plan: Plan, name: str) -> None:
         with problems:
             what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never cut"
             raise bad(settings.place("cluster"), what, f"name the firewall with at most {NAME - 1 - len(longest)} characters")
+    if not re.fullmatch(_NAME, name):
+        with problems:
+            right = "name the firewall with lower-case letters, digits and hyphens, a letter first"
+            raise bad(settings.place("cluster"), f"GCP takes no firewall rule's name that starts with {show(name)}", right)
     for key, resource in resources.items():
         ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
         tags = resource.inputs.get("source_tags", ())

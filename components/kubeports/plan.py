@@ -426,10 +426,17 @@ class _Planner:
             reason = "the group of the nodes is somebody else's, and its egress is as they want it"
             self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
             return
+        if not gcp and "nodes" in self.settings.existing:
+            reason = "the group of the nodes is somebody else's: its own rules for egress stay, and the CIDRs only add to them"
+            remedy = "take the group's own rules for egress away, if nodes may connect to nothing else"
+            self.closed.append(Closed(EGRESS, None, reason, remedy))
+            self.warnings.append(f"{self.settings.setting('egress')} restricts nothing by itself: {reason}")
         closed: list[Family] = []
         for family in self.settings.families:
             networks = [WORLD[family]] if given is None else [network for network in given if family_of(network) == family]
-            if WORLD[family] not in collapse(networks):
+            if WORLD[family] in collapse(networks):
+                self.world_is_new(family)
+            else:
                 closed.append(family)
                 for term in self.settings.sources["cluster"]:
                     if not isinstance(term, str):
@@ -441,6 +448,13 @@ class _Planner:
                 self.put(_egress(family, Source("cidr", str(network))))
         if gcp and closed:
             self.gcp_egress(closed)
+
+    def world_is_new(self, family: Family) -> None:
+        """Somebody else's group mostly lets all traffic out already, and the cloud refuses an equal rule halfway."""
+        if self.settings.cloud != "gcp" and "nodes" in self.settings.existing:
+            what = f"{WORLD[family]} is what the group in {self.settings.setting('existing')}.nodes has by itself, as clouds make it"
+            with self.problems:
+                raise bad(self.settings.place("egress"), what, "leave egress out, or list what the group lacks")
 
     def gcp_egress(self, families: list[Family]) -> None:
         """On GCP an egress rule can't name a tag as its destination: the nodes' CIDRs must be said.

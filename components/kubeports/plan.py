@@ -452,7 +452,8 @@ class _Planner:
     def world_is_new(self, family: Family) -> None:
         """Somebody else's group mostly lets all traffic out already, and the cloud refuses an equal rule halfway."""
         if self.settings.cloud != "gcp" and "nodes" in self.settings.existing:
-            what = f"{WORLD[family]} is what the group in {self.settings.setting('existing')}.nodes has by itself, as clouds make it"
+            group = f"{self.settings.setting('existing')}.nodes"
+            what = f"{WORLD[family]} is what the group in {group} has by itself, as clouds make groups"
             with self.problems:
                 raise bad(self.settings.place("egress"), what, "leave egress out, or list what the group lacks")
 

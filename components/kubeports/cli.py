@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,11 +73,13 @@ def plan_command(stack: str | None, file: Path | None, form: str) -> None:
 
 def _plan(stack: str | None, file: Path | None) -> Plan:
     if stack is not None:
-        raw, where = stackfile.of_stack(stack, Path.cwd())
+        file, project = stackfile.find(stack, Path.cwd())
     else:
         assert file is not None
-        raw, where = stackfile.of_file(file)
-    return check(None, raw, where)
+        project = None
+    raw, where = stackfile.of_file(file, project)
+    planned = check(None, raw, where)
+    return replace(planned, warnings=(*planned.warnings, *stackfile.unseen(file)))
 
 
 def _print(planned: Plan) -> None:

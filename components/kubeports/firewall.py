@@ -183,7 +183,7 @@ def read_config() -> dict[str, Any]:
     found = {}
     for key, value in given.items():
         namespace, _, name = key.partition(":")
-        refuse_namespace(key, "config")
+        refuse_namespace(key, "config", pulumi.get_project())
         if namespace == NAMESPACE:
             if key in secret or pulumi.runtime.is_config_secret(key):
                 raise bad(key, "is secret, and the rules must be plain to be previewed", f"pulumi config set --plaintext {key}")

@@ -263,6 +263,7 @@ class _Planner:
         self.problems.raise_any()
         self.warn_nfs(on)
         self.warn_changed(on)
+        self.warn_unused(on)
         return Plan(
             settings=self.settings,
             rules=tuple(sorted(self.rules.values(), key=_order)),
@@ -565,13 +566,32 @@ class _Planner:
     def warn_changed(self, on: list[Row]) -> None:
         """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""
         for name, change in self.settings.services.items():
-            if change.target not in (None, "nodes") and not self.settings.roles:
-                where = f"{self.settings.setting('services')}.{name}"
-                self.warnings.append(
-                    f"{where}.target: {change.target} is every node while {self.settings.setting('roles')} is false"
-                )
+            if change.target and change.target != "nodes" and not self.settings.roles:
+                self.warnings.append(self.no_roles(name, change.target))
             if replace(change, enabled=None) != Change() and change.enabled is None and all(row.service != name for row in on):
                 self.warnings.append(f"{self.settings.setting('services')}.{name} changes a row that is off: see closed")
+
+    def warn_unused(self, on: list[Row]) -> None:
+        """Sources and references that open nothing, and targets that mean nothing, should not pass in silence."""
+        words = {word for row in on for word in row.source}
+        for word, terms in self.settings.sources.items():
+            if terms and word != "cluster" and word not in words:
+                self.warnings.append(
+                    f"{self.settings.setting('sources')}.{word} opens nothing: no row that is open is for {word}"
+                )
+        named = {term for terms in self.settings.sources.values() for term in terms}
+        changed = [change.source or () for change in self.settings.services.values()]
+        named |= {term for source in (*changed, *(row.source for row in self.settings.own)) for term in source}
+        for name in self.settings.refs:
+            if f"@{name}" not in named:
+                self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
+        for row in self.settings.own:
+            if row.target != "nodes" and not self.settings.roles:
+                self.warnings.append(self.no_roles(row.service, row.target))
+
+    def no_roles(self, service: str, target: str) -> str:
+        where = f"{self.settings.setting('services')}.{service}.target"
+        return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
 
     def warn_nfs(self, on: list[Row]) -> None:
         if self.settings.nfs and not any(row.service == _NFS for row in on):

@@ -464,6 +464,8 @@ class _Reader:
     def egress(self, value: Any, at: str) -> tuple[Network, ...] | None:
         if value == EVERYWHERE:
             return None
+        if EVERYWHERE in (items := sequence(value, at)):
+            raise bad(f"{at}[{items.index(EVERYWHERE)}]", f"{EVERYWHERE} is no CIDR", f"write {at}: {EVERYWHERE}, and no list")
         terms = self.terms(value, at, ())
         for i, term in enumerate(terms):
             if isinstance(term, str):
@@ -558,6 +560,8 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
     end = change.end
     if end is None:
         end = start if row.start == row.end else row.end
+    if change.end is None and start > end:
+        raise bad(where, f"start {start} is after end {end}, which is the row's own", f"give end too: {start} or more")
     table.ports(row.protocol, start, end, where)
     return start, end
 

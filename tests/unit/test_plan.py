@@ -16,6 +16,7 @@ from kubeports.settings import is_world, parse
 
 from tests.strategies import settings as stacks
 
+ID = "3f0c3f46-0000-0000-0000-000000000000"
 BASE: dict[str, Any] = {
     "cloud": "openstack",
     "cluster": "c",
@@ -302,6 +303,34 @@ def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> 
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
     assert any("own (58) opens nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"calico": "absent", "sources": BASE["sources"] | {"peers": ["10.9.0.0/16"]}},
+            "sources.peers opens nothing: no row that is open is for peers",
+        ),
+        (
+            {"services": {"ssh": {"source": ["cluster"]}, "apiserver": {"source": ["cluster"]}}},
+            "sources.admins opens nothing: no row that is open is for admins",
+        ),
+        ({"refs": {"bastion": {"group": ID}}}, "refs.bastion opens nothing: no source is @bastion"),
+        (
+            {"services": {"own": {"protocol": 47, "source": ["cluster"], "target": "etcd", "why": "GRE"}}},
+            "services.own.target: etcd is every node while roles is false",
+        ),
+    ],
+)
+def test_what_opens_nothing_gives_a_warning(changes: dict[str, Any], says: str) -> None:
+    assert made(**changes).warnings == (says,)
+
+
+def test_what_is_used_gives_no_warning() -> None:
+    refs = {"bastion": {"group": ID}}
+    peers = BASE["sources"] | {"peers": ["10.9.0.0/16"]}
+    assert made(sources=peers, refs=refs, services={"ssh": {"source": ["admins", "@bastion"]}}).warnings == ()
 
 
 ON_API = {"protocol": "tcp", "start": 6443, "source": ["clients"], "why": "x"}

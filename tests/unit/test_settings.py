@@ -72,6 +72,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "write 0.0.0.0/0",
     ),
     ({"egress": ["@x"]}, "kubeports:egress[0]: no reference", "refs"),
+    ({"egress": ["everywhere"]}, "kubeports:egress[0]: everywhere is no CIDR", "write kubeports:egress: everywhere, and no list"),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
     # The world
     (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the whole world", "clients"),
@@ -125,7 +126,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is no port", "1-65535"),
     ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is no port", "whole number"),
     ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: True is no port", "whole number"),
-    ({"services": {"etcd": {"start": 2381}}}, "kubeports:services.etcd: start 2381 is after end 2380", "start 2380"),
+    ({"services": {"etcd": {"start": 2381}}}, "kubeports:services.etcd: start 2381 is after end 2380", "give end too: 2381"),
+    ({"services": {"nodeport": {"start": 40000}}}, "kubeports:services.nodeport: start 40000 is after end 32767", "give end too"),
+    ({"services": {"ssh": {"start": 30, "end": 20}}}, "kubeports:services.ssh: start 30 is after end 20", "start 20 and end 30"),
     ({"services": {"ipip": {"start": 4}}}, "kubeports:services.ipip: ipip is protocol 4, which has no ports", "not a port"),
     ({"services": {"sssh": {}}}, "kubeports:services.sssh: no row of the table is called 'sssh'", "did you mean 'ssh'?"),
     ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),

@@ -39,7 +39,7 @@ _CARRIED = 2
 #: The longest name and description that EC2 takes, and a name's characters; Pulumi's automatic naming adds a hyphen and seven.
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 LONGEST = 255
-_NAME, _RANDOM = r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]+", 8
+_NAME, _RANDOM = r"[A-Za-z0-9 ._:/()#,@\[\]+=;{}!$*-]+", 8
 #: The longest value of a tag: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 _TAG = 256
 FAMILIES_TAG = "kubeports:families"
@@ -160,7 +160,7 @@ def _names(plan: Plan, name: str, problems: Problems) -> None:
             raise bad(place, f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name")
     if not re.fullmatch(_NAME, name):
         with problems:
-            right = "name the firewall with letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*"
+            right = "name the firewall with letters, digits, spaces and ._-:/()#,@[]+=;{}!$*"
             raise bad(place, f"EC2 takes no group name such as {show(name)}", right)
     for target in settings.targets:
         if target not in settings.existing:

@@ -30,9 +30,10 @@ NAME = 55
 #: What the firewall's name, with which they start, may be: https://cloud.google.com/compute/docs/naming-resources
 _NAME = r"[a-z][-a-z0-9]*"
 
-#: ``ipip`` is 4, and what the API answers for it; the other numbers stay numbers.
-#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
-_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", None: "all"}
+#: ``ipip`` is 4, and what the API answers for it; the numbers that have no name there stay numbers.
+#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: allowed[].IPProtocol
+_ESP, _AH, _SCTP = 50, 51, 132
+_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", _ESP: "esp", _AH: "ah", _SCTP: "sctp", None: "all"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 
 

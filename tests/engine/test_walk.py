@@ -28,6 +28,8 @@ pytestmark = pytest.mark.engine
 
 STEPS = 24
 PACKETS = 400
+#: So many packets of an update at least pass before and after it, or nothing was asked.
+FOLLOWED = 20
 CLUSTER = "dev"
 
 
@@ -45,6 +47,8 @@ class Walk:
         self.stack = f"{cloud.name}-dev"
         self.before: dict[str, Any] | None = None
         self.result: Result | None = None
+        #: Packets that were followed through the states of updates.
+        self.followed = 0
 
     def settings(self, drawn: dict[str, Any], own_rows: bool) -> dict[str, Any]:
         """Drawn settings, with this cloud's own ids."""
@@ -102,6 +106,7 @@ class Walk:
             )
             allows = [clouds.ALLOWS[self.cloud.name](state, asked) for state in states]
             if allows[0] and allows[-1]:
+                self.followed += 1
                 counts[f"packets that {self.cloud.name} let pass before and after an update, and always between"] += 1
                 found += [] if all(allows) else [(packet, allows)]
         return found
@@ -182,6 +187,7 @@ def test_a_stack_that_goes_from_settings_to_settings(
         walk.to(walk.settings(drawn, own_rows=taken % 2 == 0), seed=taken)
 
     step()
+    assert taken == STEPS and walk.followed > STEPS * FOLLOWED
     assert not walk.project.up(walk.stack).changes
     assert walk.project.destroy(walk.stack).ok
     assert not [name for name in cloud.left() if name.startswith(CLUSTER)]

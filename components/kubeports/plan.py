@@ -427,11 +427,12 @@ class _Planner:
             reason = "the group of the nodes is somebody else's, and its egress is as they want it"
             self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
             return
-        if not gcp and "nodes" in self.settings.existing:
-            reason = "the group of the nodes is somebody else's: its own rules for egress stay, and the CIDRs only add to them"
-            remedy = "take the group's own rules for egress away, if nodes may connect to nothing else"
+        if given is not None and not gcp and self.settings.existing:
+            groups = ", ".join(self.settings.existing)
+            reason = f"somebody else's group ({groups}) keeps its own rules for egress, and what is listed only adds to them"
+            remedy = "take that group's own rules for egress away, if its nodes may connect to nothing else"
             self.closed.append(Closed(EGRESS, None, reason, remedy))
-            self.warnings.append(f"{self.settings.setting('egress')} restricts nothing by itself: {reason}")
+            self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
         closed: list[Family] = []
         for family in self.settings.families:
             networks = [WORLD[family]] if given is None else [network for network in given if family_of(network) == family]

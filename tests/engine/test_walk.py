@@ -59,7 +59,11 @@ class Walk:
         if self.cloud.name == "gcp":
             del limits["groups"]
         services = drawn["services"] if own_rows else {}
-        return drawn | self.cloud.settings | {"cluster": CLUSTER, "refs": refs, "limits": limits, "services": services}
+        return (
+            drawn
+            | self.cloud.settings
+            | {"cluster": CLUSTER, "refs": refs, "limits": limits, "services": services, "existing": {}}
+        )
 
     def to(self, raw: dict[str, Any], seed: int) -> None:
         """Update to settings, and check everything."""
@@ -71,8 +75,7 @@ class Walk:
         stored = states[-1]
         planned = plan(table.load(), parse(raw))
         assert meaning(self.cloud.name, stored, CLUSTER) == meaning(self.cloud.name, wire(planned), CLUSTER)
-        if not raw["services"]:
-            assert self.differences(raw, stored, seed) == []
+        assert self.differences(raw, stored, seed) == []
         if self.before is not None:
             for settings in (self.before, raw):
                 assert self.outages(settings, states, seed) == []

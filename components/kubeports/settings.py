@@ -560,8 +560,10 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
     end = change.end
     if end is None:
         end = start if row.start == row.end else row.end
-    if change.end is None and start > end:
-        raise bad(where, f"start {start} is after end {end}, which is the row's own", f"give end too: {start} or more")
+    if start > end and change.end is None:
+        raise bad(where, f"start {start} is after the end of the row, {end}", "write end too")
+    if start > end and change.start is None:
+        raise bad(where, f"end {end} is before the start of the row, {start}", "write start too")
     table.ports(row.protocol, start, end, where)
     return start, end
 

@@ -17,9 +17,12 @@ setup: .venv/done ## make .venv with everything that is pinned
 .venv/done: requirements.txt requirements-dev.txt components/pyproject.toml
 	@echo "setting up .venv (1 to 2 minutes the first time)"
 	@command -v python3.11 >/dev/null || { echo "error: python3.11 is not on PATH; install Python 3.11" >&2; exit 2; }
-	@test -x $(PY) || python3.11 -m venv .venv
-	@$(PY) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
-	@touch $@
+	@mkdir -p .venv
+	@python3.11 sandbox/locked.py .venv/lock bash -ec ' \
+	  [[ ! -e $@ || -n "$$(find $^ -newer $@)" ]] || exit 0; \
+	  test -x $(PY) || python3.11 -m venv .venv; \
+	  $(PY) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt; \
+	  touch $@'
 
 demo: setup ## the main job on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
 	@CLOUD=$(CLOUD) $(PY) -m sandbox.demo
@@ -32,6 +35,7 @@ live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK
 	@CLOUD=$(CLOUD) NETWORK=$(NETWORK) $(PY) -m sandbox.live
 
 torture: setup ## faults and kills on the real Neutron, N times over: make torture N=10
+	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) is no whole number above 0; write: make torture N=10" >&2; exit 2; }
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 
 unit: setup ## the tests that need no engine, in a minute

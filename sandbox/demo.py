@@ -193,14 +193,19 @@ def compare(folder: Path) -> int:
             demo.engine("destroy")
             if here.left():
                 raise SandboxError(f"left on {name}: {', '.join(here.left())}")
+    return 1 if show_comparison(stored) else 0
+
+
+def show_comparison(stored: Mapping[str, list[Stored]]) -> list[str]:
+    """Print a line per row of the requirement, with a column per cloud; the rows that a cloud lacks."""
     heading("The requirement, row by row, as each cloud has it stored: the cloud's own spelling, and from whom")
     table = Table(box=None, pad_edge=False)
-    for column in ("service", "requirement", *(NAMES[name] for name in CLOUDS)):
+    for column in ("service", "requirement", *(NAMES[name] for name in stored)):
         table.add_column(column, overflow="fold")
     missing = []
     for row in requirement():
         cells = []
-        for name in CLOUDS:
+        for name in stored:
             found = stored_for(row, stored[name], every=True)
             if found:
                 cells.append(f"{_spelt(found)} from {', '.join(_sources(found))}")
@@ -210,7 +215,7 @@ def compare(folder: Path) -> int:
         table.add_row(row["service"], wanted(row), *cells)
     console.print(table)
     console.print(f"{len(requirement())} rows in the requirement, {len(missing)} missing on any cloud")
-    return 1 if missing else 0
+    return missing
 
 
 def rules_of(result: Result, op: str) -> set[str]:

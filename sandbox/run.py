@@ -151,7 +151,7 @@ class Project:
         operation: Operation,
         stack: str,
         show: bool = False,
-        kill_after: float | None = None,
+        kill_on: threading.Event | None = None,
         targets: Sequence[str] = (),
     ) -> Result:
         """Run an operation.
@@ -161,7 +161,7 @@ class Project:
             stack: the stack's name.
             show: pass the engine's output on as it comes.
             targets: URNs (with ``**`` for anything) of the resources to which an up is limited, with what depends on them.
-            kill_after: seconds after which the engine is killed (SIGKILL), if it still runs.
+            kill_on: when it is set, the engine is killed (SIGKILL), if it still runs.
 
         Raises:
             SandboxError: there is no such stack, or the engine could not be run at all.
@@ -184,8 +184,8 @@ class Project:
             )
             lines = []
             killer = None
-            if kill_after is not None:
-                killer = threading.Timer(kill_after, kill_engine, [process.pid])
+            if kill_on is not None:
+                killer = threading.Thread(target=_kill_when, args=[kill_on, process], daemon=True)
                 killer.start()
             try:
                 assert process.stdout is not None
@@ -202,8 +202,9 @@ class Project:
                 while session_members(process.pid) and time.monotonic() < until:
                     time.sleep(0.05)
                 raise
-            if killer is not None:
-                killer.cancel()
+            if kill_on is not None and killer is not None:
+                kill_on.set()
+                killer.join()
                 if not outcome.exists():
                     return Result(False, (), ("the engine was killed",), {}, "".join(lines))
             if not outcome.exists():
@@ -263,6 +264,12 @@ def _check_policies(config: Path) -> None:
     for name in content if isinstance(content, dict) else ():
         if name not in known:
             raise SandboxError(f"{config.name}: {name!r} is no policy of the pack, and does nothing; {suggest(name, known)}")
+
+
+def _kill_when(event: threading.Event, process: subprocess.Popen[str]) -> None:
+    event.wait()
+    if process.poll() is None:
+        kill_engine(process.pid)
 
 
 def kill_engine(session: int) -> None:

@@ -38,7 +38,11 @@ def cache() -> Path:
     """Where built and installed tools stay: $KUBEPORTS_CACHE, or kubeports in the user's cache folder."""
     given = os.environ.get("KUBEPORTS_CACHE")
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(given) if given else user / "kubeports"
+    if not given:
+        return user / "kubeports"
+    found = Path(given).expanduser().resolve()
+    os.environ["KUBEPORTS_CACHE"] = str(found)  # children stand in other folders
+    return found
 
 
 def pulumi() -> Path:

@@ -12,8 +12,8 @@ from tests.oracle import clouds, requirement
 ROLES = ("nodes", "control-plane", "etcd", "worker", "registry")
 #: The first and last port of every row, and one beyond.
 PORTS = sorted({port + step for _, _, start, end in requirement.needs() for port in (start, end) if port for step in (-1, 0, 1)})
-#: Those of the rows, with 94 and 58, and one that no row has (GRE).
-PROTOCOLS = (6, 17, 1, 4, 58, 94, 47)
+#: Those of the rows, of rows that stacks add, and 94.
+PROTOCOLS = (6, 17, 1, 4, 58, 94, 47, 50, 132)
 STRANGERS = ("203.0.113.7", "2001:db9::7")
 
 
@@ -21,7 +21,8 @@ def addresses(raw: Mapping[str, Any]) -> list[IPv4Address | IPv6Address]:
     """The first and last address of every source, their neighbours outside, and strangers; of the enabled families."""
     found = [ip_address(text) for text in STRANGERS]
     egress = raw.get("egress", ())
-    for terms in (*raw["sources"].values(), () if egress == "everywhere" else egress):
+    rows = (row.who for row in requirement.rows(raw))
+    for terms in (*raw["sources"].values(), *rows, () if egress == "everywhere" else egress):
         for term in terms:
             if "/" in term:
                 network = ip_network(term)
@@ -32,24 +33,33 @@ def addresses(raw: Mapping[str, Any]) -> list[IPv4Address | IPv6Address]:
     return [address for address in dict.fromkeys(found) if f"ipv{address.version}" in raw["families"]]
 
 
+def _edges(rows: Iterable[requirement.Row]) -> Iterable[int]:
+    """The first and last port of each row, and one beyond."""
+    return (port + step for row in rows for port in (row.start, row.end) if port for step in (-1, 0, 1))
+
+
 def packets(raw: Mapping[str, Any], seed: int, number: int) -> Iterable[requirement.Packet]:
     """Packets at random; the same for the same seed."""
     choose = random.Random(seed)
     peers = addresses(raw)
     families = {f"@{name}": ref.get("family") for name, ref in raw["refs"].items()}
+    ports = sorted({*PORTS, *_edges(requirement.rows(raw))})
     for _ in range(number):
         protocol = choose.choice((*PROTOCOLS, 6, 6, 17))
         member = choose.choice([(), ("nodes",), ("nodes", choose.choice(ROLES))])
         peer = choose.choice(peers)
+        ingress = choose.random() < 0.8
+        if raw["cloud"] == "gcp" and not ingress:
+            member = ()  # where egress is restricted on GCP the cluster is its CIDRs: an egress rule can't name a tag
         # A prefix list has one family, and covers no address of the other.
         names = [name for name, family in families.items() if family in (None, f"ipv{peer.version}")]
         yield requirement.Packet(
             protocol=protocol,
-            port=choose.choice(PORTS) if protocol in (6, 17) else None,
+            port=choose.choice(ports) if protocol in (6, 17) else None,
             peer=peer,
             groups=frozenset(member) | frozenset(name for name in names if choose.random() < 0.4),
             target=choose.choice(ROLES),
-            ingress=choose.random() < 0.8,
+            ingress=ingress,
         )
 
 

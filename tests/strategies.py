@@ -10,8 +10,12 @@ from kubeports import table
 
 #: Ids as each cloud makes them.
 GROUPS = {"aws": "sg-0a", "gcp": "bastion", "openstack": "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
+THEIRS = {"aws": "sg-0b", "gcp": "theirs", "openstack": "5c1e0a77-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
 LISTS = {"aws": "pl-0a", "openstack": "7d2f0a11-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
 NETWORKS = {"aws": "vpc-0a", "gcp": "default", "openstack": ""}
+
+#: Protocols of own rows without ports: GRE, ICMP in each family, and two that GCP calls by name.
+UNPORTED = (47, 1, 58, 50, 132)
 
 _BASE: dict[str, IPv4Network | IPv6Network] = {"ipv4": IPv4Network("10.0.0.0/8"), "ipv6": IPv6Network("2001:db8::/32")}
 
@@ -73,8 +77,13 @@ def settings(draw: st.DrawFn, cloud: str | None = None) -> dict[str, Any]:
     }
     if cloud != "openstack":
         raw["network"] = "vpc-0a" if cloud == "aws" else "default"
-    if cloud != "gcp" and draw(st.booleans()):
+    if draw(st.booleans()):
         raw["egress"] = draw(lists(families))
+        if cloud == "gcp":  # there the cluster must have CIDRs, for egress rules can't name a tag
+            cluster = [*sources.get("cluster", ["self"]), *(draw(cidrs(family)) for family in families)]
+            sources["cluster"] = list(dict.fromkeys(cluster))
+    if draw(st.integers(0, 3)) == 0:
+        raw["existing"] = {draw(st.sampled_from(table.TARGETS if raw["roles"] else ("nodes",))): THEIRS[cloud]}
     return raw
 
 
@@ -84,7 +93,8 @@ def on(cloud: str, raw: dict[str, Any]) -> dict[str, Any]:
         name: ref | ({"group": GROUPS[cloud]} if "group" in ref else {"prefixes": LISTS.get(cloud, "")})
         for name, ref in raw["refs"].items()
     }
-    return raw | {"cloud": cloud, "network": NETWORKS[cloud], "refs": refs}
+    existing = dict.fromkeys(raw.get("existing", ()), THEIRS[cloud])
+    return raw | {"cloud": cloud, "network": NETWORKS[cloud], "refs": refs, "existing": existing}
 
 
 @st.composite
@@ -99,10 +109,10 @@ def services(draw: st.DrawFn, families: tuple[str, ...], names: tuple[str, ...])
         found["metrics-server"] = {"enabled": False}
     if draw(st.booleans()):
         own: dict[str, Any] = {
-            "protocol": draw(st.sampled_from(["tcp", "udp", 47])),
+            "protocol": draw(st.sampled_from(["tcp", "udp", *UNPORTED])),
             "why": "a row of its own",
         }
-        if own["protocol"] != 47:
+        if own["protocol"] not in UNPORTED:
             own["start"] = draw(st.integers(20000, 21000))
             own["end"] = own["start"] + draw(st.integers(0, 5))
         own["source"] = draw(lists(families, (*names, "cluster", "etcd", "admins")).filter(bool))

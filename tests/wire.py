@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kubeports.clouds import Addresses, Group, Reference, backend
 from kubeports.plan import Plan
+from kubeports.settings import WORLD
+from kubeports.table import FAMILIES, Family
 
 from sandbox.gcp import DEFAULTS
 
@@ -18,6 +20,8 @@ def wire(plan: Plan) -> Raw:
     settings = plan.settings
     resources = backend(settings.cloud).encode(plan)
     ids = {target: f"{settings.cluster}-{target}" if settings.cloud == "gcp" else f"id-{target}" for target in settings.targets}
+    theirs = {target: str(id) for target, id in settings.existing.items()}
+    ids |= theirs
 
     def id(value: Any) -> Any:
         if isinstance(value, Group):
@@ -32,15 +36,29 @@ def wire(plan: Plan) -> Raw:
     ]
     if settings.cloud == "gcp":
         return {"firewalls": [*_gcp_own(), *(_gcp(name, inputs) for name, _, inputs in made)]}
-    names = {id: f"{settings.cluster}-{target}" for target, id in ids.items()}
+    names = {id: "theirs" if target in theirs else f"{settings.cluster}-{target}" for target, id in ids.items()}
     if settings.cloud == "aws":
         groups = [{"GroupId": id, "Tags": [{"Key": "Name", "Value": name}]} for id, name in names.items()]
-        return {"groups": groups, "rules": [_aws(name, kind, inputs) for name, kind, inputs in made]}
+        return {"groups": groups, "rules": [*_out(theirs.values(), _aws_out), *(_aws(*each) for each in made)]}
     groups = [{"id": id, "name": name} for id, name in names.items()]
     held = [(name, inputs) for name, kind, inputs in made if kind == "addresses"]
     addresses = [{"id": name, "name": f"{settings.cluster}-{name}", **inputs} for name, inputs in held]
-    rules = [_openstack(name, inputs) for name, kind, inputs in made if kind == "rule"]
+    own = [_openstack(name, inputs) for name, kind, inputs in made if kind == "rule"]
+    rules = [*_out(theirs.values(), _openstack_out), *own]
     return {"groups": groups, "rules": rules, "address_groups": addresses}
+
+
+def _out(groups: Iterable[str], rule: Callable[[str, Family], Raw]) -> Iterable[Raw]:
+    """What a group has by itself, as somebody else made it: it lets all out."""
+    return (rule(id, family) for id in groups for family in FAMILIES)
+
+
+def _aws_out(id: str, family: Family) -> Raw:
+    return _aws(f"out-{family}", "egress", {"security_group_id": id, "ip_protocol": "-1", f"cidr_{family}": str(WORLD[family])})
+
+
+def _openstack_out(id: str, family: Family) -> Raw:
+    return _openstack(f"out-{family}", {"security_group_id": id, "direction": "egress", "ethertype": family.replace("ip", "IP")})
 
 
 def _each(value: Any, id: Any) -> Any:

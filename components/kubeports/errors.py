@@ -74,6 +74,8 @@ def show(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python writes no number of more than 4,300 digits
         return "a number of thousands of digits"
+    if " at 0x" in text:  # an object without words of its own, such as a resource or a generator
+        return f"an object ({type(value).__name__})"
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 

@@ -13,7 +13,7 @@ from kubeports import settings as model
 from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import Cloud, backend, require_sdk
-from kubeports.errors import InputError, bad
+from kubeports.errors import InputError, bad, show
 from kubeports.stackfile import refuse_namespace
 from kubeports.table import Calico, Family, Target
 
@@ -158,6 +158,8 @@ class Firewall(pulumi.ComponentResource):
 
     def _make(self, name: str, args: Mapping[str, Any], where: str, opts: pulumi.ResourceOptions | None) -> None:
         with _Spoken():
+            if not isinstance(name, str) or not name:
+                raise bad(where or "name", f"{show(name)} is no name for a firewall", "write a short text")
             # A stack says its cluster's name; a component has a default that no other firewall shares.
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
             planned = check(name, args, where, cluster)
@@ -191,7 +193,7 @@ def read_config() -> dict[str, Any]:
     found = {}
     for key, value in given.items():
         namespace, _, name = key.partition(":")
-        refuse_namespace(key, "config")
+        refuse_namespace(key, "config", pulumi.get_project())
         if namespace == NAMESPACE:
             if key in secret or pulumi.runtime.is_config_secret(key):
                 raise bad(key, "is secret, and the rules must be plain to be previewed", f"pulumi config set --plaintext {key}")

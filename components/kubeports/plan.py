@@ -11,8 +11,34 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.errors import Problems, bad
-from kubeports.settings import SELF, WORLD, Change, Settings, Term, family_of, is_broad, is_most, is_world, moved, refuse_world
-from kubeports.table import EXTRAS, FAMILIES, LAST_PORT, PUBLIC, ROLES, Family, Network, Row, Table, entry, protocol_name
+from kubeports.settings import (
+    SELF,
+    WORLD,
+    Change,
+    Settings,
+    Term,
+    family_of,
+    is_broad,
+    is_most,
+    is_world,
+    moved,
+    refuse_world,
+    share,
+)
+from kubeports.table import (
+    EXTRAS,
+    FAMILIES,
+    LAST_PORT,
+    PUBLIC,
+    REQUIREMENT,
+    ROLES,
+    Family,
+    Network,
+    Row,
+    Table,
+    entry,
+    protocol_name,
+)
 
 #: The version of the plan's JSON.
 VERSION = 1
@@ -272,12 +298,14 @@ class _Planner:
                 self.open(row)
         self.problems.raise_any()
         self.keep_from_world(on)
+        self.keep_from_clients(on)
         self.egress()
         if self.settings.cloud == "gcp":
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
         self.warn_nfs(on)
         self.warn_changed(on)
+        self.warn_unused(on)
         return Plan(
             settings=self.settings,
             rules=tuple(sorted(self.rules.values(), key=_order)),
@@ -350,7 +378,7 @@ class _Planner:
         for family, given in networks.items():
             collapsed = collapse(given)
             if is_broad(collapsed) and not any(map(is_world, collapsed)):
-                self.warnings.append(f"{row.service} is open to a quarter or more of all {family} addresses")
+                self.warnings.append(f"{row.service} is open to {share(collapsed):.0%} of all {family} addresses")
             for network in collapsed:
                 if is_world(network):
                     self.world_is_meant(row, family, network)
@@ -443,10 +471,18 @@ class _Planner:
             reason = "the group of the nodes is somebody else's, and its egress is as they want it"
             self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
             return
+        if given is not None and not gcp and self.settings.existing:
+            groups = ", ".join(self.settings.existing)
+            reason = f"somebody else's group ({groups}) keeps its own rules for egress, and what is listed only adds to them"
+            remedy = "take that group's own rules for egress away, if its nodes may connect to nothing else"
+            self.closed.append(Closed(EGRESS, None, reason, remedy))
+            self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
         closed: list[Family] = []
         for family in self.settings.families:
             networks = [WORLD[family]] if given is None else [network for network in given if family_of(network) == family]
-            if WORLD[family] not in collapse(networks):
+            if WORLD[family] in collapse(networks):
+                self.world_is_new(family)
+            else:
                 closed.append(family)
                 for term in self.settings.sources["cluster"]:
                     if not isinstance(term, str):
@@ -458,6 +494,14 @@ class _Planner:
                 self.put(_egress(family, Source("cidr", str(network))))
         if gcp and closed:
             self.gcp_egress(closed)
+
+    def world_is_new(self, family: Family) -> None:
+        """Somebody else's group mostly lets all traffic out already, and the cloud refuses an equal rule halfway."""
+        if self.settings.cloud != "gcp" and "nodes" in self.settings.existing:
+            group = f"{self.settings.setting('existing')}.nodes"
+            what = f"{WORLD[family]} is what the group in {group} has by itself, as clouds make groups"
+            with self.problems:
+                raise bad(self.settings.place("egress"), what, "leave egress out, or list what the group lacks")
 
     def gcp_egress(self, families: list[Family]) -> None:
         """On GCP an egress rule can't name a tag as its destination: the nodes' CIDRs must be said.
@@ -549,16 +593,67 @@ class _Planner:
                     raise bad(self.settings.place("sources"), what, right)
                 break
 
+    def keep_from_clients(self, on: Iterable[Row]) -> None:
+        """A row that clients may reach only where the stack says so (the API server) is not opened to them by another row."""
+        for row in self.rows:
+            if row.origin != REQUIREMENT or row.service not in PUBLIC or "clients" in row.source:
+                continue
+            moved_to = [each for each in on if each.service == row.service]
+            if any("clients" in each.source for each in moved_to):
+                continue
+            for each in dict.fromkeys((row, *moved_to)):
+                for family in each.families:
+                    self.keep_from_client_rows(each, family)
+
+    def keep_from_client_rows(self, row: Row, family: Family) -> None:
+        """No port of the row may be open to half of a family or more by rules of other rows, or with them."""
+        covering = [
+            rule
+            for rule in self.rules.values()
+            if (rule.direction, rule.family, rule.protocol, rule.source.kind) == ("ingress", family, row.protocol, "cidr")
+            and (rule.from_port or 0) <= (row.end or LAST_PORT)
+            and (row.start or 0) <= (rule.to_port or LAST_PORT)
+        ]
+        for port in sorted({max(rule.from_port or 0, row.start or 0) for rule in covering}):
+            here = [rule for rule in covering if (rule.from_port or 0) <= port <= (rule.to_port or LAST_PORT)]
+            networks = collapse(ip_network(rule.source.value) for rule in here)
+            others = [name for rule in here for name in rule.services if name != row.service]
+            if others and is_most(networks):
+                what = f"covers {row.service} ({row}), which would be open to {share(networks):.0%} of all {family} addresses"
+                right = f"choose other ports, or add clients to {self.settings.setting('services')}.{row.service}.source"
+                with self.problems:
+                    raise bad(f"{self.settings.place('services')}.{others[0]}", what, right)
+                return
+
     def warn_changed(self, on: list[Row]) -> None:
         """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""
         for name, change in self.settings.services.items():
-            if change.target not in (None, "nodes") and not self.settings.roles:
-                where = f"{self.settings.setting('services')}.{name}"
-                self.warnings.append(
-                    f"{where}.target: {change.target} is every node while {self.settings.setting('roles')} is false"
-                )
+            if change.target and change.target != "nodes" and not self.settings.roles:
+                self.warnings.append(self.no_roles(name, change.target))
             if replace(change, enabled=None) != Change() and change.enabled is None and all(row.service != name for row in on):
                 self.warnings.append(f"{self.settings.setting('services')}.{name} changes a row that is off: see closed")
+
+    def warn_unused(self, on: list[Row]) -> None:
+        """Sources and references that open nothing, and targets that mean nothing, should not pass in silence."""
+        words = {word for row in on for word in row.source}
+        for word, terms in self.settings.sources.items():
+            if terms and word != "cluster" and word not in words:
+                self.warnings.append(
+                    f"{self.settings.setting('sources')}.{word} opens nothing: no row that is open is for {word}"
+                )
+        named = {term for terms in self.settings.sources.values() for term in terms}
+        changed = [change.source or () for change in self.settings.services.values()]
+        named |= {term for source in (*changed, *(row.source for row in self.settings.own)) for term in source}
+        for name in self.settings.refs:
+            if f"@{name}" not in named:
+                self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
+        for row in self.settings.own:
+            if row.target != "nodes" and not self.settings.roles:
+                self.warnings.append(self.no_roles(row.service, row.target))
+
+    def no_roles(self, service: str, target: str) -> str:
+        where = f"{self.settings.setting('services')}.{service}.target"
+        return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
 
     def warn_nfs(self, on: list[Row]) -> None:
         if self.settings.nfs and not any(row.service == _NFS for row in on):

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -75,6 +76,10 @@ KEYS: Mapping[str, Key] = MappingProxyType(
 )
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
 _OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
+
+#: Where an Output may stand, for it is an id: the key, and how many keys deep.
+_IDS = {"network": 1, "existing": 2, "refs": 3}
+_DEEPEST = 10  # no setting is so deep
 
 Term = str | Network
 """A source: a word, a role, ``self``, ``@reference``, or a network."""
@@ -145,6 +150,11 @@ class Settings:
         """The groups that the firewall has: ``nodes``, and with roles one per role."""
         return TARGETS if self.roles else ("nodes",)
 
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """Target -> the network tag that the firewall itself gives such nodes on GCP, where no ``existing`` names one."""
+        return {target: f"{self.cluster}-{target}" for target in self.targets if target not in self.existing}
+
     def place(self, key: str) -> str:
         """A key as messages name it."""
         return self.where + key
@@ -174,19 +184,19 @@ def family_of(network: Network) -> Family:
 
 def is_most(networks: Iterable[Network]) -> bool:
     """Whether distinct networks of one family have half of its routed addresses, or more: as good as the world."""
-    return _share(networks) >= 0.5
+    return share(networks) >= 0.5
 
 
 def is_broad(networks: Iterable[Network]) -> bool:
     """Whether distinct networks of one family have a quarter of its routed addresses, or more."""
-    return _share(networks) >= 0.25
+    return share(networks) >= 0.25
 
 
-def _share(networks: Iterable[Network]) -> float:
-    """How much of their family's routed addresses distinct networks have."""
+def share(networks: Iterable[Network]) -> float:
+    """How much of their family's routed addresses distinct networks have, at most all."""
     networks = tuple(networks)
     routed = _ROUTED[family_of(networks[0])].num_addresses if networks else 1
-    return sum(network.num_addresses for network in networks) / routed
+    return min(1.0, sum(network.num_addresses for network in networks) / routed)
 
 
 def is_world(network: Network) -> bool:
@@ -223,8 +233,12 @@ class _Reader:
         self.refs: dict[str, Ref] = {}
 
     def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, Mapping) or is_output(raw):
             raise bad(self.where or "settings", f"{show(raw)} is no map", "write key: value")
+        if wrong := [key for key in raw if not isinstance(key, str)]:
+            raise bad(self.where or "settings", f"the key {show(wrong[0])} is no text", suggest("", KEYS))
+        raw = {key: self.plain(value, (key,)) for key, value in raw.items()}
+        self.problems.raise_any()
         self.known(raw, KEYS, "")
         given = {key: value for key, value in raw.items() if key in KEYS}
         if cluster is not None:
@@ -272,6 +286,21 @@ class _Reader:
         self.nodes_are_tagged(settings)
         self.problems.raise_any()
         return settings
+
+    def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
+        """A value without Enums; an Output is refused where it is no id: who may connect must be known in a preview."""
+        if isinstance(value, Enum):
+            return value.value
+        if is_output(value):
+            if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in ("group", "prefixes"))):
+                with self.problems:
+                    right = "it must be plain, so that a preview is exact; only ids may be Outputs"
+                    raise bad(self.where + _dotted(path), "is an Output", right)
+        elif isinstance(value, Mapping) and len(path) < _DEEPEST:
+            return {key: self.plain(item, (*path, key)) for key, item in value.items()}
+        elif isinstance(value, (list, tuple)) and len(path) < _DEEPEST:
+            return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
+        return value
 
     def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
         """Refuse keys that do nothing."""
@@ -458,6 +487,8 @@ class _Reader:
     def egress(self, value: Any, at: str) -> tuple[Network, ...] | None:
         if value == EVERYWHERE:
             return None
+        if EVERYWHERE in (items := sequence(value, at)):
+            raise bad(f"{at}[{items.index(EVERYWHERE)}]", f"{EVERYWHERE} is no CIDR", f"write {at}: {EVERYWHERE}, and no list")
         terms = self.terms(value, at, ())
         for i, term in enumerate(terms):
             if isinstance(term, str):
@@ -528,16 +559,29 @@ class _Reader:
                 raise bad(at, "is missing", "write the network's name or self link")
 
     def ids_differ(self, settings: Settings) -> None:
-        """Equal ids under two names would be equal rules, which clouds refuse halfway."""
-        seen: dict[str, str] = {}
+        """Equal ids under two names would be equal rules, which clouds refuse halfway, or open on other nodes than is meant."""
+        # On GCP the firewall's own groups have ids that are known beforehand.
+        own = settings.own_tags.items() if settings.cloud == "gcp" else ()
+        seen: dict[object, str] = {tag: f"{_OURS} of {target}" for target, tag in own}
         places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}
         places |= {f"existing.{role}": item for role, item in settings.existing.items()}
         for place, item in places.items():
-            if isinstance(item, str) and item in seen:
+            known = item if isinstance(item, str) else id(item)
+            if known in seen:
+                ours = isinstance(item, str) and seen[item].startswith(_OURS)
                 with self.problems:
-                    raise bad(self.where + place, f"{item} is {seen[item]} too", "give one id one name")
-            if isinstance(item, str):
-                seen[item] = self.where + place
+                    what = f"{item if isinstance(item, str) else 'this Output'} is {seen[known]} too"
+                    raise bad(self.where + place, what, _OWN_TAG if ours else "give one id one name")
+            seen[known] = self.where + place
+
+
+def _dotted(path: Iterable[Any]) -> str:
+    """``services.ssh.source[0]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+_OURS = "the firewall's own tag"
+_OWN_TAG = "name another tag; as a source the nodes are self, and those of a role the role's name"
 
 
 def _expected(words: tuple[str, ...]) -> str:
@@ -628,7 +672,6 @@ def boolean(value: Any, where: str) -> bool:
 
 def choice(value: Any, where: str, among: Iterable[str]) -> Any:
     """One of the words."""
-    value = getattr(value, "value", value)  # an Enum
     among = tuple(among)
     if not isinstance(value, str) or value not in among:
         near = suggest(value, among)
@@ -756,6 +799,14 @@ def _path(value: Any, where: str) -> str:
     return value
 
 
+#: A network's name, or its self link, whole or from ``projects/`` or ``global/`` on.
+#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: network.
+_SELF_LINK = (
+    r"((https://[a-z0-9.-]+\.googleapis\.com/compute/[a-z0-9]+/)?(projects/[a-z0-9.:-]+/)?global/networks/)?"
+    r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
+)
+
+
 def _network(value: Any, where: str, cloud: str | None) -> object:
     if value == "":
         return None
@@ -764,12 +815,8 @@ def _network(value: Any, where: str, cloud: str | None) -> object:
     identifier(value, where)
     if cloud == "aws" and isinstance(value, str) and not re.fullmatch(r"vpc-[0-9a-z]+", value):
         raise bad(where, f"{show(value)} is no VPC id", "write one such as vpc-0123456789abcdef0")
-    if (
-        cloud == "gcp"
-        and isinstance(value, str)
-        and not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?|.+/networks/[^/]+", value)
-    ):
-        raise bad(where, f"{show(value)} is no network", "write its name, or its self link (…/networks/NAME)")
+    if cloud == "gcp" and isinstance(value, str) and not re.fullmatch(_SELF_LINK, value):
+        raise bad(where, f"{show(value)} is no network", "write its name, or projects/PROJECT/global/networks/NAME")
     return value
 
 

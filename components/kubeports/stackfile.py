@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from kubeports.errors import Problems, bad, show, suggest
+from kubeports.settings import KEYS
 
 NAMESPACE = "kubeports"
 PROJECT = "Pulumi.yaml"
@@ -103,8 +104,7 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
         stack: its name; ``organization/project/stack`` counts too.
         folder: where the look for Pulumi.yaml begins.
     """
-    path, found = file_of(stack, folder)
-    return of_file(path, found)
+    return of_file(*file_of(stack, folder))
 
 
 def file_of(stack: str, folder: Path) -> tuple[Path, Path]:
@@ -150,20 +150,22 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
     settings: dict[str, Any] = {}
     problems = Problems()
     for key in content:
-        if NAMESPACE in str(key).lower():
+        if NAMESPACE in str(key).lower() or _is_near(str(key).partition(":")[0]):
             with problems:
                 raise bad(f"{name}: {key}", "stands beside config, where nobody reads it", "indent it below config:")
+    project_file = project_file or project(path.resolve().parent)
+    content_of_project = load(project_file) if project_file is not None else None
+    project_name = content_of_project.get("name") if isinstance(content_of_project, Mapping) else None
     for key, value in config.items():
         with problems:
             if not isinstance(key, str) or ":" not in key:
-                raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {NAMESPACE}:{key}")
+                raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {NAMESPACE}:{_bare(key)}")
             namespace, _, rest = key.partition(":")
-            refuse_namespace(key, f"{name}: config")
+            refuse_namespace(key, f"{name}: config", project_name)
             if namespace == NAMESPACE:
                 _plain(value, f"{name}: {key}")
                 settings[rest] = value
     problems.raise_any()
-    project_file = project_file or project(path.resolve().parent)
     if project_file is not None:
         settings = _defaults(project_file) | settings
     return settings, f"{name}: {NAMESPACE}:"
@@ -179,12 +181,39 @@ def provider(path: Path, cloud: str) -> dict[str, str]:
     return found
 
 
-def refuse_namespace(key: str, where: str) -> None:
-    """Refuse a namespace that is nearly ours: the engine takes any, and such a toggle would do nothing."""
+def unseen(path: Path) -> tuple[str, ...]:
+    """Warnings of what a stack file leaves to others, whom nobody asks without the engine."""
+    content = load(path)
+    if not isinstance(content, Mapping) or not content.get("environment"):
+        return ()
+    name = _short(path)
+    return (
+        f"{name}: environment may set keys of {NAMESPACE}: that {name} does not, and they are not seen here: see pulumi preview",
+    )
+
+
+def refuse_namespace(key: str, where: str, project: object = None) -> None:
+    """Refuse a namespace that is nearly ours: the engine takes any, and such a toggle would do nothing.
+
+    Args:
+        key: namespace and name.
+        where: what messages put before it.
+        project: the project's name, whose own namespace is no mistake.
+    """
     namespace, _, rest = key.partition(":")
-    told = namespace.strip().lower()
-    if namespace != NAMESPACE and (not told or get_close_matches(told, [NAMESPACE], cutoff=0.8)):
+    ours = NAMESPACE in namespace.lower() and rest in KEYS  # kubeports-firewall:offline
+    if namespace not in (NAMESPACE, project) and (not namespace.strip() or _is_near(namespace) or ours):
         raise bad(where, f"{show(key)} is in a namespace that nobody reads", f"write {NAMESPACE}:{rest}")
+
+
+def _is_near(namespace: str) -> bool:
+    return bool(get_close_matches(namespace.strip().lower(), [NAMESPACE], cutoff=0.8))
+
+
+def _bare(key: object) -> str:
+    """What was meant by a key without a namespace: ``offline`` of ``kubeports.offline``; KEY, if no key of ours is in it."""
+    found = re.search(r"[A-Za-z]+$", key) if isinstance(key, str) else None
+    return found[0] if found else "KEY"
 
 
 def _config(content: Any, name: str) -> Mapping[Any, Any]:

@@ -160,6 +160,7 @@ class StrictEC2(EC2Backend):
         return int(prefixes.max_entries or 0) if (prefixes.address_family or "IPv4").lower() == family else 0
 
     def _group(self, id: str) -> SecurityGroup:
+        """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html: InvalidGroup.NotFound."""
         group = self.get_security_group_by_name_or_id(id)
         if group is None:
             raise refusals.InvalidSecurityGroupNotFoundError(id)
@@ -216,7 +217,10 @@ def _meaning(rule: SecurityGroupRule) -> tuple[Any, ...]:
 
 
 def _permission(rule: dict[str, Any]) -> dict[str, Any]:
-    """API_SecurityGroupRuleRequest in the shape of a permission."""
+    """A request to change a rule in the shape of a permission: exactly one source.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleRequest.html
+    """
     described = {"Description": rule["Description"]} if rule.get("Description") else {}
     ranges = [{name: rule[key], **described} for key, name in (("CidrIpv4", "CidrIp"), ("CidrIpv6", "CidrIpv6")) if rule.get(key)]
     groups = [{"GroupId": rule["ReferencedGroupId"], **described}] if rule.get("ReferencedGroupId") else []

@@ -40,7 +40,7 @@ class GCP:
     """The Compute API, with a network ``default`` and its rules, and the provider; running within a ``with``.
 
     Args:
-        spells_ipip: answer ``ipip`` where ``4`` was written.
+        spells_ipip: answer ``ipip`` where ``4`` was written, and the other protocols' names.
     """
 
     name = "gcp"

@@ -29,6 +29,8 @@ LINK = "https://www.googleapis.com/compute/v1/"
 #: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: allowed[].IPProtocol; "all" is on
 #: https://cloud.google.com/firewall/docs/firewalls#protocols_and_ports.
 PROTOCOLS = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp", "all")
+#: Numbers of protocols that have names there: https://www.iana.org/assignments/protocol-numbers
+_SPELT = {"6": "tcp", "17": "udp", "1": "icmp", "50": "esp", "51": "ah", "4": "ipip", "132": "sctp"}
 PORTED = ("tcp", "udp", "sctp", "6", "17", "132")
 #: https://cloud.google.com/vpc/docs/quota#per_firewall
 MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30, "targetTags": 70}
@@ -61,7 +63,8 @@ class Compute:
     """The API of firewall rules and networks; its state is in this object. ``sandbox.gcp.nodes`` adds what nodes need.
 
     Args:
-        spells_ipip: answer ``ipip`` where ``4`` was written; nobody has measured which of them Google answers.
+        spells_ipip: answer ``ipip`` where ``4`` was written, and so for each protocol with a name; nobody has measured what
+            Google answers.
         firewalls: the project's quota of firewall rules; None: none.
     """
 
@@ -196,6 +199,8 @@ class Compute:
         old = self.stored["firewalls"][key]
         merged = {name: value for name, value in (old | body).items() if value is not None}
         new = self._firewall(key[0], merged)
+        # Terraform's provider makes another rule for another network:
+        # https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/compute_firewall (network)
         if new["network"] != old["network"] or new["name"] != old["name"]:
             raise ApiError(400, "invalid", "Invalid value for field 'resource.network': it can't change.")
         self.stored["firewalls"][key] = new
@@ -203,7 +208,7 @@ class Compute:
 
     def _delete(self, collection: str, key: Key) -> Json:
         item = self.stored[collection][key]
-        if users := self.users(item["selfLink"]):
+        if users := self.users(item["selfLink"]):  # As Google words it: https://github.com/kubernetes/kops/issues/13855
             what = f"The {collection[:-1]} resource '{path_of(collection, key)}' is already being used by '{users[0]}'"
             raise ApiError(400, "resourceInUseByAnotherResource", what)
         del self.stored[collection][key]
@@ -228,7 +233,7 @@ class Compute:
         shown = dict(item)
         for field in ("allowed", "denied"):
             if field in item:
-                spelt = [entry | {"IPProtocol": "ipip"} if entry["IPProtocol"] == "4" else entry for entry in item[field]]
+                spelt = [entry | {"IPProtocol": _SPELT.get(entry["IPProtocol"], entry["IPProtocol"])} for entry in item[field]]
                 shown[field] = spelt
         return shown
 

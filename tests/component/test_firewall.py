@@ -148,6 +148,17 @@ def test_bad_arguments_end_in_a_message_and_make_nothing() -> None:
     assert not recorder.resources
 
 
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_a_firewall_without_a_name_is_refused_in_words(name: Any) -> None:
+    def program() -> dict[str, Any]:
+        with pytest.raises(pulumi.RunError, match=r"^name: .* is no name for a firewall; write a short text"):
+            Firewall(name, args("openstack"))
+        return {"done": True}
+
+    recorder, _ = run(program)
+    assert not recorder.resources
+
+
 def test_the_stacks_config_makes_a_firewall() -> None:
     pulumi.runtime.set_all_config(
         {

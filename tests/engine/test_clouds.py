@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sandbox import demo
 from sandbox.cloud import Cloud
 from sandbox.demo import Demo
 from sandbox.gcp import GCP
@@ -35,8 +37,19 @@ def test_nothing_differs_where_google_answers_ipip_for_4(tooled: None, projects:
         for operation in (project.up, project.refresh, project.up):
             result = operation("gcp-dev")
             assert result.ok and not result.changes, result.output
-        # A row of the stack's own that says 4 is written as ipip too.
-        own = {"ipencap": {"protocol": 4, "source": ["10.9.0.0/16"], "why": "a tunnel"}}
+        # Rows of the stack's own that say 4, 50, 51 or 132 are written by name too.
+        own = {f"own-{n}": {"protocol": n, "source": ["10.9.0.0/16"], "why": "a tunnel"} for n in (4, 50, 51, 132)}
         project.configure("gcp-dev", services=own)
         assert project.up("gcp-dev").ok and not project.up("gcp-dev").changes
         assert project.destroy("gcp-dev").ok
+
+
+def test_the_demo_of_all_clouds_shows_them_beside_each_other(
+    tooled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without OpenStack, whose own demo is tested as it is: two clouds are enough for the table."""
+    monkeypatch.setattr(demo, "CLOUDS", ("aws", "gcp"))
+    assert demo.compare(tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "EC2's stand-in" in shown and "Compute's stand-in" in shown and "MISSING" not in shown
+    assert "14 rows in the requirement, 0 missing on any cloud" in shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.engine
 STACK = "openstack-dev"
 ROUNDS = int(os.environ.get("KUBEPORTS_TORTURE", "1"))
 KILLS = 6 * ROUNDS
+#: Every update here makes more calls that change something.
+MOST_CALLS = 8
 MOST_ORPHANS = 40
 #: Each kind of call that the provider makes: method, and what the path must match.
 ID = "[0-9a-f-]{36}"
@@ -151,14 +154,36 @@ def test_a_call_that_fails(project: Callable[[], Project], neutron: OpenStack, c
     unchanged(mine)
 
 
+class Killing:
+    """Says when the engine has made so many calls that change something."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.calls = 0
+        self.now = threading.Event()
+
+    def __call__(self, method: str, path: str) -> Fault | None:
+        self.calls += method != "GET"
+        if self.calls >= self.at:
+            self.now.set()
+        return None
+
+
 def test_an_engine_that_is_killed(project: Callable[[], Project], neutron: OpenStack) -> None:
+    assert neutron.proxy is not None
     choose = random.Random(ROUNDS)
     mine = project()
     for turn in range(KILLS):
         raw = FEW if turn % 2 else MANY
         mine.configure(STACK, **raw)
-        result = mine.run("up", STACK, kill_after=choose.uniform(1.5, 5.0))
-        counts["engines killed"] += not result.ok
+        killing = Killing(choose.randrange(1, MOST_CALLS))
+        neutron.proxy.fault = killing
+        try:
+            result = mine.run("up", STACK, kill_on=killing.now)
+        finally:
+            neutron.proxy.fault = None
+        assert not result.ok and killing.calls >= killing.at, "the engine was through before it was killed"
+        counts["engines killed"] += 1
         if converge(mine, neutron, raw):
             counts["faults and kills that needed the procedure of docs/failures.md"] += 1
     unchanged(mine)

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.engine
 
 STEPS = 24
 PACKETS = 400
+#: So many packets of an update at least pass before and after it, or nothing was asked.
+FOLLOWED = 20
 CLUSTER = "dev"
 
 
@@ -45,6 +47,8 @@ class Walk:
         self.stack = f"{cloud.name}-dev"
         self.before: dict[str, Any] | None = None
         self.result: Result | None = None
+        #: Packets that were followed through the states of updates.
+        self.followed = 0
 
     def settings(self, drawn: dict[str, Any], own_rows: bool) -> dict[str, Any]:
         """Drawn settings, with this cloud's own ids."""
@@ -55,7 +59,11 @@ class Walk:
         if self.cloud.name == "gcp":
             del limits["groups"]
         services = drawn["services"] if own_rows else {}
-        return drawn | self.cloud.settings | {"cluster": CLUSTER, "refs": refs, "limits": limits, "services": services}
+        return (
+            drawn
+            | self.cloud.settings
+            | {"cluster": CLUSTER, "refs": refs, "limits": limits, "services": services, "existing": {}}
+        )
 
     def to(self, raw: dict[str, Any], seed: int) -> None:
         """Update to settings, and check everything."""
@@ -67,8 +75,7 @@ class Walk:
         stored = states[-1]
         planned = plan(table.load(), parse(raw))
         assert meaning(self.cloud.name, stored, CLUSTER) == meaning(self.cloud.name, wire(planned), CLUSTER)
-        if not raw["services"]:
-            assert self.differences(raw, stored, seed) == []
+        assert self.differences(raw, stored, seed) == []
         if self.before is not None:
             for settings in (self.before, raw):
                 assert self.outages(settings, states, seed) == []
@@ -102,6 +109,7 @@ class Walk:
             )
             allows = [clouds.ALLOWS[self.cloud.name](state, asked) for state in states]
             if allows[0] and allows[-1]:
+                self.followed += 1
                 counts[f"packets that {self.cloud.name} let pass before and after an update, and always between"] += 1
                 found += [] if all(allows) else [(packet, allows)]
         return found
@@ -187,6 +195,7 @@ def test_a_stack_that_goes_from_settings_to_settings(
         walk.to(walk.settings(drawn, own_rows=taken % 2 == 0), seed=taken)
 
     step()
+    assert taken == STEPS and walk.followed > STEPS * FOLLOWED
     assert not walk.project.up(walk.stack).changes
     assert walk.project.destroy(walk.stack).ok
     assert not [name for name in cloud.left() if name.startswith(CLUSTER)]

@@ -1,6 +1,6 @@
 """The requirement, read literally: the published file, and beside it who needs each row and on which nodes.
 
-Knows plain settings alone: no changed services, no rows of a stack's own.
+The rows beyond it are read as a user reads them: extras.csv where a setting enables one, and the stack's own rows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 PUBLISHED = Path(__file__).parents[2] / "sandbox" / "requirement.csv"
 PROTOCOLS = {"TCP": 6, "UDP": 17}
+EXTRAS = Path(__file__).parents[2] / "components" / "kubeports" / "extras.csv"
 ip_network = cache(_network)
 
 #: Who connects, and to which nodes: the design's reading of each row.
@@ -33,6 +34,30 @@ WHERE = {
     "local-registry": "registry",
     "local-apt": "registry",
 }
+
+
+ROLES = ("control-plane", "etcd", "worker", "registry")
+#: ICMP and the IPv4 tunnels mean something in one family alone; everything else in both.
+ONE_FAMILY = {1: "ipv4", 4: "ipv4", 94: "ipv4", 58: "ipv6"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that is on: who may connect, and to which nodes."""
+
+    service: str
+    protocol: int
+    start: int | None
+    end: int | None
+    who: tuple[str, ...]
+    where: str
+    family: str = "any"
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The family that the row says, or those in which the protocol means something."""
+        family = ONE_FAMILY.get(self.protocol, self.family)
+        return ("ipv4", "ipv6") if family == "any" else (family,)
 
 
 @dataclass(frozen=True)
@@ -66,6 +91,48 @@ def _needs() -> Iterable[tuple[str, int, int | None, int | None]]:
     yield "calico-vxlan", 17, 4789, 4789
 
 
+@cache
+def extras() -> tuple[Row, ...]:
+    """The rows of extras.csv that a stack enables by name."""
+    with open(EXTRAS, encoding="utf-8", newline="") as file:
+        return tuple(
+            Row(
+                row["service"],
+                PROTOCOLS.get(row["protocol"].upper()) or int(row["protocol"]),
+                int(row["start"]) if row["start"] else None,
+                int(row["end"]) if row["end"] else None,
+                tuple(row["source"].split()),
+                row["target"],
+                row["family"],
+            )
+            for row in csv.DictReader(file)
+            if row["when"] == "opt-in"
+        )
+
+
+def rows(raw: Mapping[str, Any]) -> Iterable[Row]:
+    """The rows that the settings ask for, with the stack's changes; then its own."""
+    services = raw.get("services", {})
+    needed = [
+        Row(name, protocol, start, end, WHO.get(name, ("cluster",)), WHERE.get(name, "nodes"))
+        for name, protocol, start, end in needs()
+    ]
+    asked = [row for row in needed if on(row.service, row.protocol, raw)]
+    asked += [row for row in extras() if services.get(row.service, {}).get("enabled", False)]
+    for row in asked:
+        change = services.get(row.service, {})
+        if change.get("enabled", True):
+            start = change.get("start", row.start)
+            end = change.get("end", start if row.start == row.end else row.end)
+            who, where = change.get("source", row.who), change.get("target", row.where)
+            yield Row(row.service, row.protocol, start, end, who, where, row.family)
+    for name, own in services.items():
+        if "protocol" in own and own.get("enabled", True):
+            protocol = PROTOCOLS.get(str(own["protocol"]).upper()) or int(own["protocol"])
+            start, end = own.get("start"), own.get("end", own.get("start"))
+            yield Row(name, protocol, start, end, tuple(own["source"]), own.get("target", "nodes"))
+
+
 def on(service: str, protocol: int, raw: Mapping[str, Any]) -> bool:
     """Whether the settings ask for a row."""
     calico = raw["calico"]
@@ -94,18 +161,17 @@ def allowed(raw: Mapping[str, Any], packet: Packet, crossing: bool = False) -> b
         return False
     if not packet.ingress:
         return connects(raw, packet)
-    for service, protocol, start, end in needs():
-        if packet.protocol != protocol or not on(service, protocol, raw):
+    for row in rows(raw):
+        if packet.protocol != row.protocol:
             continue
-        if start is not None and end is not None and (packet.port is None or not start <= packet.port <= end):
+        if row.start is not None and row.end is not None and (packet.port is None or not row.start <= packet.port <= row.end):
             continue
-        foreign = service == "ipip" and packet.peer.version == 6
-        if foreign and not (crossing and "ipv4" in raw["families"]):
+        foreign = f"ipv{packet.peer.version}" not in row.families
+        if foreign and not (crossing and set(row.families) & set(raw["families"])):
             continue
-        where = WHERE.get(service, "nodes")
-        if raw["roles"] and where not in ("nodes", packet.target):
+        if raw["roles"] and row.where not in ("nodes", packet.target):
             continue
-        if any(_covers(word, raw, packet, foreign) for word in WHO.get(service, ("cluster",))):
+        if any(_covers(word, raw, packet, foreign) for word in row.who):
             return True
     return False
 
@@ -114,16 +180,20 @@ def connects(raw: Mapping[str, Any], packet: Packet) -> bool:
     """Whether a node may connect to where a packet goes: everywhere, or to what is listed and to the cluster."""
     if raw.get("egress", "everywhere") == "everywhere":
         return True
+    carried = ("nodes", packet.target) if raw["roles"] else ("nodes",)
+    if raw["cloud"] != "gcp" and any(target in raw.get("existing", ()) for target in carried):
+        return True  # a group of the node's is somebody else's, and lets all out by itself
     return any(packet.peer in ip_network(text) for text in raw["egress"]) or _covers("cluster", raw, packet)
 
 
 def _covers(word: str, raw: Mapping[str, Any], packet: Packet, groups_alone: bool = False) -> bool:
     cluster = raw["sources"].get("cluster", ["self"])
-    if word in ("control-plane", "etcd"):
+    if word in ROLES:
         if raw["roles"] and "self" in cluster:
             return word in packet.groups
         word = "cluster"
-    for term in cluster if word == "cluster" else raw["sources"].get(word, []):
+    direct = "/" in word or word.startswith("@") or word == "self"
+    for term in [word] if direct else cluster if word == "cluster" else raw["sources"].get(word, []):
         if term == "self":
             if "nodes" in packet.groups:
                 return True

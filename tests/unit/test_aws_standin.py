@@ -66,6 +66,20 @@ def test_a_wrong_permission_is_refused(aws: AWS, group: str, what: dict[str, Any
             authorize(GroupId=group, IpPermissions=[what])
 
 
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_rules_of_a_group_that_is_not_there_are_refused(aws: AWS, direction: str) -> None:
+    authorize = getattr(aws.ec2, f"authorize_security_group_{direction}")
+    with refused("InvalidGroup.NotFound"):
+        authorize(GroupId="sg-0123456789abcdef0", IpPermissions=[permission()])
+
+
+@pytest.mark.parametrize("sources", [{}, {"CidrIpv4": "10.0.0.0/8", "CidrIpv6": "2001:db8::/32"}])
+def test_a_change_of_a_rule_names_one_source(aws: AWS, group: str, sources: dict[str, str]) -> None:
+    (rule,) = ingress(aws, group, permission())
+    with refused("InvalidParameterCombination"):
+        change(aws, group, rule["SecurityGroupRuleId"], IpProtocol="tcp", FromPort=22, ToPort=22, **sources)
+
+
 def test_a_protocol_without_ports_has_none_whatever_was_asked(aws: AWS, group: str) -> None:
     ingress(aws, group, permission("4", None, None))
     ingress(aws, group, permission("94", 5, 6))

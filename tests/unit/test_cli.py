@@ -51,6 +51,14 @@ def test_a_file_and_its_stack_give_the_same() -> None:
     assert by_stack == by_file
 
 
+def test_what_an_environment_may_add_is_a_warning_of_the_plan(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text("environment: [prod]\n" + (ROOT / "stacks" / "Pulumi.openstack-dev.yaml").read_text())
+    result = CliRunner().invoke(main, ["plan", "--file", str(file), "--format", "json"])
+    assert result.exit_code == 0
+    assert "environment may set keys of kubeports:" in json.loads(result.stdout)["warnings"][-1]
+
+
 def test_the_table_shows_rows_sources_and_what_is_closed() -> None:
     shown = CliRunner().invoke(main, ["plan", "-s", "openstack-dev"]).stdout
     assert "ssh             tcp/22           nodes  from  10.20.0.0/16" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -195,3 +196,16 @@ def test_a_prefix_lists_entries_count_in_full_on_aws_and_the_message_says_so() -
         InputError, match=r"7\d ingress rules of ipv4 .* \(a prefix list counts all its entries\), and EC2 takes 60"
     ):
         backend("aws").limits(planned, "c")
+
+
+def test_a_new_group_on_openstack_counts_neutrons_own_two_rules() -> None:
+    """A role's group has fewer rules of ours than the two that it comes with, which count until they are deleted."""
+    own = {"etcd": "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
+    few = {"roles": True, "offline": False, "sources": {"admins": [], "clients": []}}
+    counted = {}
+    for name, existing in (("new", {}), ("theirs", {"registry": own["etcd"]})):
+        with pytest.raises(InputError) as error:
+            backend("openstack").limits(made("openstack", **few, existing=existing, limits={"rules": 1}), "c")
+        counted[name] = int(re.search(r"(\d+) security group rules", str(error.value))[1])  # type: ignore[index]
+    # Nobody has rules for the registry here: its group is empty, but for Neutron's own.
+    assert counted["new"] == counted["theirs"] + 2

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from googleapiclient.errors import HttpError
+from kubeports.check import check
+from kubeports.clouds import backend
 
 from sandbox.gcp import GCP, PROJECT
 from sandbox.gcp.compute import Compute, serve
@@ -106,16 +108,21 @@ def test_a_patch_changes_what_it_has_and_can_not_move_to_another_network(gcp: GC
     assert get(gcp, "patched")["sourceRanges"] == ["11.0.0.0/8"]
     assert get(gcp, "patched")["allowed"] == GOOD["allowed"]
     gcp.api.networks().insert(project=PROJECT, body={"name": "other"}).execute()
-    with pytest.raises(HttpError, match="400"):
+    with pytest.raises(HttpError, match="400") as raised:
         gcp.api.firewalls().patch(project=PROJECT, firewall="patched", body={"network": "global/networks/other"}).execute()
+    assert "Invalid value for field 'resource.network': it can't change." in raised.value.reason
     gcp.api.firewalls().delete(project=PROJECT, firewall="patched").execute()
 
 
 def test_an_unknown_network_and_one_in_use(gcp: GCP) -> None:
     with pytest.raises(HttpError, match="404"):
         insert(gcp, network="global/networks/nowhere")
-    with pytest.raises(HttpError, match="400"):
+    insert(gcp, name="user")
+    with pytest.raises(HttpError, match="400") as raised:
         gcp.api.networks().delete(project=PROJECT, network="default").execute()
+    assert raised.value.error_details[0]["reason"] == "resourceInUseByAnotherResource"
+    assert "already being used by 'firewalls/" in raised.value.reason
+    gcp.api.firewalls().delete(project=PROJECT, firewall="user").execute()
 
 
 def test_what_it_does_not_serve_it_says(gcp: GCP) -> None:
@@ -134,12 +141,32 @@ def test_the_quota_of_rules() -> None:
             insert(cloud, name="two")
 
 
-def test_one_mode_answers_ipip_for_4() -> None:
-    four = [{"IPProtocol": "4"}]
-    for spells, answer in ((False, "4"), (True, "ipip")):
+NAMES = {"4": "ipip", "50": "esp", "51": "ah", "132": "sctp", "94": "94"}
+
+
+def test_one_mode_answers_protocols_names_for_numbers() -> None:
+    for spells, answers in ((False, list(NAMES)), (True, list(NAMES.values()))):
         with GCP(spells_ipip=spells) as cloud:
-            insert(cloud, name="four", allowed=four)
-            assert get(cloud, "four")["allowed"] == [{"IPProtocol": answer}]
+            insert(cloud, name="numbers", allowed=[{"IPProtocol": number} for number in NAMES])
+            assert [entry["IPProtocol"] for entry in get(cloud, "numbers")["allowed"]] == answers
+
+
+def test_what_the_product_writes_is_what_either_mode_answers() -> None:
+    """No spelling of ours may differ from the API's, or every preview shows a change."""
+    own = {f"own-{number}": {"protocol": number, "source": ["10.0.0.0/8"], "why": "x"} for number in (*map(int, NAMES), 1, 47)}
+    raw = {"cloud": "gcp", "cluster": "c", "network": "default", "services": own, "sources": {"admins": [], "clients": []}}
+    planned = check("c", raw)
+    written = [inputs for _, resource in backend("gcp").encode(planned).items() if (inputs := resource.inputs)["direction"]]
+    for spells in (False, True):
+        with GCP(spells_ipip=spells) as cloud:
+            for number, inputs in enumerate(written):
+                if "allows" not in inputs:
+                    continue
+                allowed = [{"IPProtocol": item["protocol"], **item} for item in inputs["allows"]]
+                for item in allowed:
+                    del item["protocol"]
+                insert(cloud, name=f"r{number}", allowed=allowed)
+                assert get(cloud, f"r{number}")["allowed"] == allowed
 
 
 REGION, ZONE = "europe-west3", "europe-west3-b"

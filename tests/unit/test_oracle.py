@@ -17,8 +17,8 @@ from tests.strategies import settings as stacks
 
 ROLES = ("nodes", "control-plane", "etcd", "worker", "registry")
 EDGES = sorted({port + step for _, _, start, end in requirement.needs() for port in (start, end) if port for step in (-1, 0, 1)})
-#: Protocols with ports, those without, and one that no row has.
-PROTOCOLS = (6, 17, 1, 4, 58, 94, 47)
+#: Protocols with ports, those without, and those of rows that stacks add.
+PROTOCOLS = (6, 17, 1, 4, 58, 94, 47, 50, 132)
 
 
 def addresses(raw: dict[str, Any]) -> list[IPv4Address | IPv6Address]:
@@ -57,7 +57,7 @@ def answers(planned: Plan, packet: requirement.Packet) -> bool:
 
 @given(st.data())
 def test_the_plan_agrees_with_the_requirement_read_literally(data: st.DataObject) -> None:
-    raw = data.draw(stacks()) | {"services": {}}
+    raw = data.draw(stacks())
     planned = plan(table.load(), parse(raw))
     for packet in data.draw(st.lists(packets(raw), min_size=20, max_size=40)):
         assert answers(planned, packet) == requirement.allowed(raw, packet), packet

@@ -16,6 +16,7 @@ from kubeports.settings import is_world, parse
 
 from tests.strategies import settings as stacks
 
+ID = "3f0c3f46-0000-0000-0000-000000000000"
 BASE: dict[str, Any] = {
     "cloud": "openstack",
     "cluster": "c",
@@ -151,7 +152,7 @@ def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
 def test_almost_the_world_gives_a_warning() -> None:
     almost = ["0.0.0.0/2"]
     warnings = made(sources={"admins": almost, "clients": ["10.0.0.0/8"]}).warnings
-    assert "ssh is open to a quarter or more of all ipv4 addresses" in warnings
+    assert "ssh is open to 25% of all ipv4 addresses" in warnings
     assert not [warning for warning in warnings if warning.startswith("nodeport")]
 
 
@@ -250,6 +251,19 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
     assert "egress" in [entry.service for entry in theirs.closed]
     ours = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group}, egress=["10.0.0.0/8"])
     assert {rule.source.value for rule in ours.rules if rule.direction == "egress"} == {"10.0.0.0/8", "self"}
+    (entry,) = [entry for entry in ours.closed if entry.service == "egress"]
+    assert "(nodes) keeps its own rules for egress" in entry.reason and "own rules for egress away" in entry.remedy
+    assert any(warning.startswith("egress alone restricts nothing there") for warning in ours.warnings)
+
+
+@pytest.mark.parametrize("cidrs", [["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]])
+def test_an_existing_groups_egress_to_everywhere_is_not_made_twice(cidrs: list[str]) -> None:
+    existing = {"nodes": "3f0c3f46-0000-0000-0000-000000000000"}
+    text = refused(existing=existing, egress=cidrs)
+    assert text.startswith("egress: 0.0.0.0/0 is what the group in existing.nodes has by itself")
+    assert "leave egress out" in text
+    roles = made(existing={"etcd": existing["nodes"]}, roles=True, egress=["10.0.0.0/8"])
+    assert any("(etcd) keeps its own rules for egress" in warning for warning in roles.warnings)
 
 
 def refused(**changes: Any) -> str:
@@ -333,3 +347,57 @@ def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> 
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
     assert any("own (protocol 58) opens nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"calico": "absent", "sources": BASE["sources"] | {"peers": ["10.9.0.0/16"]}},
+            "sources.peers opens nothing: no row that is open is for peers",
+        ),
+        (
+            {"services": {"ssh": {"source": ["cluster"]}, "apiserver": {"source": ["cluster"]}}},
+            "sources.admins opens nothing: no row that is open is for admins",
+        ),
+        ({"refs": {"bastion": {"group": ID}}}, "refs.bastion opens nothing: no source is @bastion"),
+        (
+            {"services": {"own": {"protocol": 47, "source": ["cluster"], "target": "etcd", "why": "GRE"}}},
+            "services.own.target: etcd is every node while roles is false",
+        ),
+    ],
+)
+def test_what_opens_nothing_gives_a_warning(changes: dict[str, Any], says: str) -> None:
+    assert made(**changes).warnings == (says,)
+
+
+def test_what_is_used_gives_no_warning() -> None:
+    refs = {"bastion": {"group": ID}}
+    peers = BASE["sources"] | {"peers": ["10.9.0.0/16"]}
+    assert made(sources=peers, refs=refs, services={"ssh": {"source": ["admins", "@bastion"]}}).warnings == ()
+
+
+ON_API = {"protocol": "tcp", "start": 6443, "source": ["clients"], "why": "x"}
+API_TO_ALL = "would be open to 100% of all ipv4 addresses; choose other ports, or add clients to services.apiserver.source"
+
+
+@pytest.mark.parametrize(
+    ("services", "by"),
+    [
+        ({"nodeport": {"start": 6000, "end": 7000}}, "services.nodeport: covers apiserver (tcp/6443)"),
+        ({"own": ON_API}, "services.own: covers apiserver (tcp/6443)"),
+        ({"own": ON_API, "apiserver": {"start": 7443}}, "services.own: covers apiserver (tcp/6443)"),
+        ({"apiserver": {"start": 31000}}, "services.nodeport: covers apiserver (tcp/31000)"),
+        ({"own": ON_API, "apiserver": {"enabled": False}}, "services.own: covers apiserver (tcp/6443)"),
+    ],
+)
+def test_another_rows_ports_do_not_open_the_api_server_to_the_world(services: dict[str, Any], by: str) -> None:
+    text = refused(services=services)
+    assert by in text and API_TO_ALL in text
+
+
+def test_another_row_may_cover_the_api_server_where_clients_reach_it_anyway_or_are_few() -> None:
+    both = {"apiserver": {"source": ["cluster", "clients"]}, "own": ON_API}
+    assert "nodes-in-tcp-6443-ipv4-0.0.0.0-0" in keys(made(services=both))
+    few = {"admins": ["10.20.0.0/16"], "clients": ["198.51.100.0/24"]}
+    assert "nodes-in-tcp-6443-ipv4-198.51.100.0-24" in keys(made(services={"own": ON_API}, sources=few))

@@ -90,6 +90,14 @@ def test_without_go_both_remedies_are_said(machine: Path, monkeypatch: pytest.Mo
         tools.pulumi()
 
 
+def test_a_cache_is_where_it_was_said_in_whatever_folder_a_child_stands(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(machine)
+    monkeypatch.setenv("KUBEPORTS_CACHE", "here/cache")
+    assert tools.cache() == machine / "here" / "cache"
+    monkeypatch.chdir("/")
+    assert tools.cache() == machine / "here" / "cache"
+
+
 def test_a_cache_that_cant_be_written_is_said(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (machine / "file").touch()
     monkeypatch.setenv("KUBEPORTS_CACHE", str(machine / "file" / "cache"))

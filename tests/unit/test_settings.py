@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pulumi
@@ -75,6 +77,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "write 10.20.0.0/16",
     ),
     ({"egress": ["@x"]}, "kubeports:egress[0]: no reference", "refs"),
+    (
+        {"services": {"nodeport": {"start": 40000}}},
+        "kubeports:services.nodeport: start 40000 is after the end of the row",
+        "end too",
+    ),
+    ({"egress": ["everywhere"]}, "kubeports:egress[0]: everywhere is no CIDR", "write kubeports:egress: everywhere, and no list"),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
     # The world
     (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the whole world", "clients"),
@@ -227,6 +235,16 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:sources.cluster",
     ),
     ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
+    (
+        {"cloud": "gcp", "network": "n", "roles": True, "existing": {"control-plane": "c-nodes"}},
+        "kubeports:existing.control-plane: c-nodes is the firewall's own tag of nodes too",
+        "another tag",
+    ),
+    (
+        {"cloud": "gcp", "network": "n", "refs": {"b": {"group": "c-nodes"}}},
+        "kubeports:refs.b: c-nodes is the firewall's own tag of nodes too",
+        "the nodes are self",
+    ),
     ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "pl-0a"}}}, "kubeports:refs.b.entries: is missing", "rule"),
 ]
 
@@ -252,6 +270,65 @@ def test_the_longest_cluster_on_gcp_is_said_at_once() -> None:
     assert "49" not in str(refused.value)
     check(None, raw | {"cluster": "c" * 25})
     assert "at most" not in message(cloud="gcp", network="n", cluster="Prod")
+
+
+AWS = {"cloud": "aws", "network": "vpc-0a"}
+GCP = {"cloud": "gcp", "network": "n"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("c", {"cluster": "a" * 228, "roles": True}, "the description 'kubeports: control-plane of aaa"),
+        (
+            "c",
+            AWS | {"cluster": "a" * 228, "roles": True},
+            "has 256 characters, and EC2 takes 255; take a name that is 1",
+        ),
+        ("n" * 242, AWS, "the group's name 'nnn"),
+        ("SG-x", AWS, "EC2 takes no group name that starts with sg-, and 'SG-x' does"),
+        ("é", AWS, "EC2 takes no group name such as 'é'; name the firewall with letters"),
+        ("My_Fw", GCP, "GCP takes no firewall rule's name that starts with 'My_Fw'; name the firewall with lower-case"),
+        ("1fw", GCP, "GCP takes no firewall rule's name that starts with '1fw'"),
+        (
+            "c",
+            {"cluster": "a" * 234, "limits": {"cidrs": 1}, **sources(admins=["10.0.0.0/16", "10.2.0.0/16"])},
+            "the address group's name 'aaa",
+        ),
+    ],
+)
+def test_names_and_descriptions_that_the_cloud_would_refuse_halfway_are_refused_before(
+    name: str, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        check(name, GOOD | changes, "kubeports:")
+    assert str(error.value).startswith("kubeports:cluster: ")
+    assert says in str(error.value)
+
+
+def test_names_that_just_fit_are_taken() -> None:
+    check("é", GOOD | {"cluster": "a" * 227, "roles": True})
+    check("n" * 241, GOOD | AWS | {"cluster": "a" * 227, "roles": False})
+    check("fw-1", GOOD | GCP)
+
+
+@pytest.mark.parametrize(
+    ("network", "good"),
+    [
+        ("default", True),
+        ("global/networks/default", True),
+        ("projects/google.com:p-1/global/networks/default", True),
+        ("https://www.googleapis.com/compute/v1/projects/p/global/networks/default", True),
+        ("https://evil/networks/BAD", False),
+        ("https://www.googleapis.com/compute/v1/projects/p/global/networks/BAD", False),
+        ("projects/p/regions/r/networks/default", False),
+    ],
+)
+def test_a_network_on_gcp_is_a_name_or_a_self_link(network: str, good: bool) -> None:
+    if good:
+        assert settings.parse(GOOD | {"cloud": "gcp", "network": network}).network == network
+    else:
+        assert "is no network; write its name, or projects/PROJECT" in message(cloud="gcp", network=network)
 
 
 def test_all_problems_are_named_at_once() -> None:
@@ -281,11 +358,65 @@ def test_a_one_port_row_moves_whole_and_a_range_keeps_its_end() -> None:
 
 
 @pytest.mark.usefixtures("loop")
-def test_ids_may_be_outputs_and_nothing_else_may() -> None:
+def test_ids_may_be_outputs() -> None:
     later = pulumi.Output.from_input("sg-1")
-    raw = GOOD | {"refs": {"b": {"group": later}}, "existing": {"nodes": later}}
+    raw = GOOD | {"refs": {"b": {"group": later}}, "existing": {"nodes": pulumi.Output.from_input("sg-2")}}
     assert settings.parse(raw).refs["b"].id is later
-    assert "is no boolean" in message(offline=later)
+    assert settings.parse(raw | {"cloud": "aws", "network": later}).network is later
+
+
+@pytest.mark.usefixtures("loop")
+@pytest.mark.parametrize(
+    ("place", "changes"),
+    [
+        ("cloud", lambda later: {"cloud": later}),
+        ("cluster", lambda later: {"cluster": later}),
+        ("calico", lambda later: {"calico": later}),
+        ("offline", lambda later: {"offline": later}),
+        ("families", lambda later: {"families": later}),
+        ("families[0]", lambda later: {"families": [later]}),
+        ("sources", lambda later: {"sources": later}),
+        ("sources.admins[0]", lambda later: sources(admins=(later,))),
+        ("services.ssh.start", lambda later: {"services": {"ssh": {"start": later}}}),
+        ("refs.b", lambda later: {"refs": {"b": later}}),
+        ("refs.b.entries", lambda later: {"refs": {"b": {"prefixes": later, "entries": later}}}),
+        ("existing", lambda later: {"existing": later}),
+        ("limits.rules", lambda later: {"limits": {"rules": later}}),
+    ],
+)
+def test_nothing_but_ids_may_be_an_output(place: str, changes: Callable[[Any], dict[str, Any]]) -> None:
+    text = message(**changes(pulumi.Output.from_input("ipv4")))
+    assert text == f"kubeports:{place}: is an Output; it must be plain, so that a preview is exact; only ids may be Outputs"
+
+
+def test_enums_count_as_what_they_stand_for() -> None:
+    kinds = Enum("kinds", {"CLOUD": "openstack", "TCP": "tcp", "FAMILY": "ipv4", "WORKER": "worker"})
+    own = OWN | {"protocol": kinds.TCP, "target": kinds.WORKER}
+    raw = GOOD | {"cloud": kinds.CLOUD, "families": [kinds.FAMILY], "services": {"own": own}}
+    same = GOOD | {"families": ["ipv4"], "services": {"own": OWN | {"target": "worker"}}}
+    assert settings.parse(raw) == settings.parse(same)
+
+
+def test_a_message_shows_no_address_of_an_object() -> None:
+    assert message(existing={"nodes": object()}).startswith("kubeports:existing.nodes: an object (object) is no id")
+
+
+def test_values_within_themselves_are_refused() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    assert "kubeports:egress[0]: [[" in message(egress=endless)
+
+
+@pytest.mark.usefixtures("loop")
+def test_one_output_under_two_names_is_refused_as_one_id_is() -> None:
+    later = pulumi.Output.from_input("sg-1")
+    refs = {"a": {"group": later}, "b": {"group": later}}
+    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too; give one id one name"
+
+
+def test_keys_are_text() -> None:
+    with pytest.raises(InputError, match=r"settings: the key 1 is no text; known: cloud, cluster"):
+        settings.parse({1: 2} | GOOD)  # type: ignore[arg-type]
 
 
 def test_the_callers_arguments_are_left_as_they_are() -> None:

@@ -73,6 +73,37 @@ def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, s
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("config:\n  kubeports.offline: true\n", "'kubeports.offline' has no namespace; write kubeports:offline"),
+        ("config:\n  1.5: true\n", "1.5 has no namespace; write kubeports:KEY"),
+        ("config:\n  ~: true\n", "None has no namespace; write kubeports:KEY"),
+        ("kube-ports:offline: true\nconfig:\n  kubeports:a: 1\n", "kube-ports:offline: stands beside config"),
+        ("config:\n  kubeports-firewall:offline: true\n", "is in a namespace that nobody reads; write kubeports:offline"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_told_where_it_belongs(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    assert says in str(error.value)
+
+
+def test_the_projects_own_namespace_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: my-kubeports\n")
+    assert read(tmp_path, "config:\n  my-kubeports:cloud: x\n  kubeports:cloud: aws\n") == {"cloud": "aws"}
+
+
+def test_an_environment_may_say_more_and_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.x.yaml"
+    file.write_text("environment:\n  - prod\nconfig:\n  kubeports:cloud: aws\n")
+    assert stackfile.of_file(file)[0] == {"cloud": "aws"}
+    (warning,) = stackfile.unseen(file)
+    assert "environment may set keys of kubeports: that" in warning and "see pulumi preview" in warning
+    file.write_text("config:\n  kubeports:cloud: aws\n")
+    assert stackfile.unseen(file) == ()
+
+
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         stackfile.of_file(tmp_path / "none.yaml")

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, r
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,6 +179,14 @@ def refuse_long_descriptions(plan: Plan, resources: Resources, most: int, cloud:
             with problems:
                 what = f"the reasons of {', '.join(described(description)[0])} make {len(description)} characters for {key}"
                 raise bad(plan.settings.place("services"), what, f"shorten a why: {cloud} takes {most}")
+
+
+def refuse_long_name(where: str, what: str, text: str, most: int, cloud: str, problems: Problems) -> None:
+    """Refuse a name or description of ours that is longer than a cloud takes: none is cut."""
+    if len(text) > most:
+        with problems:
+            said = f"{what} {show(text)} has {len(text)} characters, and {cloud} takes {most}"
+            raise bad(where, said, f"take a name that is {len(text) - most} shorter")
 
 
 def described(description: str) -> tuple[tuple[str, ...], str]:

@@ -7,6 +7,7 @@ tag says for which families the plan has it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,12 +20,13 @@ from kubeports.clouds import (
     described,
     marked_source,
     refuse_long_descriptions,
+    refuse_long_name,
     resolve,
     source_marker,
 )
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, show
 from kubeports.plan import Plan, Rule, Source
-from kubeports.settings import CLUSTER_TAG
+from kubeports.settings import CLUSTER_TAG, Settings
 from kubeports.table import FAMILIES, ICMP, ICMPV6, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -35,8 +37,12 @@ if TYPE_CHECKING:
 RULES, GROUPS, PRODUCT = 60, 5, 1000
 #: With roles a node carries the group of all nodes and that of its role.
 _CARRIED = 2
-#: The longest description that EC2 takes.
-DESCRIPTION = 255
+#: The longest name and description that EC2 takes, and a name's characters; Pulumi's automatic naming adds a hyphen and seven.
+#: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+LONGEST = 255
+_NAME, _RANDOM = r"[A-Za-z0-9 ._:/()#,@\[\]+=;{}!$*-]+", 8
+#: The longest value of a tag: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+_TAG = 256
 FAMILIES_TAG = "kubeports:families"
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", None: "-1"}
@@ -117,11 +123,7 @@ def limits(plan: Plan, name: str) -> None:
         with problems:
             what = f"groups {groups} per interface, and with roles a node carries {_CARRIED}"
             raise bad(settings.place("limits"), what, "set roles: false, or raise the quota and say so in limits.groups")
-    if name.startswith("sg-"):
-        with problems:
-            raise bad(
-                settings.place("cluster"), f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name"
-            )
+    _names(plan, name, problems)
     count: dict[tuple[str, str, Family], int] = {}
     resources = encode(plan)
     for resource in resources.values():
@@ -135,7 +137,7 @@ def limits(plan: Plan, name: str) -> None:
         for family in families:
             group = (inputs["security_group_id"].target, resource.kind, family)
             count[group] = count.get(group, 0) + weight
-    refuse_long_descriptions(plan, resources, DESCRIPTION, "EC2", problems)
+    refuse_long_descriptions(plan, resources, LONGEST, "EC2", problems)
     for (target, direction, family), number in count.items():
         if number > most:
             with problems:
@@ -150,6 +152,32 @@ def limits(plan: Plan, name: str) -> None:
     problems.raise_any()
 
 
+def _names(plan: Plan, name: str, problems: Problems) -> None:
+    """What EC2 asks of the groups' names, descriptions and tags."""
+    settings = plan.settings
+    place = settings.place("cluster")
+    if name.lower().startswith("sg-"):
+        with problems:
+            raise bad(place, f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name")
+    if not re.fullmatch(_NAME, name):
+        with problems:
+            right = "name the firewall with letters, digits, spaces and ._-:/()#,@[]+=;{}!$*"
+            raise bad(place, f"EC2 takes no group name such as {show(name)}", right)
+    for target in settings.targets:
+        if target not in settings.existing:
+            refuse_long_name(place, "the group's name", f"{name}-{target}", LONGEST - _RANDOM, "EC2", problems)
+            refuse_long_name(place, "the description", _description(settings, target), LONGEST, "EC2", problems)
+            refuse_long_name(place, "the tag", _tag(settings, target), _TAG, "EC2", problems)
+
+
+def _description(settings: Settings, target: str) -> str:
+    return f"kubeports: {target} of {settings.cluster}"
+
+
+def _tag(settings: Settings, target: str) -> str:
+    return f"{settings.cluster}-{target}"
+
+
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
     """A security group per target that no ``existing`` names, and the rules; all have the stack's tags."""
     from pulumi_aws import ec2, vpc
@@ -161,11 +189,11 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
         if target not in made:
             group = ec2.SecurityGroup(
                 f"{name}-{target}",
-                description=f"kubeports: {target} of {settings.cluster}",
+                description=_description(settings, target),
                 vpc_id=settings.network,
                 tags={
                     **(settings.tags if target == "nodes" else common),
-                    "Name": f"{settings.cluster}-{target}",
+                    "Name": _tag(settings, target),
                     "kubeports:cluster": settings.cluster,
                     "kubeports:target": target,
                 },

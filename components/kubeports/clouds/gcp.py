@@ -6,6 +6,7 @@ no family on GCP; a Firewall's name says for which one the plan has it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from kubeports.clouds import (
     resolve,
     source_marker,
 )
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, show
 from kubeports.plan import Plan, Rule, Source
 from kubeports.settings import SUFFIX, family_of
 from kubeports.table import FAMILIES, ICMP, IPENCAP, TCP, UDP, Family
@@ -38,10 +39,13 @@ ALLOW, BASELINE = 1000, 65533
 NAME = 55
 #: A network tag has 63 characters, and says the target.
 CLUSTER = 63 - SUFFIX
+#: What the firewall's name, with which they start, may be: https://cloud.google.com/compute/docs/naming-resources
+_NAME = r"[a-z][-a-z0-9]*"
 
-#: ``ipip`` is 4, and what the API answers for it; the other numbers stay numbers.
-#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
-_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", None: "all"}
+#: ``ipip`` is 4, and what the API answers for it; the numbers that have no name there stay numbers.
+#: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: allowed[].IPProtocol
+_ESP, _AH, _SCTP = 50, 51, 132
+_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", _ESP: "esp", _AH: "ah", _SCTP: "sctp", None: "all"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 
 
@@ -124,6 +128,10 @@ def limits(plan: Plan, name: str) -> None:
         with problems:
             what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never cut"
             raise bad(settings.place("cluster"), what, f"name the firewall with at most {room} characters")
+    if not re.fullmatch(_NAME, name):
+        with problems:
+            right = "name the firewall with lower-case letters, digits and hyphens, a letter first"
+            raise bad(settings.place("cluster"), f"GCP takes no firewall rule's name that starts with {show(name)}", right)
     for key, resource in resources.items():
         ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
         tags = resource.inputs.get("source_tags", ())
@@ -150,7 +158,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     from pulumi_gcp import compute
 
     settings = plan.settings
-    tags: dict[str, Any] = {target: f"{settings.cluster}-{target}" for target in settings.targets} | dict(settings.existing)
+    tags: dict[str, Any] = settings.own_tags | dict(settings.existing)
     replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["network"]))
     allowing: list[pulumi.Resource] = []
     firewalls = encode(plan)

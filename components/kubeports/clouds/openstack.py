@@ -22,11 +22,13 @@ from kubeports.clouds import (
     joined_description,
     marked_source,
     refuse_long_descriptions,
+    refuse_long_name,
     resolve,
     source_marker,
 )
 from kubeports.errors import Problems, bad
 from kubeports.plan import Plan, Rule, Source
+from kubeports.settings import Settings
 from kubeports.table import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, Family
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ RULES, GROUPS = 100, 10
 #: So many CIDRs of one entry have a rule each; more go into an address group.
 #: https://docs.openstack.org/api-ref/network/v2/#address-groups-address-groups
 CIDRS = 16
-#: The longest description that Neutron takes.
-DESCRIPTION = 255
+#: The longest name and description that Neutron takes.
+LONGEST = 255
 #: The source in a rule's name where it is an address group of ours: no reference can be called so.
 _MANY = "address_group"
 _DIGITS = 8
@@ -135,7 +137,8 @@ def limits(plan: Plan, name: str) -> None:
     """Rules and groups per project; a group of the project that is not ours counts too, and can't be known here."""
     settings, problems = plan.settings, Problems()
     resources = encode(plan)
-    refuse_long_descriptions(plan, resources, DESCRIPTION, "Neutron", problems)
+    refuse_long_descriptions(plan, resources, LONGEST, "Neutron", problems)
+    _names(plan, resources, problems)
     rules = Counter(each.inputs["security_group_id"].target for each in resources.values() if each.kind == "rule")
     new = [target for target in settings.targets if target not in settings.existing]
     number = sum(max(rules[target], _OWN_RULES if target in new else 0) for target in settings.targets)
@@ -155,6 +158,27 @@ def limits(plan: Plan, name: str) -> None:
     problems.raise_any()
 
 
+def _names(plan: Plan, resources: Resources, problems: Problems) -> None:
+    """The length of the groups' names and descriptions; the firewall's own name is in none of them."""
+    settings = plan.settings
+    place = settings.place("cluster")
+    for target in settings.targets:
+        if target not in settings.existing:
+            refuse_long_name(place, "the description", _description(settings, target), LONGEST, "Neutron", problems)
+            refuse_long_name(place, "the group's name", _name(settings, target), LONGEST, "Neutron", problems)
+    for key, resource in resources.items():
+        if resource.kind == "addresses":
+            refuse_long_name(place, "the address group's name", _name(settings, key), LONGEST, "Neutron", problems)
+
+
+def _description(settings: Settings, target: str) -> str:
+    return f"kubeports: {target} of {settings.cluster}"
+
+
+def _name(settings: Settings, key: str) -> str:
+    return f"{settings.cluster}-{key}"
+
+
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
     """A security group per target that no ``existing`` names, and the rules."""
     import pulumi
@@ -166,8 +190,8 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
         if target not in made:
             group = networking.SecGroup(
                 f"{name}-{target}",
-                name=f"{settings.cluster}-{target}",
-                description=f"kubeports: {target} of {settings.cluster}",
+                name=_name(settings, target),
+                description=_description(settings, target),
                 delete_default_rules=True,
                 opts=opts,
             )
@@ -178,7 +202,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     for key, resource in encode(plan).items():
         inputs = resolve(resource.inputs, groups, settings.refs, addresses)
         if resource.kind == "addresses":
-            held = networking.AddressGroupV2(f"{name}-{key}", name=f"{settings.cluster}-{key}", **inputs, opts=opts)
+            held = networking.AddressGroupV2(f"{name}-{key}", name=_name(settings, key), **inputs, opts=opts)
             addresses[key] = held.id
         else:
             networking.SecGroupRule(f"{name}-{key}", **inputs, opts=once)

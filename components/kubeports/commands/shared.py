@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,6 +106,8 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
         args, where = stackfile.of_stack(stack, Path.cwd()) if stack is not None else stackfile.of_file(Path(name))
         project = stackfile.project(Path.cwd() if file is None else file.resolve().parent)
         planned = check(None, args, where, folder=project and project.parent)
+        unseen = stackfile.unseen(stackfile.file_of(stack, Path.cwd())[0] if stack is not None else Path(name))
+        planned = replace(planned, warnings=(*planned.warnings, *unseen))
         if project is not None and args.get("table"):
             args = args | {"table": str(project.parent / args["table"])}  # for who plans once more, from wherever
         return Chosen(name, args, where, planned)

@@ -54,11 +54,18 @@ def _out(groups: Iterable[str], rule: Callable[[str, Family], Raw]) -> Iterable[
 
 
 def _aws_out(id: str, family: Family) -> Raw:
-    return _aws(f"out-{family}", "egress", {"security_group_id": id, "ip_protocol": "-1", f"cidr_{family}": str(WORLD[family])})
+    return _aws(
+        f"out-{family}",
+        "egress",
+        {"security_group_id": id, "ip_protocol": "-1", "description": "", f"cidr_{family}": str(WORLD[family])},
+    )
 
 
 def _openstack_out(id: str, family: Family) -> Raw:
-    return _openstack(f"out-{family}", {"security_group_id": id, "direction": "egress", "ethertype": family.replace("ip", "IP")})
+    return _openstack(
+        f"out-{family}",
+        {"security_group_id": id, "direction": "egress", "description": "", "ethertype": family.replace("ip", "IP")},
+    )
 
 
 def _each(value: Any, id: Any) -> Any:

@@ -28,6 +28,8 @@ from kubeports.table import (
 
 #: A protocol or a port that nobody can know yet, or that no cloud has.
 UNREADABLE = -1
+#: The identity of a planned group that nobody has found: it may be any.
+UNFOUND = "?"
 #: Every instance of a network: a GCP firewall without targets.
 EVERYWHERE = "*"
 
@@ -348,7 +350,7 @@ def _covered(opening: Opening, span: Span, known: bool) -> bool:
         return bool(span.peers)
     # One that is not known yet may be the other.
     like = [peer.id for peer in span.peers if peer.kind == opening.source.kind]
-    if like and (not opening.source.id or opening.source.id in like or "" in like):
+    if like and (not opening.source.id or opening.source.id in like or UNFOUND in like):
         return True
     # The world has everybody in it.
     return all(WORLD[family] in replace(span, family=family).networks for family in opening.families)

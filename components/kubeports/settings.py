@@ -77,8 +77,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
 _OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
 
-#: Where an Output may stand, for it is an id: the key, and how many keys deep.
-_IDS = {"network": 1, "existing": 2, "refs": 3}
+#: Where an Output may stand, for it is an id or a tag: the key, and how many keys deep.
+_IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
 _DEEPEST = 10  # no setting is so deep
 
 Term = str | Network
@@ -294,7 +294,7 @@ class _Reader:
         if is_output(value):
             if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in ("group", "prefixes"))):
                 with self.problems:
-                    right = "it must be plain, so that a preview is exact; only ids may be Outputs"
+                    right = "it must be plain, so that a preview is exact; only ids and tags may be Outputs"
                     raise bad(self.where + _dotted(path), "is an Output", right)
         elif isinstance(value, Mapping) and len(path) < _DEEPEST:
             return {key: self.plain(item, (*path, key)) for key, item in value.items()}

@@ -262,7 +262,10 @@ MISTAKES: dict[str, tuple[Callable[[str, list[Raw]], Any], tuple[str, str, str]]
         lambda c, r: r.append(added(c, "x", 6, (2379, 2381), "self")),
         ("beyond", "tcp/2381", "self"),
     ),
-    "protocol 94 where calico is ipip": (lambda c, r: r.append(added(c, "x", 94, None, "self")), ("beyond", "94", "self")),
+    "protocol 94 where calico is ipip": (
+        lambda c, r: r.append(added(c, "x", 94, None, "self")),
+        ("beyond", "protocol 94", "self"),
+    ),
     "a source that the row does not name": (
         lambda c, r: r.append(added(c, "x", 6, (22, 22), "10.21.0.0/16")),
         ("source", "tcp/22", "10.21.0.0/16"),
@@ -275,7 +278,7 @@ MISTAKES: dict[str, tuple[Callable[[str, list[Raw]], Any], tuple[str, str, str]]
         lambda c, r: r.append(added(c, "x", 6, (22, 22), "10.20.5.0/24")),
         ("surplus", "tcp/22", "10.20.5.0/24"),
     ),
-    "protocol 4 taken away": (lambda c, r: take(r, "nodes-in-4-"), ("missing", "4", "self")),
+    "protocol 4 taken away": (lambda c, r: take(r, "nodes-in-4-"), ("missing", "protocol 4", "self")),
     "ssh taken away": (lambda c, r: take(r, "nodes-in-tcp-22-"), ("missing", "tcp/22", "10.20.0.0/16")),
     "egress taken away": (lambda c, r: take(r, "nodes-out-"), ("missing", "all", "0.0.0.0/0")),
 }
@@ -364,10 +367,10 @@ def test_neutrons_names_of_protocols_are_read_and_ipip_is_told() -> None:
     planned, there = case("openstack")
     rules = of("openstack", there)
     rules.append(added("openstack", "x", 47, None, "10.0.0.0/8") | {"protocol": "gre"})
-    assert [(each.kind, each.what) for each in compare(planned, there, ids(planned))] == [("beyond", "47")]
+    assert [(each.kind, each.what) for each in compare(planned, there, ids(planned))] == [("beyond", "protocol 47")]
     del rules[-1]
     next(each for each in rules if each["protocol"] == "4")["protocol"] = "ipip"
-    assert [(each.kind, each.what) for each in compare(planned, there, ids(planned))] == [("tunnel", "4")]
+    assert [(each.kind, each.what) for each in compare(planned, there, ids(planned))] == [("tunnel", "protocol 4")]
 
 
 # GCP: priorities
@@ -415,7 +418,9 @@ def test_a_denial_above_a_row_closes_it_and_is_named() -> None:
 def test_all_but_one_protocol_is_told_as_such() -> None:
     all_but_ssh = firewall("no-ssh", 900, "0.0.0.0/0", deny=True), firewall("all", 950, "10.0.0.0/8", protocol=None)
     found = {each.kind: each for each in gcp(*all_but_ssh)}
-    assert found["beyond"].what.startswith("tcp/1-21, ") and found["beyond"].what.endswith(", every other protocol but 4")
+    assert found["beyond"].what.startswith("tcp/1-21, ") and found["beyond"].what.endswith(
+        ", every other protocol but protocol 4"
+    )
 
 
 def test_rules_that_are_disabled_or_for_other_tags_open_nothing() -> None:

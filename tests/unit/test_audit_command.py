@@ -152,7 +152,7 @@ def test_what_was_done_by_hand_and_by_controllers_on_aws_is_told(aws: AWS, tmp_p
         ("beyond", "tcp/5000", "kubeports"),
         ("source", "tcp/10256", f"Kubernetes: health {nlb}"),
         ("source", "tcp/30080", "Kubernetes: AWS Load Balancer Controller"),
-        ("missing", "4", ""),
+        ("missing", "protocol 4", ""),
     ]
     assert not [each for each in told(differences(path, aws.env, "--ignore", "Kubernetes*")) if "Kubernetes" in each[2]]
     text = audit(path, aws.env).stdout

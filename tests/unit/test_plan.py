@@ -339,7 +339,7 @@ def test_clients_may_be_half_of_the_internet_as_they_may_be_all_of_it() -> None:
     planned = made(sources=half, services=services)
     for service in ("nodeport", "apiserver", "own"):
         assert "0.0.0.0/1" in [rule.source.value for rule in planned.rules if rule.services == (service,)]
-        assert f"{service} is open to a quarter or more of all ipv4 addresses" in planned.warnings
+        assert f"{service} is open to 50% of all ipv4 addresses" in planned.warnings
 
 
 def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:

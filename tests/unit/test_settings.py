@@ -386,7 +386,9 @@ def test_ids_may_be_outputs() -> None:
 )
 def test_nothing_but_ids_may_be_an_output(place: str, changes: Callable[[Any], dict[str, Any]]) -> None:
     text = message(**changes(pulumi.Output.from_input("ipv4")))
-    assert text == f"kubeports:{place}: is an Output; it must be plain, so that a preview is exact; only ids may be Outputs"
+    assert (
+        text == f"kubeports:{place}: is an Output; it must be plain, so that a preview is exact; only ids and tags may be Outputs"
+    )
 
 
 def test_enums_count_as_what_they_stand_for() -> None:

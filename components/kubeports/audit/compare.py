@@ -204,7 +204,8 @@ class _Audit:
         """What the plan opens, in the cloud's ids; on AWS and GCP a group has no family (docs/decisions/0002)."""
         identities = {target: self.groups.identity(target) for target in self.plan.settings.targets}
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
-        found = as_openings(self.plan.rules, identities | refs)
+        lists = [name for name, ref in self.plan.settings.refs.items() if ref.kind == "prefixes"]
+        found = as_openings(self.plan.rules, identities | refs, lists)
         if self.cloud == "openstack":
             return found
         return [

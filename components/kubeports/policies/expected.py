@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeports.clouds import CLOUDS
 from kubeports.errors import InputError, bad, suggest
-from kubeports.openings import Opening, as_openings
+from kubeports.openings import UNFOUND, Opening, as_openings
 from kubeports.plan import Rule, Source
 from kubeports.policies.resources import AWS_GROUP, GCP_FIREWALL, OPENSTACK_GROUP, Reader
 from kubeports.settings import mapping
@@ -70,8 +70,8 @@ class Expected:
 
     def openings(self, reader: Reader, identities: Mapping[str, str]) -> list[Opening]:
         """What the plan lets in, in the terms of the stack's groups; a group that was not found has no identity."""
-        known = dict.fromkeys(TARGETS, "") | dict(identities)
-        known |= {f"@{name}": id for name, id in self.references(reader).items()}
+        known = dict.fromkeys(TARGETS, UNFOUND) | dict(identities)
+        known |= {f"@{name}": id or UNFOUND for name, id in self.references(reader).items()}
         lists = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "prefixes"]
         return as_openings(self.ingress, known, lists)
 

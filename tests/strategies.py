@@ -37,8 +37,8 @@ def lists(families: tuple[str, ...], extra: tuple[str, ...] = ()) -> st.SearchSt
 
 
 @st.composite
-def settings(draw: st.DrawFn, cloud: str | None = None, theirs: bool = False) -> dict[str, Any]:
-    """A valid stack; ``theirs``: maybe with rules on a group of somebody else's, which has an egress of its own."""
+def settings(draw: st.DrawFn, cloud: str | None = None, existing: bool = False) -> dict[str, Any]:
+    """A valid stack; with ``existing`` some have a group of somebody else's."""
     cloud = cloud or draw(st.sampled_from(["aws", "gcp", "openstack"]))
     families = draw(st.sampled_from([("ipv4",), ("ipv6",), ("ipv4", "ipv6")]))
     refs: dict[str, Any] = {}
@@ -82,7 +82,7 @@ def settings(draw: st.DrawFn, cloud: str | None = None, theirs: bool = False) ->
         if cloud == "gcp":  # there the cluster must have CIDRs, for egress rules can't name a tag
             cluster = [*sources.get("cluster", ["self"]), *(draw(cidrs(family)) for family in families)]
             sources["cluster"] = list(dict.fromkeys(cluster))
-    if theirs and draw(st.integers(0, 3)) == 0:
+    if existing and draw(st.integers(0, 3)) == 0:
         raw["existing"] = {draw(st.sampled_from(table.TARGETS if raw["roles"] else ("nodes",))): THEIRS[cloud]}
     return raw
 

@@ -199,7 +199,8 @@ def _covers(word: str, raw: Mapping[str, Any], packet: Packet, groups_alone: boo
                 return True
         elif term.startswith("@"):
             family = raw["refs"][term[1:]].get("family")
-            if term in packet.groups and family in (None, f"ipv{packet.peer.version}"):
+            # A list of prefixes has a family, and in that alone it is a source.
+            if term in packet.groups and (family is None or (family == f"ipv{packet.peer.version}" and not groups_alone)):
                 return True
         elif not groups_alone and packet.peer in ip_network(term):
             return True

@@ -57,7 +57,7 @@ def answers(planned: Plan, packet: requirement.Packet) -> bool:
 
 @given(st.data())
 def test_the_plan_agrees_with_the_requirement_read_literally(data: st.DataObject) -> None:
-    raw = data.draw(stacks(theirs=True))
+    raw = data.draw(stacks(existing=True))
     planned = plan(table.load(), parse(raw))
     for packet in data.draw(st.lists(packets(raw), min_size=20, max_size=40)):
         assert answers(planned, packet) == requirement.allowed(raw, packet), packet

@@ -47,7 +47,7 @@ def differences(cloud: str, raw: dict[str, Any], stored: Raw, seed: int, number:
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_each_cloud_does_what_the_requirement_says(cloud: str) -> None:
     @settings(max_examples=SETTINGS, deadline=None)
-    @given(stacks(cloud, theirs=True), st.integers(0, 2**32))
+    @given(stacks(cloud, existing=True), st.integers(0, 2**32))
     def holds(raw: dict[str, Any], seed: int) -> None:
         raw = there(cloud, raw)
         counts[f"settings tried on what {cloud} would store"] += 1

@@ -315,14 +315,18 @@ class _Audit:
 
     def _partly(self, rule: Rule) -> Iterator[Difference]:
         (asked,) = as_openings([rule], {})
-        denials = self._denials(rule.target)
-        names = dict.fromkeys(each.opening.id for each in partly_denied(asked, gcp.ALLOW, denials))
-        if names:
-            rules = tuple(self._rule(name) for name in names)
-            entries = _entries([_whole(rule)])
-            yield Difference(
-                "denied", rule.target, rule.direction, entries, (_source(rule),), (rule.family,), rule.services, rules, rule.why
-            )
+        entries = _entries([_whole(rule)])
+        told: set[str] = set()
+        # A denial on a role's tag takes from that role what every node has.
+        for target in self.plan.settings.targets if rule.target == "nodes" else (rule.target,):
+            denied = (each.opening.id for each in partly_denied(asked, gcp.ALLOW, self._denials(target)))
+            names = [name for name in dict.fromkeys(denied) if name not in told]
+            told.update(names)
+            if names:
+                rules = tuple(self._rule(name) for name in names)
+                yield Difference(
+                    "denied", target, rule.direction, entries, (_source(rule),), (rule.family,), rule.services, rules, rule.why
+                )
 
     def _closing(self, rule: Rule) -> tuple[LiveRule, ...]:
         """On GCP: the rules that deny what a row wants, before the row's own."""

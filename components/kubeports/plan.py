@@ -30,7 +30,6 @@ from kubeports.table import (
     FAMILIES,
     LAST_PORT,
     PUBLIC,
-    REQUIREMENT,
     ROLES,
     Family,
     Network,
@@ -596,7 +595,7 @@ class _Planner:
     def keep_from_clients(self, on: Iterable[Row]) -> None:
         """A row that clients may reach only where the stack says so (the API server) is not opened to them by another row."""
         for row in self.rows:
-            if row.origin != REQUIREMENT or row.service not in PUBLIC or "clients" in row.source:
+            if row.origin == EXTRAS or row.service not in PUBLIC or "clients" in row.source:
                 continue
             moved_to = [each for each in on if each.service == row.service]
             if any("clients" in each.source for each in moved_to):

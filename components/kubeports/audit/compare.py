@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.audit import live, origins
-from kubeports.audit.effect import Ranked, partly_denied
+from kubeports.audit.effect import Ranked, denied, partly_denied
 from kubeports.audit.groups import Groups
 from kubeports.clouds import gcp
 from kubeports.openings import (
@@ -319,8 +319,8 @@ class _Audit:
         told: set[str] = set()
         # A denial on a role's tag takes from that role what every node has.
         for target in self.plan.settings.targets if rule.target == "nodes" else (rule.target,):
-            denied = (each.opening.id for each in partly_denied(asked, gcp.ALLOW, self._denials(target)))
-            names = [name for name in dict.fromkeys(denied) if name not in told]
+            taken = (partly_denied if target == rule.target else denied)(asked, gcp.ALLOW, self._denials(target))
+            names = [name for name in dict.fromkeys(each.opening.id for each in taken) if name not in told]
             told.update(names)
             if names:
                 rules = tuple(self._rule(name) for name in names)

@@ -51,8 +51,13 @@ def effective(ranked: Iterable[Ranked]) -> Iterator[Opening]:
 
 def partly_denied(opening: Opening, priority: int, denials: Iterable[Ranked]) -> list[Ranked]:
     """The denials that close an opening for some of its peers, which ones nobody can tell from the rules."""
+    return [each for each in denied(opening, priority, denials) if not _decides(each, opening)]
+
+
+def denied(opening: Opening, priority: int, denials: Iterable[Ranked]) -> list[Ranked]:
+    """The denials that close an opening, or a part of it."""
     asked = Ranked(opening, priority, True)
-    return [each for each in denials if _speaks(each, asked) and _overlaps(each.opening, opening) and not _decides(each, opening)]
+    return [each for each in denials if _speaks(each, asked) and _overlaps(each.opening, opening)]
 
 
 def _speaks(denial: Ranked, of: Ranked) -> bool:

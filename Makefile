@@ -38,8 +38,8 @@ torture: setup ## faults and kills on the real Neutron, N times over: make tortu
 	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) is no whole number above 0; write: make torture N=10" >&2; exit 2; }
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 
-unit: setup ## the tests that need no engine, in a minute
-	@$(PY) -m pytest -n auto tests/unit tests/component
+unit: setup ## the tests that need no engine, in 2 minutes
+	@$(PY) -m pytest -n auto tests/unit tests/component tests/policy
 
 lint: setup apidocs ## ruff and mypy, and the API reference without a warning
 	@.venv/bin/ruff check .

@@ -15,7 +15,7 @@ from kubeports.errors import InputError
 
 from sandbox import browser, openstack, postgres, tools
 from sandbox.errors import SandboxError
-from sandbox.run import PACK, ROOT, Project, stack_file
+from sandbox.run import PACK, ROOT, Project, Result, stack_file
 
 
 @click.group()
@@ -59,19 +59,26 @@ def _operation(name: str, summary: str) -> None:
         settings, where = stackfile.of_file(stack_file(ROOT, stack))
         if name in ("preview", "up"):
             # As `kubeports plan` reads them: the engine takes 026 for 22, and says less of what is wrong.
-            check(None, settings, where)
+            check(None, settings, where, folder=ROOT)
         project = Project(ROOT, _cloud(settings), _state(), PACK)
         if name == "up":
             # The Automation API's up has no preview of its own, and the policies of a stack speak when all is made.
             judged = project.preview(stack)
             if not judged.ok:
                 click.echo(judged.output, nl=False)
+                _tell(judged)
                 click.echo("error: the preview failed, and nothing was changed", err=True)
                 sys.exit(1)
         result = project.run(name, stack, show=True)  # type: ignore[arg-type]
-        if not result.ok and not result.output:
-            click.echo("\n".join(result.diagnostics), err=True)
+        _tell(result)
         sys.exit(0 if result.ok else 1)
+
+
+def _tell(result: Result) -> None:
+    """Say what the engine has said to nobody yet: a policy pack that it can't configure, a program that it can't start."""
+    for line in result.diagnostics:
+        if not result.ok and line.partition(": ")[2].splitlines()[0] not in result.output:
+            click.echo(line, err=True)
 
 
 for _name, _summary in (

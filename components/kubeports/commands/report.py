@@ -46,7 +46,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], output: str) -> No
     cloud's own words, and, of several stacks, what differs. It is one HTML file without scripts, needs no network, and prints to
     PDF. The same stack files make the same page.
 
-    It needs Jinja2: pip install 'kubeports[report]'.
+    It needs Jinja2: pip install 'jinja2>=3.1,<4'.
 
     Exit codes: 0 done, 2 bad input or an output that can't be written, 1 a bug of kubeports.
     """

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
@@ -68,4 +70,8 @@ def _template() -> Template:
 def require_jinja() -> None:
     """Refuse where Jinja2 is not installed, with the command that installs it."""
     if find_spec("jinja2") is None:
-        raise bad("report", "needs the package Jinja2, which is not installed", "pip install 'kubeports[report]'")
+        raise bad(
+            "report",
+            "needs the package Jinja2, which is not installed",
+            f"{shlex.quote(sys.executable)} -m pip install 'jinja2>=3.1,<4'",
+        )

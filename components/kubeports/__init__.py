@@ -9,22 +9,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kubeports.clouds import Cloud
     from kubeports.errors import InputError
-    from kubeports.firewall import Firewall, FirewallArgs
+    from kubeports.firewall import Firewall, FirewallArgs, LimitsArgs, RefArgs, ServiceArgs, SourcesArgs
     from kubeports.plan import Packet, Plan, Rule, allows
     from kubeports.settings import Settings
+    from kubeports.table import Calico, Family, Target
 
 __version__ = "0.1.0"
-__all__ = ["Firewall", "FirewallArgs", "InputError", "Packet", "Plan", "Rule", "Settings", "allows"]
+__all__ = [
+    "Calico",
+    "Cloud",
+    "Family",
+    "Firewall",
+    "FirewallArgs",
+    "InputError",
+    "LimitsArgs",
+    "Packet",
+    "Plan",
+    "RefArgs",
+    "Rule",
+    "ServiceArgs",
+    "Settings",
+    "SourcesArgs",
+    "Target",
+    "allows",
+]
 
 _HOMES = {
+    "Calico": "table",
+    "Cloud": "clouds",
+    "Family": "table",
     "Firewall": "firewall",
     "FirewallArgs": "firewall",
     "InputError": "errors",
+    "LimitsArgs": "firewall",
     "Packet": "plan",
     "Plan": "plan",
+    "RefArgs": "firewall",
     "Rule": "plan",
+    "ServiceArgs": "firewall",
     "Settings": "settings",
+    "SourcesArgs": "firewall",
+    "Target": "table",
     "allows": "plan",
 }
 

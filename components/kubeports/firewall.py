@@ -4,7 +4,7 @@ Annotations are evaluated here: Pulumi derives the schema for other languages fr
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, Self, TypedDict
+from typing import Any, NoReturn, NotRequired, Self, TypedDict
 from weakref import WeakKeyDictionary
 
 import pulumi
@@ -169,7 +169,7 @@ class Firewall(pulumi.ComponentResource):
         for warning in planned.warnings:
             pulumi.log.warn(warning, self)
         made = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
-        self.ids = pulumi.Output.all(**{target: group.id for target, group in made.items()})
+        self.ids = pulumi.Output.all(**{target: group.id for target, group in made.items()}).apply(_Told)
         self.groups = self.ids.apply(lambda ids: _carried(tuple(made), ids))
         named = {target: group.name for target, group in made.items() if group.name is not None}
         self.names = pulumi.Output.all(names=named).apply(lambda known: _carried(tuple(made), known["names"]))
@@ -204,7 +204,18 @@ def read_config() -> dict[str, Any]:
 def _carried(targets: Sequence[str], ids: Mapping[str, str]) -> dict[str, list[str]]:
     """The groups of each kind of node, if all are known: all carry ``nodes``, and with roles their role's group too."""
     groups = {target: [each for each in dict.fromkeys(("nodes", target)) if each in targets] for target in table.TARGETS}
-    return {target: [ids[each] for each in carried] for target, carried in groups.items() if set(carried) <= set(ids)}
+    found: dict[str, list[str]] = {
+        target: [ids[each] for each in carried] for target, carried in groups.items() if set(carried) <= set(ids)
+    }
+    return _Told(found)
+
+
+class _Told(dict[str, Any]):
+    """An output by target that says which targets there are, where a program asks for another one."""
+
+    def __missing__(self, target: str) -> NoReturn:
+        right = f"known: {', '.join(self)}" + ("" if target not in table.TARGETS else "; with roles: true there is one per role")
+        raise pulumi.RunError(f"the firewall has no {target!r}; {right}")
 
 
 class _Spoken:

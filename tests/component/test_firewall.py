@@ -281,3 +281,15 @@ def test_a_parents_provider_is_the_firewalls_too() -> None:
         return {"c": Firewall("c", args("aws")).ids}
 
     run(program)
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("master", "the firewall has no 'master'; known: nodes"),
+        ("worker", "has no 'worker'; known: nodes; with roles: true"),
+    ],
+)
+def test_a_target_that_is_none_is_told_with_those_that_are(target: str, says: str) -> None:
+    with pytest.raises(pulumi.RunError, match=says):
+        run(lambda: {"id": Firewall("fw", args("openstack")).ids[target]})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 _LONGEST = 80  # characters of a wrong value that a message repeats
 
@@ -77,6 +78,15 @@ def show(value: object) -> str:
     if " at 0x" in text:  # an object without words of its own, such as a resource or a generator
         return f"an object ({type(value).__name__})"
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def printable(value: object) -> Any:
+    """Somebody else's text, or the texts within lists and maps, without what a terminal would obey or hide."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
+    if isinstance(value, Mapping):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, list) else value
 
 
 def suggest(word: object, known: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from kubeports.plan import State
 from kubeports.settings import SELF, WORLD, Settings, family_of, mapped, meaningful
 from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network
 
-GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT from] NODES to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"
+GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"
 #: Protocols that have a name here, besides those that are services of the table (ipip, icmp).
 PROTOCOLS = {"ipencap": table.IPENCAP, "icmpv6": table.ICMPV6}
 EVERYONE = "world"

@@ -451,3 +451,9 @@ def test_thousands_of_sources_take_seconds(cloud: str) -> None:
     of(cloud, there).append(added(cloud, "x", 6, (22, 22), "10.0.7.0/26"))
     assert [each.kind for each in compare(planned, there, ids(planned))] == ["surplus"]
     assert time.process_time() - began < 20
+
+
+def test_a_rules_text_is_shown_without_what_a_terminal_obeys() -> None:
+    from kubeports.errors import printable
+
+    assert printable({"a": ["x\x1b[2J\u202ey\nz", 1, None]}) == {"a": ["x\\x1b[2J\\u202ey\\nz", 1, None]}

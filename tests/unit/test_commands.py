@@ -327,3 +327,35 @@ def test_no_cell_is_cut_however_narrow_the_terminal_is(arguments: list[str], wid
     assert max(map(len, shown.splitlines())) <= width
     letters = sorted("".join(shown.split()))
     assert letters == sorted("".join(run(*arguments, COLUMNS="1000").stdout.split()))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "-s", "aws-dev", "-s", "aws-prod"],
+        ["plan", "-s", "aws-dev", "--diff", "aws-prod", "--diff", "gcp-dev"],
+        ["explain", "-s", "aws-dev", "-s", "aws-prod", "ssh from 10.0.0.1"],
+        ["audit", "-s", "aws-dev", "-s", "aws-prod"],
+    ],
+)
+def test_an_option_that_is_said_twice_is_refused_and_not_the_last_one_taken(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2 and "is said 2 times; say it once" in done.stderr and not done.stdout
+
+
+def test_an_empty_pattern_ignores_nothing_in_silence() -> None:
+    done = run("audit", "-s", "aws-dev", "--ignore", "")
+    assert done.exit_code == 2 and "--ignore: is empty" in done.stderr
+
+
+@pytest.mark.parametrize("stack", ["openstack-dev", "aws-dev"])
+def test_whatever_a_clouds_client_says_is_3_and_no_traceback(stack: str, tmp_path: Path) -> None:
+    odd = {
+        "OS_AUTH_URL": "http://127.0.0.1:9/v3",
+        "OS_USERNAME": "a",
+        "OS_PROJECT_NAME": "p",
+        "OS_CLIENT_CONFIG_FILE": str(tmp_path / "none"),
+    }
+    odd |= {"AWS_ENDPOINT_URL": "nonsense", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    done = run("audit", "-s", stack, **odd)
+    assert done.exit_code == 3 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr, done.stderr

@@ -11,6 +11,7 @@ import click
 
 from kubeports import stackfile
 from kubeports.commands import shared
+from kubeports.errors import InputError, bad, printable
 
 if TYPE_CHECKING:
     from kubeports.audit.compare import Difference
@@ -64,15 +65,26 @@ def command(
     settings = chosen.plan.settings
     named = groups.parse(given, settings)
     path = file if file is not None else stackfile.file_of(str(stack), Path.cwd())[0]
+    if not all(ignore):
+        raise bad(
+            "--ignore", "is empty, and would leave out every rule without a description", "write a pattern, or leave it out"
+        )
     try:
         with shared.progress(f"reading {settings.cluster} on {settings.cloud}"):
             reading = readers.read(settings, named, stackfile.provider(path, settings.cloud))
+        found = compare(chosen.plan, printable(reading.raw), reading.groups)
     except groups.UnreadableError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         ctx.exit(UNREADABLE)
-    found = compare(chosen.plan, reading.raw, reading.groups)
+    except InputError:
+        raise
+    except Exception as error:  # of a cloud's client, or of an answer that is none: never an exit code that says "differences"
+        what = printable(f"{type(error).__name__}: {error}")
+        right = f"look at the credentials, the endpoint and what answers there ({settings.cloud})"
+        click.echo(f"error: {settings.cloud} can't be read, or its answer can't be understood ({what}); {right}", err=True)
+        ctx.exit(UNREADABLE)
     left = [each for each in found if not _is_ignored(each, ignore)]
-    report = _Report(chosen, reading.groups, left, len(found) - len(left), reading.warnings)
+    report = _Report(chosen, reading.groups, left, len(found) - len(left), printable(reading.warnings))
     if form == "json":
         shared.write_json(report.json())
     else:
@@ -86,7 +98,7 @@ def _is_ignored(difference: Difference, patterns: Sequence[str]) -> bool:
     return (
         bool(texts)
         and difference.kind not in ("missing", "denied")
-        and all(any(fnmatchcase(text, pattern) for text in each for pattern in patterns) for each in texts)
+        and all(any(text and fnmatchcase(text, pattern) for text in each for pattern in patterns) for each in texts)
     )
 
 
@@ -135,7 +147,7 @@ class _Report:
         number = len(self.differences)
         groups = ", ".join(f"{target} {' + '.join(ids)}" for target, ids in self.groups.of.items() if ids)
         result = "as planned" if not number else "1 difference" if number == 1 else f"{number} differences"
-        more = f", {self.ignored} ignored" if self.ignored else ""
+        more = (f", {self.ignored} ignored" if number else f" but for {self.ignored} ignored") if self.ignored else ""
         return f"{self.settings.cluster} on {self.settings.cloud}: {result}{more} ({groups})"
 
     def sheet(self) -> shared.Sheet:

@@ -34,8 +34,8 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     kubeports explain -s aws-prod "tcp/443 from nodes to 8.8.8.8"
 
     \b
-    WHAT from WHO [to NODES]       does it reach the nodes?
-    [WHAT from] NODES to ADDRESS   may the nodes connect to it?
+    WHAT from WHO [to NODES]          does it reach the nodes?
+    [WHAT] [from NODES] to ADDRESS    may the nodes connect to it?
 
     WHAT is a port or a range (tcp/22, udp/30000-32767), a protocol without ports (a number, ipip, ipencap, icmp, icmpv6), or a
     service (kubeports table lists them, and a stack has its own).

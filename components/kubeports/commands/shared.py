@@ -52,14 +52,31 @@ def complete_stacks(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def one(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
+    """The one value of an option: click takes the last of several in silence."""
+    if len(value) > 1:
+        raise click.BadParameter(f"is said {len(value)} times; say it once", ctx, param)
+    return value[0] if value else None
+
+
 def stack_options(command: _Command) -> _Command:
     """The options ``-s STACK`` and ``--file FILE``, as the arguments ``stack`` and ``file`` of a command."""
-    file = click.option("--file", "file", metavar="FILE", type=click.Path(path_type=Path), help="A stack file, wherever it is.")
+    file = click.option(
+        "--file",
+        "file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        callback=one,
+        help="A stack file, wherever it is.",
+    )
     stack = click.option(
         "-s",
         "--stack",
         metavar="STACK",
         shell_complete=complete_stacks,
+        multiple=True,
+        callback=one,
         help="A stack of the Pulumi project that you stand in.",
     )
     return stack(file(command))

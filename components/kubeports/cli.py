@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+_BROKEN_PIPE = 128 + 13  # as the shell says it of a program that SIGPIPE ends
+
 #: Command -> the question that it answers. ``kubeports.commands.NAME`` has it as ``command``; it opens neither for ``--help``.
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -68,6 +70,8 @@ class Commands(click.Group):
         except InputError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(BAD_INPUT)
+        except BrokenPipeError:  # whoever reads has read enough; an audit's 1 would say "differences"
+            os._exit(_BROKEN_PIPE)
         except UnwritableError as error:
             click.echo(f"error: {error}", err=True)
             os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end

@@ -57,7 +57,9 @@ def compare(plans: Mapping[str, Plan]) -> Comparison:
     """
     rows = [lines(plan) for plan in plans.values()]
     if len({plan.settings.families for plan in plans.values()}) > 1:
-        rows = [tuple(replace(line, who=tuple(map(_with_families, line.who))) for line in of) for of in rows]
+        rows = [
+            tuple(replace(line, who=tuple(each for who in line.who for each in _by_family(who))) for line in of) for of in rows
+        ]
     shuts = [closed(plan) for plan in plans.values()]
     keys = dict.fromkeys(key for of in rows for line in of for key in _keys(line))
     rank = {row.service: i for i, row in reversed(list(enumerate(row for plan in plans.values() for row in plan.rows)))}
@@ -67,9 +69,11 @@ def compare(plans: Mapping[str, Plan]) -> Comparison:
     return Comparison(tuple(plans), _settings([dict(choices(plan.settings)) for plan in plans.values()]), services)
 
 
-def _with_families(who: Who) -> Who:
-    """A source that says its families, for the stacks have others; a CIDR says its own."""
-    return who if who.kind in ("network", "world") else replace(who, note=" and ".join(who.families))
+def _by_family(who: Who) -> tuple[Who, ...]:
+    """A source once per family, for the stacks have others; a CIDR has its own."""
+    if who.kind in ("network", "world"):
+        return (who,)
+    return tuple(replace(who, families=(family,), note=family) for family in who.families)
 
 
 def _settings(given: list[dict[str, tuple[str, ...]]]) -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:

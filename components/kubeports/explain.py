@@ -294,12 +294,33 @@ def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str
         if part.peer.network is None and part.only:
             what = f"{part.peer.name} is asked as a group, whose addresses are not known"
             notes.append(f"{what}; one in {_some(map(str, part.only))} would pass")
+        if members := _members(plan, question, part):
+            how = "an address" if part.peer.network is not None else "a node of no role"
+            notes.append(f"{part.peer.name} is asked as {how}; from {_some(members)} it would pass")
         if question.direction == "ingress" and {"nodes", part.target} & set(plan.settings.existing):
             notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
         if cloud != "openstack" and any(_crosses(rule, question.direction, part) for rule in plan.rules):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
     return tuple(dict.fromkeys(notes))
+
+
+def _members(plan: Plan, question: Question, part: Part) -> list[str]:
+    """The groups whose members would pass where what was asked does not: it may be one of them."""
+    asked_as_any_node = part.peer.network is None and part.peer.groups == {"nodes"}
+    if question.direction != "ingress" or not (part.peer.network is not None or asked_as_any_node):
+        return []
+    found = [
+        group
+        for rule in plan.rules
+        if (rule.direction, rule.action, rule.family) == ("ingress", "allow", part.peer.family)
+        and rule.target in ("nodes", part.target)
+        and (group := group_of(rule)) is not None
+        and group not in part.peer.groups
+        and (rule.source.kind == "role" or not asked_as_any_node)
+        and covers(Row("", rule.protocol or 0, rule.from_port, rule.to_port, (), rule.target, ""), part.entry)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _crosses(rule: Rule, direction: str, part: Part) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Literal
 
@@ -105,7 +105,7 @@ def read(text: str, settings: Settings, rows: Iterable[State]) -> Question:
     entries, notes = _what(what, text, rows)
     if entries[0].protocol is None:
         raise bad(_place(text), f"{show(what)} is too much to ask at once", "name a port, a protocol or a service")
-    peers = _who(who, text, settings)
+    peers = _in_families(_who(who, text, settings), entries)
     place = None if nodes is None else _nodes(nodes)
     if place not in (None, "nodes") and not settings.roles:
         notes = (*notes, f"{settings.setting('roles')} is false: a node of role {place} has what every node has")
@@ -245,6 +245,14 @@ def _who(word: str, text: str, settings: Settings) -> tuple[Peer, ...]:
         return _terms((word,), word, text, settings)
     network = _network(word, text, (EVERYONE, SELF, *TARGETS, *WORDS, *(f"@{ref}" for ref in settings.refs)))
     return (Peer(family_of(network), network, frozenset(), word, str(network)),)
+
+
+def _in_families(peers: tuple[Peer, ...], entries: Iterable[Entry]) -> tuple[Peer, ...]:
+    """Groups in the families of what is asked where it has no meaning in those that are enabled: these can be added."""
+    wanted = dict.fromkeys(family for entry in entries for family in entry.families)
+    if any(peer.family in wanted or peer.network is not None or peer.term.startswith("@") for peer in peers):
+        return peers
+    return (*peers, *dict.fromkeys(replace(peer, family=family) for peer in peers for family in wanted))
 
 
 def _terms(terms: tuple[str | Network, ...], word: str, text: str, settings: Settings) -> tuple[Peer, ...]:

@@ -383,3 +383,13 @@ def test_settings_as_pulumi_config_set_writes_them_can_be_asked() -> None:
     said, change = told("ssh from 10.1.2.3", sources='{"admins": ["10.20.0.0/16"], "clients": []}', services="{}")
     assert said.verdict == "denied"
     assert "add 10.1.2.3/32 to sources.admins" in texts(change)
+
+
+def test_a_group_is_asked_in_the_family_that_a_protocol_has() -> None:
+    raw = {"cloud": "openstack", "cluster": "c", "sources": {"admins": [], "clients": []}}
+    said = explain(raw, "icmpv6 from self")
+    assert said.verdict == "denied"
+    (way,) = ways(raw, said).ways
+    after = raw | {"families": ["ipv4", "ipv6"], "services": {"icmp": {"enabled": True}}}
+    assert {edit.key[0] for edit in way.edits} == {"families", "services"}
+    assert explain(after, "icmpv6 from self").verdict == "allowed"

@@ -4,6 +4,7 @@ Annotations are evaluated here: Pulumi derives the schema for other languages fr
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, NotRequired, Self, TypedDict
 from weakref import WeakKeyDictionary
 
@@ -162,7 +163,9 @@ class Firewall(pulumi.ComponentResource):
                 raise bad(where or "name", f"{show(name)} is no name for a firewall", "write a short text")
             # A stack says its cluster's name; a component has a default that no other firewall shares.
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
-            planned = check(name, args, where, cluster)
+            # A program may run in another folder (``main`` of Pulumi.yaml); the engine says where the project is.
+            root = pulumi.runtime.get_root_directory()
+            planned = check(name, args, where, cluster, Path(root) if root else None)
             require_sdk(planned.settings.cloud)
             _claim(planned.settings, opts)
         super().__init__(TYPE, name, None, opts)

@@ -23,6 +23,7 @@ REQUIREMENT = "ports.csv"
 EXTRAS = "extras.csv"
 
 Network = IPv4Network | IPv6Network
+#: The families of IP.
 Family = Literal["ipv4", "ipv6"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
@@ -32,6 +33,7 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 ROLES = TARGETS[1:]
 #: Who may connect, besides the roles: each is a list that a stack gives under ``sources``.
 WORDS = ("cluster", "admins", "clients", "peers", "balancers")
+#: How Calico carries pod traffic.
 Calico = Literal["ipip", "classic", "vxlan", "bgp", "absent"]
 CALICO: tuple[Calico, ...] = get_args(Calico)
 

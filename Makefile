@@ -27,7 +27,7 @@ setup: .venv/done ## make .venv with everything that is pinned
 demo: setup ## the main job on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
 	@CLOUD=$(CLOUD) $(PY) -m sandbox.demo
 
-test: setup ## all tests, in about half an hour; the engine tests build pulumi and install Neutron once
+test: setup ## all tests, in about three quarters of an hour; the engine tests build pulumi and install Neutron once
 	@$(PY) -m sandbox tools
 	@$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -98,15 +99,27 @@ def converge(project: Project, cloud: OpenStack, raw: dict[str, Any]) -> bool:
 
 
 def follow(project: Project, cloud: OpenStack, failed: Result) -> Result:
-    """One round of the procedure: unlock, delete the rule that stands in the way, refresh, update."""
+    """One round of the procedure: unlock, delete the rule that stands in the way, take the state's copy, refresh, update."""
     text = "\n".join((*failed.diagnostics, failed.output))
     if "locked" in text:
         assert project.cancel(STACK).ok
     orphan = re.search(rf"Rule id is ({ID})", text)
     if orphan:
         cloud.connect().network.delete_security_group_rule(orphan[1])
-    assert project.refresh(STACK).ok
+    refreshed = project.refresh(STACK)
+    if any("failed to load checkpoint" in line for line in refreshed.diagnostics):
+        restore(project)
+        refreshed = project.refresh(STACK)
+    assert refreshed.ok, (refreshed.diagnostics, refreshed.output)
     return project.up(STACK)
+
+
+def restore(project: Project) -> None:
+    """The state's file ends too early, for the engine was killed while it wrote it: take the copy that it had made before."""
+    assert project.state is not None
+    (copy,) = (project.state / "backend" / ".pulumi" / "stacks").rglob(f"{STACK}.json.bak")
+    shutil.copy(copy, copy.with_suffix(""))
+    counts["states that a killed engine had cut off"] += 1
 
 
 def orphaned_groups(cloud: OpenStack, result: Result) -> bool:
@@ -193,3 +206,15 @@ def unchanged(project: Project) -> None:
     """One more update changes nothing."""
     again = project.up(STACK)
     assert again.ok and not again.changes, again.output
+
+
+def test_a_state_that_ends_too_early_is_taken_from_its_copy(project: Callable[[], Project], neutron: OpenStack) -> None:
+    mine = project()
+    mine.configure(STACK, **FEW)
+    assert mine.up(STACK).ok and mine.state is not None
+    (file,) = (mine.state / "backend" / ".pulumi" / "stacks").rglob(f"{STACK}.json")
+    file.write_text("")
+    failed = mine.up(STACK)
+    assert not failed.ok and "failed to load checkpoint" in "".join((*failed.diagnostics, failed.output))
+    converge(mine, neutron, FEW)
+    unchanged(mine)

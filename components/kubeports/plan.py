@@ -700,6 +700,15 @@ def _order(rule: Rule) -> tuple[Any, ...]:
     )
 
 
+def entries(rules: Iterable[Rule]) -> list[list[Rule]]:
+    """Rules of one service and entry together, whatever their source and family."""
+    found: dict[tuple[object, ...], list[Rule]] = {}
+    for rule in rules:
+        key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
+        found.setdefault(key, []).append(rule)
+    return list(found.values())
+
+
 def group_by_target(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     """Target -> its rules, in order."""
     grouped: defaultdict[str, list[Rule]] = defaultdict(list)

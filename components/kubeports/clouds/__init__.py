@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pulumi
 
     from kubeports.plan import Plan, Rule, Source
-    from kubeports.settings import Ref
+    from kubeports.settings import Ref, Settings
     from kubeports.table import Family
 
 
@@ -162,6 +162,11 @@ def resolve(
         return [value(part) for part in item] if isinstance(item, list) else item
 
     return {key: value(item) for key, item in inputs.items()}
+
+
+def group_description(settings: Settings, target: str) -> str:
+    """What a security group says of itself."""
+    return f"kubeports: {target} of {settings.cluster}"
 
 
 def joined_description(rules: Iterable[Rule]) -> str:

@@ -18,6 +18,7 @@ from kubeports.clouds import (
     Resource,
     Resources,
     described,
+    group_description,
     marked_source,
     refuse_long_descriptions,
     refuse_long_name,
@@ -166,12 +167,8 @@ def _names(plan: Plan, name: str, problems: Problems) -> None:
     for target in settings.targets:
         if target not in settings.existing:
             refuse_long_name(place, "the group's name", f"{name}-{target}", LONGEST - _RANDOM, "EC2", problems)
-            refuse_long_name(place, "the description", _description(settings, target), LONGEST, "EC2", problems)
+            refuse_long_name(place, "the description", group_description(settings, target), LONGEST, "EC2", problems)
             refuse_long_name(place, "the tag", _tag(settings, target), _TAG, "EC2", problems)
-
-
-def _description(settings: Settings, target: str) -> str:
-    return f"kubeports: {target} of {settings.cluster}"
 
 
 def _tag(settings: Settings, target: str) -> str:
@@ -189,7 +186,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
         if target not in made:
             group = ec2.SecurityGroup(
                 f"{name}-{target}",
-                description=_description(settings, target),
+                description=group_description(settings, target),
                 vpc_id=settings.network,
                 tags={
                     **(settings.tags if target == "nodes" else common),

@@ -19,6 +19,7 @@ from kubeports.clouds import (
     Resource,
     Resources,
     described,
+    group_description,
     joined_description,
     marked_source,
     refuse_long_descriptions,
@@ -164,15 +165,11 @@ def _names(plan: Plan, resources: Resources, problems: Problems) -> None:
     place = settings.place("cluster")
     for target in settings.targets:
         if target not in settings.existing:
-            refuse_long_name(place, "the description", _description(settings, target), LONGEST, "Neutron", problems)
+            refuse_long_name(place, "the description", group_description(settings, target), LONGEST, "Neutron", problems)
             refuse_long_name(place, "the group's name", _name(settings, target), LONGEST, "Neutron", problems)
     for key, resource in resources.items():
         if resource.kind == "addresses":
             refuse_long_name(place, "the address group's name", _name(settings, key), LONGEST, "Neutron", problems)
-
-
-def _description(settings: Settings, target: str) -> str:
-    return f"kubeports: {target} of {settings.cluster}"
 
 
 def _name(settings: Settings, key: str) -> str:
@@ -191,7 +188,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
             group = networking.SecGroup(
                 f"{name}-{target}",
                 name=_name(settings, target),
-                description=_description(settings, target),
+                description=group_description(settings, target),
                 delete_default_rules=True,
                 opts=opts,
             )

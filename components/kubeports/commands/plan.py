@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeports.commands import shared
+from kubeports.plan import entries
 
 if TYPE_CHECKING:
     from kubeports.plan import Closed, Plan, Rule
@@ -95,7 +96,7 @@ def title(planned: Plan) -> str:
 
 def _sheet(planned: Plan) -> shared.Sheet:
     rows, styles = [], []
-    for rules in sorted(_entries(planned.rules), key=_table_order(planned)):
+    for rules in sorted(entries(planned.rules), key=_table_order(planned)):
         first = rules[0]
         sources = shared.some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
         rows.append((", ".join(first.services), first.entry, first.target, way(first), sources, first.why))
@@ -137,15 +138,6 @@ def _sentence(entry: Closed) -> str:
 
 def _opt_in(services: Iterable[str]) -> str:
     return f"not in the requirement, off unless services.NAME.enabled is true: {', '.join(services)}"
-
-
-def _entries(rules: Iterable[Rule]) -> list[list[Rule]]:
-    """Rules of one service and entry together, whatever their source and family."""
-    entries: dict[tuple[object, ...], list[Rule]] = {}
-    for rule in rules:
-        key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
-        entries.setdefault(key, []).append(rule)
-    return list(entries.values())
 
 
 def _table_order(planned: Plan) -> Callable[[list[Rule]], tuple[int, int]]:

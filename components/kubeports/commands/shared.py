@@ -120,11 +120,11 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
 
     name = str(stack or file)
     try:
-        args, where = stackfile.of_stack(stack, Path.cwd()) if stack is not None else stackfile.of_file(Path(name))
-        project = stackfile.project(Path.cwd() if file is None else file.resolve().parent)
+        path, project = stackfile.file_of(stack, Path.cwd()) if stack is not None else (Path(name), None)
+        args, where = stackfile.of_file(path, project)
+        project = project or stackfile.project(path.resolve().parent)
         planned = check(None, args, where, folder=project and project.parent)
-        unseen = stackfile.unseen(stackfile.file_of(stack, Path.cwd())[0] if stack is not None else Path(name))
-        planned = replace(planned, warnings=(*planned.warnings, *unseen))
+        planned = replace(planned, warnings=(*planned.warnings, *stackfile.unseen(path)))
         if project is not None and args.get("table"):
             args = args | {"table": str(project.parent / args["table"])}  # for who plans once more, from wherever
         return Chosen(name, args, where, planned)

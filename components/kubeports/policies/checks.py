@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from kubeports import table
@@ -62,6 +62,25 @@ class Finding:
     urn: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """A row of the table under a condition, and what it would open."""
+
+    row: Row
+    opens: Openings
+
+    def is_of(self, opening: Opening) -> bool:
+        """Whether an opening is exactly the row, or a part of it: the row's own policy speaks of it."""
+        return opening.protocol not in (None, UNREADABLE) and not beyond(opening, self.opens)
+
+
+@cache
+def _conditional() -> tuple[Conditional, ...]:
+    rows = [row for row in table.load() if row.when not in ("always", "opt-in") and row.origin == table.REQUIREMENT]
+    ranges = [(row, row.start or FIRST_PORT, row.end or LAST_PORT) for row in rows]
+    return tuple(Conditional(row, Openings([_allowed(row.service, row.protocol, *ports)])) for row, *ports in ranges)
+
+
 class Stack:
     """A stack as the checks see it.
 
@@ -74,6 +93,8 @@ class Stack:
         self.reader = Reader(resources)
         self.plans = tuple(plans)
         self._planned: dict[tuple[str, str], list[Opening]] = {}
+        self._allowed: dict[tuple[str, str], Openings] = {}
+        self._off: dict[tuple[str, str], list[Conditional]] = {}
 
     @cached_property
     def openings(self) -> list[Opening]:
@@ -109,6 +130,12 @@ class Stack:
             self._planned[cloud, group] = found
         return self._planned[cloud, group]
 
+    def allowed(self, cloud: str, group: str) -> Openings:
+        """``planned``, to be asked what covers what."""
+        if (cloud, group) not in self._allowed:
+            self._allowed[cloud, group] = Openings(self.planned(cloud, group))
+        return self._allowed[cloud, group]
+
     @cached_property
     def worldly(self) -> list[tuple[str, Span]]:
         """What the world may reach: group, and span."""
@@ -139,17 +166,13 @@ class Stack:
         """The group of an opening, as people call it."""
         return self.reader.name(opening.group)
 
-    def off(self, cloud: str, group: str) -> list[Row]:
+    def off(self, cloud: str, group: str) -> list[Conditional]:
         """The table's rows under a condition that no plan of a group has on."""
-        plans = self.plans_of(cloud, group)
-        served = {(service, rule.protocol) for plan in plans for rule in plan.ingress for service in rule.services}
-        return [
-            row
-            for row in table.load()
-            if row.when not in ("always", "opt-in")
-            and row.origin == table.REQUIREMENT
-            and (row.service, row.protocol) not in served
-        ]
+        if (cloud, group) not in self._off:
+            plans = self.plans_of(cloud, group)
+            served = {(service, rule.protocol) for plan in plans for rule in plan.ingress for service in rule.services}
+            self._off[cloud, group] = [each for each in _conditional() if (each.row.service, each.row.protocol) not in served]
+        return self._off[cloud, group]
 
 
 Config = Mapping[str, Any]
@@ -236,10 +259,9 @@ def only_table_ports(stack: Stack, config: Config) -> Iterator[Finding]:
         cloud, group = _cloud(stack, opening), opening.group
         if not stack.plans_of(cloud, group):
             continue
-        off = [_row_opening(row) for row in stack.off(cloud, group)]
         if (cloud, group) not in allowed:
             allowed[cloud, group] = Openings([*stack.planned(cloud, group), *_rows(config)])
-        if not _judged_elsewhere(opening, off):
+        if not any(row.is_of(opening) for row in stack.off(cloud, group)):
             for span in joined(beyond(opening, allowed[cloud, group])):
                 what = str(span if opening.protocol != UNREADABLE else opening)
                 says = f"{what} from {_from(stack, opening)} is open on {stack.group(opening)}, and no enabled row has it there"
@@ -251,14 +273,10 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
     """No row is open to more sources than the plan gives it."""
     extra = Openings(_rows(config))
     worldwide = {each for _, span in stack.worldly for each in span.openings}
-    planned: dict[tuple[str, str], Openings] = {}
     for opening in _mine(stack, config):
         if opening in worldwide or not beyond(opening, extra):
             continue  # world-open speaks of it, or the configuration takes it
-        cloud, group = _cloud(stack, opening), opening.group
-        if (cloud, group) not in planned:
-            planned[cloud, group] = Openings(stack.planned(cloud, group))
-        for span in joined(wider(opening, planned[cloud, group], known=True)):
+        for span in joined(wider(opening, stack.allowed(_cloud(stack, opening), opening.group), known=True)):
             says = f"{span} on {stack.group(opening)} is open to {_from(stack, opening)}, and its row names no such source"
             yield Finding(f"{says}; take it away, or add it under {stack.setting}sources or to the service's source", opening.id)
 
@@ -331,9 +349,9 @@ def toggles(stack: Stack, config: Config) -> Iterator[Finding]:
         cloud, group = _cloud(stack, opening), opening.group
         if not stack.plans_of(cloud, group) or not beyond(opening, rows):
             continue
-        for row in stack.off(cloud, group):
-            toggled = row.when in ("offline", "nfs") and _judged_elsewhere(opening, [_row_opening(row)])
-            if toggled and beyond(opening, Openings(stack.planned(cloud, group))):
+        for off in stack.off(cloud, group):
+            row = off.row
+            if row.when in ("offline", "nfs") and off.is_of(opening) and beyond(opening, stack.allowed(cloud, group)):
                 says = f"{row.service} ({row}) is open on {stack.group(opening)}, and {row.when} is false"
                 right = f"set {stack.setting}{row.when}: true, or take {opening.where} away"
                 yield Finding(f"{says}; {right}", opening.id)
@@ -348,11 +366,6 @@ def _ignored(stack: Stack, opening: Opening, config: Config) -> bool:
     return any(fnmatchcase(name, pattern) or fnmatchcase(opening.where, pattern) for pattern in config.get("ignore", ()))
 
 
-def _judged_elsewhere(opening: Opening, rows: list[Opening]) -> bool:
-    """Whether an opening is exactly a conditional row, or a part of it: the row's own policy speaks of it."""
-    return opening.protocol not in (None, UNREADABLE) and any(not beyond(opening, Openings([row])) for row in rows)
-
-
 def _cloud(stack: Stack, opening: Opening) -> str:
     return stack.reader.resources[opening.id].cloud
 
@@ -361,11 +374,6 @@ def _from(stack: Stack, opening: Opening) -> str:
     if isinstance(opening.source, Peer) and opening.source.kind == "group":
         return f"the group {stack.reader.name(opening.source.id)}"
     return opening.source_name
-
-
-def _row_opening(row: Row) -> Opening:
-    """A row of the table, open to whomever."""
-    return _allowed(row.service, row.protocol, row.start or FIRST_PORT, row.end or LAST_PORT)
 
 
 def _allowed(name: str, protocol: int, first: int, last: int) -> Opening:

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Any, Literal
 
 from kubeports.clouds import Addresses, Group, Reference, backend
-from kubeports.plan import Plan, Rule, Source, State, states
+from kubeports.plan import Plan, Rule, Source, State, entries, states
 from kubeports.settings import EVERYWHERE, Change, Settings, is_world
 from kubeports.table import EXTRAS, REQUIREMENT, WORDS, Family, Row
 
@@ -192,10 +192,6 @@ def lines(plan: Plan) -> tuple[Line, ...]:
 
     The lines stand in the order of the kinds of nodes, then of the table, then of the stack's own rows.
     """
-    entries: dict[tuple[object, ...], list[Rule]] = {}
-    for rule in plan.rules:
-        key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
-        entries.setdefault(key, []).append(rule)
     rank = {row.service: i for i, row in reversed(list(enumerate((*plan.rows, *plan.settings.own))))}
     order = {key: i for i, key in enumerate(dict.fromkeys((r.direction, r.action, r.target) for r in plan.rules))}
 
@@ -204,7 +200,7 @@ def lines(plan: Plan) -> tuple[Line, ...]:
         return order[first.direction, first.action, first.target], rank.get(first.services[0], len(rank))
 
     rows = states(plan.rows, plan.settings)
-    return tuple(_line(rules, plan.settings, rows) for rules in sorted(entries.values(), key=place))
+    return tuple(_line(rules, plan.settings, rows) for rules in sorted(entries(plan.rules), key=place))
 
 
 def _line(rules: list[Rule], settings: Settings, rows: tuple[State, ...]) -> Line:

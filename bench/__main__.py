@@ -115,7 +115,8 @@ def bench_many() -> None:
 
 def flat_program() -> str:
     """What somebody would write by hand for the rules of openstack-dev: no component, no table."""
-    from kubeports.clouds import Group, backend
+    from kubeports.clouds import backend
+    from kubeports.clouds.resources import Group
 
     from tests.golden import planned
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kubeports.clouds import Addresses, Group, Reference, backend
-from kubeports.plan import Plan
-from kubeports.settings import WORLD
-from kubeports.table import FAMILIES, Family
+from kubeports.clouds import backend
+from kubeports.clouds.resources import Addresses, Group, Reference
+from kubeports.networks import FAMILIES, INTERNET, Family
+from kubeports.rules import Plan
 
 from sandbox.gcp import DEFAULTS
 
@@ -57,7 +57,7 @@ def _aws_out(id: str, family: Family) -> Raw:
     return _aws(
         f"out-{family}",
         "egress",
-        {"security_group_id": id, "ip_protocol": "-1", "description": "", f"cidr_{family}": str(WORLD[family])},
+        {"security_group_id": id, "ip_protocol": "-1", "description": "", f"cidr_{family}": str(INTERNET[family])},
     )
 
 

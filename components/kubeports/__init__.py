@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from kubeports.clouds import Cloud
     from kubeports.errors import InputError
     from kubeports.firewall import Firewall, FirewallArgs, LimitsArgs, RefArgs, ServiceArgs, SourcesArgs
-    from kubeports.plan import Packet, Plan, Rule, allows
+    from kubeports.networks import Family
+    from kubeports.rules import Packet, Plan, Rule, allows
     from kubeports.settings import Settings
-    from kubeports.table import Calico, Family, Target
+    from kubeports.table import Calico, Target
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,20 +40,20 @@ __all__ = [
 _HOMES = {
     "Calico": "table",
     "Cloud": "clouds",
-    "Family": "table",
+    "Family": "networks",
     "Firewall": "firewall",
     "FirewallArgs": "firewall",
     "InputError": "errors",
     "LimitsArgs": "firewall",
-    "Packet": "plan",
-    "Plan": "plan",
+    "Packet": "rules",
+    "Plan": "rules",
     "RefArgs": "firewall",
-    "Rule": "plan",
+    "Rule": "rules",
     "ServiceArgs": "firewall",
     "Settings": "settings",
     "SourcesArgs": "firewall",
     "Target": "table",
-    "allows": "plan",
+    "allows": "rules",
 }
 
 

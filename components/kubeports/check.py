@@ -8,7 +8,8 @@ from typing import Any
 
 from kubeports import settings, table
 from kubeports.clouds import backend
-from kubeports.plan import Plan, plan
+from kubeports.plan import plan
+from kubeports.rules import Plan
 
 
 def check(

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any, Literal, cast
 
-from kubeports.plan import Plan, Rule, Source, collapse
+from kubeports.networks import Family, collapse
+from kubeports.rules import Plan, Rule, Source
 from kubeports.settings import Settings
-from kubeports.table import Family
 
 #: The version of the difference's JSON.
 VERSION = 1

@@ -15,8 +15,9 @@ from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import Cloud, backend, require_sdk
 from kubeports.errors import InputError, bad, show
+from kubeports.networks import Family
 from kubeports.stackfile import refuse_namespace
-from kubeports.table import Calico, Family, Target
+from kubeports.table import Calico, Target
 
 #: The namespace of the settings in Pulumi config.
 NAMESPACE = "kubeports"

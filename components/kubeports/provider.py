@@ -21,9 +21,11 @@ from pulumi.provider.experimental.analyzer import Analyzer, PropertyDefinition
 from pulumi.provider.experimental.schema import generate_schema
 
 import kubeports
-from kubeports import firewall, settings, table
+from kubeports import firewall, table
+from kubeports.clouds import CLOUDS
 from kubeports.errors import InputError, Problem, bad
 from kubeports.firewall import NAMESPACE, TYPE, Firewall
+from kubeports.networks import FAMILIES
 
 
 class Cloud(StrEnum):
@@ -78,9 +80,9 @@ class Target(StrEnum):
 
 #: What Python spells as a Literal is an enum in the other languages.
 _ENUMS: Mapping[tuple[str, ...], type[StrEnum]] = {
-    settings.CLOUDS: Cloud,
+    CLOUDS: Cloud,
     table.CALICO: Calico,
-    table.FAMILIES: Family,
+    FAMILIES: Family,
     table.TARGETS: Target,
 }
 

@@ -6,19 +6,20 @@ ignores a mistyped key silently, and a toggle that does nothing is a hole or an 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from kubeports import table
 from kubeports.clouds import CLOUDS, added
-from kubeports.errors import InputError, Problems, bad, is_output, show, suggest
-from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network, Row, Table
+from kubeports.errors import Problems, bad, is_output, show, suggest
+from kubeports.networks import FAMILIES, Family, Network, is_internet
+from kubeports.table import ROLES, TARGETS, WORDS, Row, Table
+from kubeports.traffic import TCP, UDP, meaningful, protocol_name
+from kubeports.values import boolean, choice, cidr, identifier, mapping, port, positive, sequence
 
 #: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
 SELF = "self"
@@ -26,16 +27,10 @@ SELF = "self"
 EVERYWHERE = "everywhere"
 #: What ``limits`` may say; ``cidrs`` is how many CIDRs of one entry have a rule each on OpenStack.
 LIMITS = ("rules", "groups", "cidrs")
-#: The CIDR that is a whole family.
-WORLD: Mapping[Family, Network] = MappingProxyType({"ipv4": IPv4Network("0.0.0.0/0"), "ipv6": IPv6Network("::/0")})
-#: All addresses of the family that are routed on the internet: whoever has these has the world.
-#: https://www.iana.org/assignments/ipv6-address-space: global unicast is 2000::/3.
-_ROUTED: Mapping[Family, Network] = MappingProxyType({"ipv4": WORLD["ipv4"], "ipv6": IPv6Network("2000::/3")})
-
 #: Kubernetes' controllers put rules on the group that has such a tag, and want exactly one on a node:
 #: findSecurityGroupForInstance in https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws.go, and
 #: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1897.
-CLUSTER_TAG = "kubernetes.io/cluster/"
+KUBERNETES_TAG = "kubernetes.io/cluster/"
 #: EC2's 50 tags without our own (Name, cluster, target or families); the longest key and value.
 _TAGS, _TAG_KEY, _TAG_VALUE = 47, 128, 256
 _TAG = re.compile(r"[\w +\-=.:/@]*")
@@ -175,34 +170,6 @@ class Settings:
             },
             "limits": dict(self.limits),
         }
-
-
-def family_of(network: Network) -> Family:
-    """The family of a network."""
-    return "ipv4" if network.version == 4 else "ipv6"
-
-
-def is_most(networks: Iterable[Network]) -> bool:
-    """Whether distinct networks of one family have half of its routed addresses, or more: as good as the world."""
-    return share(networks) >= 0.5
-
-
-def is_broad(networks: Iterable[Network]) -> bool:
-    """Whether distinct networks of one family have a quarter of its routed addresses, or more."""
-    return share(networks) >= 0.25
-
-
-def share(networks: Iterable[Network]) -> float:
-    """How much of their family's routed addresses distinct networks have, at most all."""
-    networks = tuple(networks)
-    routed = _ROUTED[family_of(networks[0])].num_addresses if networks else 1
-    return min(1.0, sum(network.num_addresses for network in networks) / routed)
-
-
-def is_world(network: Network) -> bool:
-    """Whether a network has every address of its family that the internet routes."""
-    routed = _ROUTED[family_of(network)]
-    return network.prefixlen <= routed.prefixlen and routed.network_address in network
 
 
 def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cluster: str | None = None) -> Settings:
@@ -367,7 +334,7 @@ class _Reader:
                 )
         for word in ("cluster", "admins", "peers", "balancers"):
             for network in read.get(word, ()):
-                if not isinstance(network, str) and is_world(network):
+                if not isinstance(network, str) and is_internet(network):
                     with self.problems:
                         refuse_world(f"{at}.{word}", str(network))
         return read
@@ -435,8 +402,8 @@ class _Reader:
         words = (*WORDS, *ROLES, SELF)
         change = Change(
             enabled=get("enabled", boolean),
-            start=get("start", table.port),
-            end=get("end", table.port),
+            start=get("start", port),
+            end=get("end", port),
             source=get("source", lambda value, place: self.source_list(value, place, words)),
             target=get("target", table.target_name),
         )
@@ -457,12 +424,12 @@ class _Reader:
             raise bad(at, f"no row of the table is called {name!r}", right)
         self.known(item, _OWN_KEYS, at)
         protocol = table.protocol_number(item["protocol"], f"{at}.protocol")
-        start = table.port(item["start"], f"{at}.start") if "start" in item else None
-        end = table.port(item["end"], f"{at}.end") if "end" in item else start
-        if start is None and protocol in (table.TCP, table.UDP):
-            what = f"{table.protocol_name(protocol)} needs ports"
+        start = port(item["start"], f"{at}.start") if "start" in item else None
+        end = port(item["end"], f"{at}.end") if "end" in item else start
+        if start is None and protocol in (TCP, UDP):
+            what = f"{protocol_name(protocol)} needs ports"
             raise bad(at, what, "write start, and end where there is more than one port")
-        table.ports(protocol, start, end, at)
+        table.check_ports(protocol, start, end, at)
         row = Row(
             service=name,
             protocol=protocol,
@@ -480,7 +447,7 @@ class _Reader:
         if not terms:
             raise bad(at, "is empty", "name a source, or close the row with enabled: false")
         for term in terms:
-            if not isinstance(term, str) and is_world(term):
+            if not isinstance(term, str) and is_internet(term):
                 refuse_world(at, str(term))
         return terms
 
@@ -544,7 +511,7 @@ class _Reader:
     def nodes_are_tagged(self, settings: Settings) -> None:
         """Kubernetes' tag is for the group of all nodes, and one of somebody else's is not ours to tag."""
         for key in settings.tags:
-            if key.startswith(CLUSTER_TAG) and "nodes" in settings.existing:
+            if key.startswith(KUBERNETES_TAG) and "nodes" in settings.existing:
                 with self.problems:
                     what = f"is for the group of all nodes, and {self.where}existing.nodes is never tagged by us"
                     raise bad(f"{self.where}tags.{key}", what, "leave it out, and tag the group where it is made")
@@ -592,13 +559,6 @@ def _looks_like_address(item: str) -> bool:
     return bool(re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", item))
 
 
-def meaningful(protocol: int) -> tuple[Family, ...]:
-    """The families in which a protocol means something: ICMP and the IPv4 tunnels in one alone."""
-    if protocol in (table.ICMP, table.IPENCAP, table.IPIP):
-        return ("ipv4",)
-    return ("ipv6",) if protocol == table.ICMPV6 else FAMILIES
-
-
 def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]:
     """A row's ports after a change: ``start`` alone moves a one-port row whole and keeps a range's end."""
     if row.start is None or row.end is None:
@@ -614,7 +574,7 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
         raise bad(where, f"start {start} is after the end of the row, {end}", "write end too")
     if start > end and change.start is None:
         raise bad(where, f"end {end} is before the start of the row, {start}", "write start too")
-    table.ports(row.protocol, start, end, where)
+    table.check_ports(row.protocol, start, end, where)
     return start, end
 
 
@@ -623,113 +583,6 @@ def refuse_world(where: str, what: str) -> NoReturn:
     rows = f"{', '.join(sorted(table.PUBLIC))} and rows of your own"
     right = f"name the networks that need it; only sources.clients may be the world, for {rows}"
     raise bad(where, f"{what} is the whole world", right)
-
-
-def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Network:
-    """A canonical network of an enabled family: ``10.20.0.0/16``, ``2001:db8::/32``."""
-    try:
-        if "%" in text:
-            raise ValueError("a zone is no part of a network")
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise bad(where, f"{show(text)} is no CIDR", "write an address and a prefix length, such as 10.20.0.0/16") from None
-    if ipv4 := mapped(network):
-        right = f"write {ipv4}"
-        if is_world(ipv4):
-            right = f"write IPv4's networks; the whole world is {ipv4}, in sources.clients alone"
-        raise bad(where, f"{text} is IPv4 in IPv6's clothes", right)
-    if str(network) != text:
-        raise bad(where, f"{text} is not a network address in canonical form", f"write {network}{_single(text, network)}")
-    family = family_of(network)
-    if family not in families:
-        raise bad(where, f"{text} is {family}, which is not enabled", f"add {family} to {key}, or leave the CIDR out")
-    return network
-
-
-def _single(text: str, network: Network) -> str:
-    """For an address with the prefix length of its network: maybe the host alone was meant."""
-    address = text.partition("/")[0]
-    alone = ip_network(address)
-    return "" if alone == network or alone.network_address == network.network_address else f", or {alone} for that address alone"
-
-
-def mapped(network: Network) -> IPv4Network | None:
-    """The IPv4 network that ``::ffff:a.b.c.d/96+n`` stands for."""
-    if not isinstance(network, IPv6Network) or network.prefixlen < 96:
-        return None
-    address: IPv6Address = network.network_address
-    return None if address.ipv4_mapped is None else IPv4Network((address.ipv4_mapped, network.prefixlen - 96))
-
-
-def boolean(value: Any, where: str) -> bool:
-    """A boolean, or the text that Pulumi makes of one."""
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return bool(value == "true")
-    raise bad(where, f"{show(value)} is no boolean", "write true or false")
-
-
-def choice(value: Any, where: str, among: Iterable[str]) -> Any:
-    """One of the words."""
-    among = tuple(among)
-    if not isinstance(value, str) or value not in among:
-        near = suggest(value, among)
-        raise bad(
-            where, f"{show(value)} is not possible", near if near.startswith("known") else f"{near} known: {', '.join(among)}"
-        )
-    return value
-
-
-def positive(value: Any, where: str) -> int:
-    """A whole number above 0."""
-    number = table.whole(value, where, "a whole number", "write a whole number above 0")
-    if number < 1:
-        raise bad(where, f"{number} is too small", "write a whole number above 0")
-    return number
-
-
-def mapping(value: Any, where: str) -> Mapping[str, Any]:
-    """A map with text for keys, or the JSON of one."""
-    value = _from_json(value, where, "{")
-    if not isinstance(value, Mapping):
-        raise bad(where, f"{show(value)} is no map", 'write key: value, or JSON such as \'{"key": "value"}\'')
-    for key in value:
-        if not isinstance(key, str):
-            raise bad(where, f"the key {show(key)} is no text", "put it in quotes")
-    return value
-
-
-def sequence(value: Any, where: str) -> list[Any]:
-    """A list, or the JSON of one."""
-    value = _from_json(value, where, "[")
-    if not isinstance(value, (list, tuple)):
-        raise bad(where, f"{show(value)} is no list", "write a list, such as [10.20.0.0/16]")
-    return list(value)
-
-
-def _from_json(value: Any, where: str, opening: str) -> Any:
-    if not isinstance(value, str) or not value.lstrip().startswith(opening):
-        return value
-    try:
-        return json.loads(value, object_pairs_hook=lambda pairs: _no_repeats(pairs, where))
-    except json.JSONDecodeError as error:
-        raise bad(where, f"{show(value)} is not JSON ({error.msg} at character {error.pos})", "mend it") from None
-    except InputError:
-        raise
-    except ValueError:
-        raise bad(where, f"{show(value)} has a number of thousands of digits", "write a number that can be") from None
-    except RecursionError:
-        raise bad(where, f"{show(value)} is nested too deeply", "write what the settings ask for") from None
-
-
-def _no_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in read:
-            raise bad(where, f"the key {key!r} stands twice", "write it once")
-        read[key] = value
-    return read
 
 
 #: An id of Neutron's: its pattern and an example; a name instead would fail halfway through an update.
@@ -743,17 +596,6 @@ _GROUPS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 _PREFIX_LIST = (r"pl-[0-9a-z]+", "pl-0123456789abcdef0")
-
-
-def identifier(value: Any, where: str, form: tuple[str, str] | None = None) -> object:
-    """A cloud's id: text of the form (a pattern and an example), or an Output."""
-    if is_output(value):
-        return value
-    if not isinstance(value, str) or not value or value != value.strip() or any(c.isspace() for c in value):
-        raise bad(where, f"{show(value)} is no id", "write the cloud's id")
-    if form and not re.fullmatch(form[0], value):
-        raise bad(where, f"{show(value)} is no id of this cloud", f"write one such as {form[1]}")
-    return value
 
 
 def _families(value: Any, where: str) -> tuple[Family, ...]:
@@ -772,7 +614,7 @@ _CLUSTERS: Mapping[str, tuple[str, int | None, str]] = MappingProxyType(
         # Tag values: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
         "aws": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - SUFFIX, "letters, digits, . _ and - inside"),
         # Tags and names are RFC 1035 labels: https://cloud.google.com/vpc/docs/add-remove-network-tags
-        # Their length depends on the rules: kubeports.clouds.gcp.limits.
+        # Their length depends on the rules: kubeports.clouds.gcp.make.
         "gcp": (r"[a-z]([a-z0-9-]*[a-z0-9])?", None, "lower-case letters, digits and hyphens, a letter first"),
         "openstack": (r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", 255 - SUFFIX, "letters, digits, . _ and - inside"),
     }
@@ -818,6 +660,3 @@ def _network(value: Any, where: str, cloud: str | None) -> object:
     if cloud == "gcp" and isinstance(value, str) and not re.fullmatch(_SELF_LINK, value):
         raise bad(where, f"{show(value)} is no network", "write its name, or projects/PROJECT/global/networks/NAME")
     return value
-
-
-__all__ = ["CLOUDS", "KEYS", "WORLD", "Change", "InputError", "Ref", "Settings", "parse"]

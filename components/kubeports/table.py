@@ -12,20 +12,17 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
+from kubeports.networks import FAMILIES, Family, Network
+from kubeports.traffic import Ports, entry, has_ports, ports_of, protocol_name, protocol_of
+from kubeports.values import port, whole
 
 #: The requirement: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
 REQUIREMENT = "ports.csv"
 EXTRAS = "extras.csv"
-
-Network = IPv4Network | IPv6Network
-#: The families of IP.
-Family = Literal["ipv4", "ipv6"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
 
 #: Which nodes a row opens; ``nodes`` is every node.
 Target = Literal["nodes", "control-plane", "etcd", "worker", "registry"]
@@ -40,16 +37,8 @@ CALICO: tuple[Calico, ...] = get_args(Calico)
 #: Services that the whole world may reach, where a stack says so under ``sources.clients``.
 PUBLIC = frozenset({"nodeport", "nodeport-udp", "apiserver"})
 
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
-#: IP-in-IP (https://www.iana.org/assignments/protocol-numbers): Calico's tunnels are 4; 94 is the requirement's other name.
-IPENCAP, IPIP = 4, 94
-_NUMBERS = {"tcp": TCP, "udp": UDP}
-_NAMES = {number: name for name, number in _NUMBERS.items()}
-FIRST_PORT, LAST_PORT = 1, 65535
-
 _COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
 _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_BITS = 64  # a whole number that is longer counts nothing here
 _WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
 #: The plan's own rules go by these names.
@@ -90,33 +79,21 @@ class Row:
         """The modes of Calico that need the row; empty where Calico does not matter."""
         return tuple(self.when.removeprefix("calico:").split()) if self.when.startswith("calico:") else ()
 
+    @property
+    def ports(self) -> Ports:
+        """Its ports as a range; all where the protocol has none."""
+        return ports_of(self.start, self.end)
+
     def overlaps(self, other: Row) -> bool:
         """Whether some packet belongs to both rows, wherever it comes from."""
-        return (
-            self.protocol == other.protocol
-            and not set(self.families).isdisjoint(other.families)
-            and (self.start or 0) <= (other.end or 0)
-            and (other.start or 0) <= (self.end or 0)
-        )
+        same = self.protocol == other.protocol and not set(self.families).isdisjoint(other.families)
+        return same and self.ports.overlaps(other.ports)
 
     def __str__(self) -> str:
         return entry(self.protocol, self.start, self.end)
 
 
 Table = tuple[Row, ...]
-
-
-def protocol_name(number: int | None) -> str:
-    """``tcp``, ``udp``, the number of another protocol, or ``all``."""
-    return "all" if number is None else _NAMES.get(number, str(number))
-
-
-def entry(protocol: int | None, start: int | None, end: int | None) -> str:
-    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``; ``protocol 4``, lest it be read as a port."""
-    name = protocol_name(protocol)
-    if start is None:
-        return name if protocol is None or protocol in _NAMES else f"protocol {name}"
-    return f"{name}/{start}" if start == end else f"{name}/{start}-{end}"
 
 
 @cache
@@ -219,7 +196,7 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
     with problems:
         protocol = protocol_number(cell["protocol"], f"{where}: protocol")
         start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
-        ports(protocol, start, end, where)
+        check_ports(protocol, start, end, where)
     with problems:
         _when(cell["when"], f"{where}: when")
     source = tuple(cell["source"].split())
@@ -265,46 +242,28 @@ def service_name(value: object, where: str) -> str:
 def protocol_number(value: object, where: str) -> int:
     """A protocol: ``tcp``, ``udp``, or the number (an int or digits) of another one, 1-255."""
     right = "write tcp, udp, or the number of another protocol, 1-255"
-    if isinstance(value, str) and value in _NUMBERS:
-        return _NUMBERS[value]
+    if isinstance(value, str) and has_ports(named := protocol_of(value)) and value == protocol_name(named):
+        return cast(int, named)
     if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
         raise bad(where, f"{show(value)} is 4 to one cloud and 94 to another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
     try:
         number = whole(value, where, "a protocol", right)
     except InputError:
         raise bad(where, f"{show(value)} is no protocol", right) from None
-    if number in _NAMES:
-        raise bad(where, f"{show(value)} has a name", f"write {_NAMES[number]}")
+    if has_ports(number):
+        raise bad(where, f"{show(value)} has a name", f"write {protocol_name(number)}")
     if not 1 <= number <= 255:
         raise bad(where, f"{number} is no protocol", right)
     return number
 
 
-def whole(value: object, where: str, what: str, right: str) -> int:
-    """A whole number: an int, or its decimal digits as ``pulumi config set`` writes them."""
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < _BITS:
-        return value
-    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,9}", value):
-        return int(value)
-    raise bad(where, f"{show(value)} is no {what.removeprefix('a ')}", right)
-
-
-def port(value: object, where: str) -> int:
-    """A port, 1-65535."""
-    right = f"write a whole number, {FIRST_PORT}-{LAST_PORT}"
-    number = whole(value, where, "a port", right)
-    if not FIRST_PORT <= number <= LAST_PORT:
-        raise bad(where, f"{number} is no port", right)
-    return number
-
-
-def ports(protocol: int, start: int | None, end: int | None, where: str) -> None:
+def check_ports(protocol: int, start: int | None, end: int | None, where: str) -> None:
     """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts."""
-    if protocol not in _NAMES:
+    if not has_ports(protocol):
         if start is not None or end is not None:
             raise bad(where, f"protocol {protocol} has no ports", "leave start and end out (a protocol is not a port)")
     elif start is None or end is None:
-        raise bad(where, f"{_NAMES[protocol]} needs ports", "write start and end")
+        raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")
     elif start > end:
         raise bad(where, f"start {start} is after end {end}", f"write start {end} and end {start}, if that is meant")
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import Made, Resource, Resources, described, joined_description
+from kubeports.clouds.resources import Made, Resource, Resources, described, joined_description
 from kubeports.errors import Problems, bad
-from kubeports.plan import Plan, Rule, Source, group_by_target
-from kubeports.settings import WORLD, family_of
+from kubeports.networks import INTERNET, family_of
+from kubeports.rules import Plan, Rule, Source, group_by_target
 
 if TYPE_CHECKING:
     import pulumi
-    from kubeports.table import Family
+    from kubeports.networks import Family
 
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 47: "gre", 50: "esp"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
@@ -50,7 +50,7 @@ def _entry(rules: list[Rule]) -> dict[str, Any]:
 def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
     """The rules; a firewall that has none for what goes out lets everything out, which the plan has as rules of the nodes."""
     everywhere = {
-        Rule("egress", "allow", family, None, None, None, Source("cidr", str(WORLD[family])), "nodes") for family in families
+        Rule("egress", "allow", family, None, None, None, Source("cidr", str(INTERNET[family])), "nodes") for family in families
     }
     return frozenset(everywhere | {rule for target, resource in resources.items() for rule in _decode(target, resource.inputs)})
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 from kubeports import report
 from kubeports.check import check
-from kubeports.plan import Plan, Rule
+from kubeports.rules import Plan, Rule
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from kubeports import settings
-from kubeports.clouds import openstack
+from kubeports.clouds.openstack import make as openstack
 from kubeports.firewall import Firewall
 
 from tests.contract import FILES, HERE, difference, render

@@ -13,8 +13,10 @@ import pulumi
 import pytest
 from kubeports import settings, table
 from kubeports.check import check
+from kubeports.clouds import CLOUDS
 from kubeports.errors import InputError
 from kubeports.firewall import TYPE
+from kubeports.networks import FAMILIES
 from kubeports.provider import Calico, Cloud, Family, Host, Target, schema
 from pulumi.errors import InputPropertiesError
 from pulumi.runtime import mocks
@@ -59,9 +61,9 @@ def test_every_part_of_the_schema_says_what_it_is_for() -> None:
 
 
 def test_the_enums_have_the_words_of_the_settings() -> None:
-    assert tuple(Cloud) == settings.CLOUDS
+    assert tuple(Cloud) == CLOUDS
     assert tuple(Calico) == table.CALICO
-    assert tuple(Family) == table.FAMILIES
+    assert tuple(Family) == FAMILIES
     assert tuple(Target) == table.TARGETS
 
 

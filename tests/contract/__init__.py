@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import kubeports
-from kubeports import Firewall, firewall, plan, settings, table
+from kubeports import Firewall, clouds, firewall, rules, settings, table
+from kubeports.networks import FAMILIES
 
 from tests.component.test_firewall import Recorder, outputs, run
 
 HERE = Path(__file__).parent
-CLOUDS = settings.CLOUDS
+CLOUDS = clouds.CLOUDS
 FILES = ("interface", *CLOUDS)
 
 #: Ids of each cloud, in its own form.
@@ -114,13 +115,13 @@ def _interface() -> Iterator[str]:
         yield from _block(kind.__name__, [f"{name}: {hint}" for name, hint in _written(kind).items()])
     defaults = {name: "required" if key.default is None else json.dumps(key.default) for name, key in settings.KEYS.items()}
     yield from _block("defaults of a stack's config", [f"{name}: {default}" for name, default in defaults.items()])
-    words = {"cloud": settings.CLOUDS, "calico": table.CALICO, "families": table.FAMILIES, "sources": table.WORDS}
+    words = {"cloud": clouds.CLOUDS, "calico": table.CALICO, "families": FAMILIES, "sources": table.WORDS}
     words |= {"existing": table.TARGETS, "limits": settings.LIMITS}
     yield from _block("words that they take", [f"{name}: {', '.join(each)}" for name, each in words.items()])
     yield from _block("services", sorted({f"{row.service} ({row.origin})" for row in table.load()}))
-    rule = plan.Rule("ingress", "allow", "ipv4", None, None, None, plan.Source("self", "self"), "nodes", (), "")
+    rule = rules.Rule("ingress", "allow", "ipv4", None, None, None, rules.Source("self", "self"), "nodes", (), "")
     yield from _block("an entry of the output rules", [", ".join(rule.json())])
-    yield from _block("an entry of the output closed", [", ".join(plan.Closed("", None, "", "").json())])
+    yield from _block("an entry of the output closed", [", ".join(rules.Closed("", None, "", "").json())])
 
 
 def _resources(cloud: str) -> Iterator[str]:

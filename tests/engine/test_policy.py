@@ -132,7 +132,7 @@ def test_a_component_that_makes_a_mistake_fails(judged: Callable[[str], Project]
     project = judged(name)
     mutate = f"""
 from dataclasses import replace
-from kubeports.clouds import {name} as backend
+from kubeports.clouds.{name} import make as backend
 _right = backend.encode
 def _wrong(plan):
     made = {{}}

@@ -32,7 +32,7 @@ NOWHERE = {
 KEPT = ("same", "update")
 #: What a seeded upgrade has before its program.
 RENAMED = """\
-from kubeports.clouds import {cloud}
+from kubeports.clouds.{cloud} import make as {cloud}
 encode = {cloud}.encode
 {cloud}.encode = lambda plan: {{key.replace("-in-4-all", "-in-ipip"): each for key, each in encode(plan).items()}}
 """
@@ -45,7 +45,7 @@ pulumi.runtime.register_stack_transformation(aliased)
 """
 REPLACED = """\
 from dataclasses import replace
-from kubeports.clouds import openstack
+from kubeports.clouds.openstack import make as openstack
 encode = openstack.encode
 def changed(key, each):
     return replace(each, inputs={**each.inputs, "ethertype": "IPv6"}) if "-in-4-all" in key else each

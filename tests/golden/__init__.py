@@ -14,8 +14,8 @@ from pathlib import Path
 from kubeports import stackfile
 from kubeports.check import check
 from kubeports.clouds import backend
-from kubeports.plan import Plan
 from kubeports.provider import schema
+from kubeports.rules import Plan
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kubeports.plan import Rule
-from kubeports.settings import WORLD
+from kubeports.networks import INTERNET
+from kubeports.rules import Rule
 
 #: Stands for the id of the group called so, which is not known at preview.
 GROUP = "id of "
@@ -153,4 +153,4 @@ def _openstack(rule: Written, group: str) -> Iterable[Declaration]:
         yield Declaration("openstack.networking.SecGroupRule", rule.name + (f"-{number}" if number else ""), args)
 
 
-WORLD_V4 = str(WORLD["ipv4"])
+WORLD_V4 = str(INTERNET["ipv4"])

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from kubeports import clouds
 from kubeports.check import check
+from kubeports.clouds.resources import resolve
 from kubeports.errors import InputError
-from kubeports.plan import Plan
 from kubeports.policies.checks import parse_entry
+from kubeports.rules import Plan
 
 from tests import strategies
 from tests.policy.sdk import judge
@@ -53,7 +54,7 @@ def component(plan: Plan, outputs: bool = True) -> list[Declaration]:
     for key, resource in clouds.backend(cloud).encode(plan).items():
         if resource.kind == "addresses":
             addresses[key] = f"{GROUP}fw-{key}"
-        inputs = clouds.resolve(resource.inputs, ids, settings.refs, addresses)
+        inputs = resolve(resource.inputs, ids, settings.refs, addresses)
         made.append(Declaration(_CLASSES[cloud, resource.kind], f"fw-{key}", inputs))
     if outputs:
         content = {"settings": settings.json(), "rules": plan.json()["rules"]}

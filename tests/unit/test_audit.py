@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from kubeports import table
 from kubeports.audit import live
 from kubeports.audit.compare import KINDS, Difference, compare
-from kubeports.audit.groups import Groups
-from kubeports.plan import Plan, plan
+from kubeports.clouds.reading import Groups
+from kubeports.plan import plan
+from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from tests.asked import PORTS, PROTOCOLS, STRANGERS, addresses

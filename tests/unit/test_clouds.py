@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import table
-from kubeports.clouds import Addresses, Group, Reference, backend, resolve
+from kubeports.clouds import backend
+from kubeports.clouds.resources import Addresses, Group, Reference, resolve
 from kubeports.errors import InputError
-from kubeports.plan import Plan, plan
+from kubeports.plan import plan
+from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from tests.strategies import NETWORKS as NETWORK

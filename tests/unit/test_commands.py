@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from kubeports import table
 from kubeports.cli import COMMANDS, main
 from kubeports.commands import shared
+from kubeports.traffic import entry
 
 from tests.golden import ROOT, STACKS
 
@@ -203,7 +204,7 @@ def test_every_format_of_the_table_has_every_row(arguments: list[str]) -> None:
     rows = [row for row in table.load() if arguments or row.origin == table.REQUIREMENT]
     wanted = [(row.service, str(row), row.when, row.target) for row in rows]
     listed = json.loads(run("table", *arguments, "--format", "json").stdout)["rows"]
-    entries = [table.entry(row["protocol"], row["from_port"], row["to_port"]) for row in listed]
+    entries = [entry(row["protocol"], row["from_port"], row["to_port"]) for row in listed]
     assert [(row["service"], entry, row["when"], row["target"]) for row, entry in zip(listed, entries, strict=True)] == wanted
     lines = records(run("table", *arguments, "--format", "csv").stdout)
     assert [(r["service"], r["ports"], r["when"], r["where"]) for r in lines] == wanted
@@ -228,13 +229,13 @@ def test_csv_and_markdown_have_what_the_json_has(stack: str) -> None:
     plan = json.loads(run("plan", "-s", stack, "--format", "json").stdout)
     lines = records(run("plan", "-s", stack, "--format", "csv").stdout)
     assert [line["key"] for line in lines if line["key"]] == [rule["key"] for rule in plan["rules"]]
-    assert [line["remedy"] for line in lines if line["state"] == "closed"] == [entry["remedy"] for entry in plan["closed"]]
+    assert [line["remedy"] for line in lines if line["state"] == "closed"] == [each["remedy"] for each in plan["closed"]]
     assert [line["why"] for line in lines if line["state"] == "warning"] == plan["warnings"]
     marked = run("plan", "-s", stack, "--format", "markdown").stdout
     shown = {name for line in marked.splitlines() if line.startswith("| ") for name in cells(line)[0].split(", ")}
     assert {service for rule in plan["rules"] for service in rule["services"]} == shown - {"service"}
-    for entry in plan["closed"]:
-        assert entry["service"] in marked
+    for each in plan["closed"]:
+        assert each["service"] in marked
 
 
 def test_a_difference_says_from_where_to_where_in_every_format() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from kubeports import table
 from kubeports.difference import Difference, difference
-from kubeports.plan import Plan, plan
+from kubeports.plan import plan
+from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from tests.strategies import on

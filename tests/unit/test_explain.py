@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from kubeports import stackfile, table
 from kubeports.check import check
 from kubeports.errors import InputError
-from kubeports.explain import Answer, Part, answer, explain
-from kubeports.plan import Packet, allows, plan, states
-from kubeports.question import read
+from kubeports.explain.answer import Answer, Part, answer, explain
+from kubeports.explain.question import read
+from kubeports.explain.ways import Way, Ways, ways
+from kubeports.plan import plan, states
+from kubeports.rules import Packet, allows
 from kubeports.settings import parse
-from kubeports.ways import Way, Ways, ways
+from kubeports.traffic import protocol_name
 
 from tests.oracle import requirement
 from tests.strategies import settings as stacks
@@ -65,7 +67,7 @@ def questions(draw: st.DrawFn, raw: dict[str, Any]) -> tuple[str, Packet]:
     """A question about one packet, and the packet."""
     protocol = draw(st.sampled_from([6, 17, 1, 4, 58, 94, 47]))
     port = draw(st.sampled_from(EDGES)) if protocol in (6, 17) else None
-    what = f"{table.protocol_name(protocol)}/{port}" if port else str(protocol)
+    what = f"{protocol_name(protocol)}/{port}" if port else str(protocol)
     peer = draw(st.sampled_from(addresses(raw)))
     target = draw(st.sampled_from(("nodes", *ROLES)))
     return f"{what} from {peer} to {target}", Packet(protocol, port, peer, frozenset(), target)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import table
-from kubeports.plan import Packet, Plan, Rule, allows, plan
+from kubeports.plan import plan
+from kubeports.rules import Packet, Plan, Rule, allows
 from kubeports.settings import parse
 
 from tests.oracle import requirement

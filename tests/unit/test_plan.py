@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import table
 from kubeports.errors import InputError
-from kubeports.plan import Closed, Packet, Plan, Rule, allows, plan
-from kubeports.settings import is_world, parse
+from kubeports.networks import is_internet
+from kubeports.plan import plan
+from kubeports.rules import Closed, Packet, Plan, Rule, allows
+from kubeports.settings import parse
+from kubeports.traffic import IPENCAP
 
 from tests.strategies import settings as stacks
 
@@ -130,7 +133,7 @@ def test_closed_lists_rows_that_are_off_and_words_that_are_empty() -> None:
 
 def test_ipip_stays_closed_without_ipv4_and_the_plan_says_so() -> None:
     planned = made(families=["ipv6"], sources={"admins": ["2001:db8::/32"], "clients": []})
-    assert not [r for r in planned.rules if r.protocol == table.IPENCAP]
+    assert not [r for r in planned.rules if r.protocol == IPENCAP]
     assert any(entry.service == "ipip" and "ipv4 alone" in entry.reason for entry in planned.closed)
 
 
@@ -203,7 +206,7 @@ def test_rules_are_unique_sorted_and_within_the_enabled_families(raw: dict[str, 
 def test_the_world_reaches_nothing_but_rows_for_clients(raw: dict[str, Any]) -> None:
     for rule in made(raw).rules:
         if rule.direction == "ingress" and rule.action == "allow" and rule.source.kind == "cidr":
-            assert not is_world(ip_network(rule.source.value)) or set(rule.services) <= {*table.PUBLIC, "own"}
+            assert not is_internet(ip_network(rule.source.value)) or set(rule.services) <= {*table.PUBLIC, "own"}
 
 
 @given(stacks(), st.sampled_from(["offline", "nfs"]))

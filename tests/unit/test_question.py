@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import table
 from kubeports.errors import InputError
+from kubeports.explain.question import Question, read
 from kubeports.plan import states
-from kubeports.question import Question, read
 from kubeports.settings import parse
 
 BASE: dict[str, Any] = {

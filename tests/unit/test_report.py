@@ -25,8 +25,9 @@ from kubeports.check import check
 from kubeports.cli import main
 from kubeports.clouds import backend
 from kubeports.errors import InputError
-from kubeports.plan import Closed, Plan, Rule, Source, plan
+from kubeports.plan import plan
 from kubeports.report import comparison, picture, view
+from kubeports.rules import Closed, Plan, Rule, Source
 from kubeports.settings import Ref, parse
 
 from tests.golden import ROOT, STACKS, planned

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubeports import table
-from kubeports.plan import Plan, Rule, plan
+from kubeports.plan import plan
+from kubeports.rules import Plan, Rule
 from kubeports.settings import parse
 
 from tests.asked import at, packets

@@ -13,13 +13,12 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.audit import live, origins
-from kubeports.audit.effect import Ranked, denied, partly_denied
-from kubeports.audit.groups import Groups
-from kubeports.clouds import gcp
-from kubeports.openings import (
+from kubeports.clouds.gcp import make as gcp
+from kubeports.clouds.gcp.priorities import Ranked, denied, partly_denied
+from kubeports.clouds.reading import Groups
+from kubeports.flows import (
     EVERYWHERE,
     SPELLINGS,
-    UNREADABLE,
     Opening,
     Openings,
     Peer,
@@ -29,13 +28,12 @@ from kubeports.openings import (
     is_tunnel_as_port,
     joined,
     lacking,
-    protocol_of,
     wider,
     world,
 )
-from kubeports.plan import Plan, Rule
-from kubeports.settings import WORLD, is_world
-from kubeports.table import FAMILIES, Family, Network
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, is_internet
+from kubeports.rules import Plan, Rule
+from kubeports.traffic import UNREADABLE, entry, protocol_of
 
 Kind = Literal["world", "tunnel", "beyond", "source", "missing", "denied", "surplus"]
 #: The kinds of differences, what is worst first: kind -> what it is, and what would be right.
@@ -116,11 +114,11 @@ class Difference:
         numbers = {protocol for protocol, first, _ in self.entries if first is None and protocol is not None}
         if len(numbers) > _MANY:
             # Beneath a denial of one protocol, all the others are open one by one.
-            ported = [table.entry(*entry) for entry in self.entries if entry[1] is not None]
+            ported = [entry(*each) for each in self.entries if each[1] is not None]
             known = {protocol for protocol, _, _ in self.entries}
-            closed = [table.entry(number, None, None) for number in range(256) if number not in known]
+            closed = [entry(number, None, None) for number in range(256) if number not in known]
             return (*ported, "every other protocol" + (f" but {', '.join(closed)}" if closed else ""))
-        return tuple(table.entry(*entry) for entry in self.entries)
+        return tuple(entry(*each) for each in self.entries)
 
     @property
     def what(self) -> str:
@@ -304,7 +302,7 @@ class _Audit:
             each.opening.direction == rule.direction
             and each.opening.protocol is None
             and rule.family in each.opening.families
-            and each.opening.source == WORLD[rule.family]
+            and each.opening.source == INTERNET[rule.family]
             for each in denials
         )
 
@@ -383,7 +381,7 @@ class _Audit:
         meant = Openings(
             each
             for each in self.allowed(target)
-            if each.direction == "ingress" and not isinstance(each.source, Peer) and is_world(each.source)
+            if each.direction == "ingress" and not isinstance(each.source, Peer) and is_internet(each.source)
         )
         found = []
         for span in world(self.on(target)):

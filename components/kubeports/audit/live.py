@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from kubeports.audit.effect import Ranked, effective
-from kubeports.openings import EVERYWHERE, Opening, Peer, network, protocol_of
-from kubeports.settings import WORLD, family_of
-from kubeports.table import FAMILIES, FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, Family, Network
+from kubeports.clouds.gcp.priorities import Ranked, effective
+from kubeports.flows import EVERYWHERE, Opening, Peer
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, family_of, network
+from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, protocol_of
 
 Raw = Mapping[str, Any]
 Direction = Literal["ingress", "egress"]
@@ -132,7 +132,7 @@ def _openstack(raw: Raw, carried: Collection[str]) -> Iterator[Opening]:
         elif rule.get("remote_address_group_id"):
             source = Peer("prefixes", rule["remote_address_group_id"])
         else:
-            source = WORLD[family]  # neither prefix nor group is everybody
+            source = INTERNET[family]  # neither prefix nor group is everybody
         # 0 is any: https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule
         spelling = rule["protocol"] or "any"
         protocol = None if spelling == "0" else protocol_of(spelling)
@@ -166,7 +166,7 @@ def _ports(start: int | None, end: int | None) -> tuple[int, int]:
 def _gcp(raw: Raw, carried: Collection[str]) -> Iterator[Opening]:
     ranked = [each for rule in raw["firewalls"] for each in _ranked(rule, carried)]
     for family in FAMILIES:
-        out = Opening(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, FIRST_PORT, LAST_PORT, WORLD[family], (family,), "all")
+        out = Opening(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, FIRST_PORT, LAST_PORT, INTERNET[family], (family,), "all")
         ranked.append(Ranked(out, _LAST, True))
     return effective(ranked)
 
@@ -198,7 +198,7 @@ def _ranked(rule: Raw, carried: Collection[str]) -> Iterator[Ranked]:
     sources += [(Peer("group", tag), FAMILIES) for tag in rule.get("sourceTags", ())]
     sources += [(Peer("account", account), FAMILIES) for account in rule.get("sourceServiceAccounts", ())]
     if not sources:  # https://cloud.google.com/firewall/docs/firewalls#sources: none is every one
-        sources.append((WORLD["ipv4"], ("ipv4",)))
+        sources.append((INTERNET["ipv4"], ("ipv4",)))
     for item in rule.get("allowed") or rule.get("denied") or ():
         protocol = protocol_of(item["IPProtocol"])
         for ports in item.get("ports") or [None]:

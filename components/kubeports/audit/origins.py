@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kubeports.clouds import described
+from kubeports.clouds.resources import described
 
 #: The rules that Google's default network comes with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
 _GOOGLES = re.compile(r"default-allow-(internal|ssh|rdp|icmp)")

@@ -14,22 +14,23 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
 
-from kubeports.errors import Problems, bad, show
+from kubeports.errors import bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pulumi
 
-    from kubeports.plan import Plan, Rule, Source
-    from kubeports.settings import Ref, Settings
-    from kubeports.table import Family
+    from kubeports.clouds.reading import Given, Reading
+    from kubeports.clouds.resources import Made, Resources
+    from kubeports.networks import Family
+    from kubeports.rules import Plan, Rule
+    from kubeports.settings import Settings
 
 
 #: The clouds of this package.
@@ -37,57 +38,6 @@ Cloud = Literal["aws", "gcp", "openstack"]
 CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
 #: Where other packages name theirs: https://packaging.python.org/en/latest/specifications/entry-points/
 ENTRY_POINTS = "kubeports.clouds"
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Stands for the id of a target's group, which is known when the group is there."""
-
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Stands for the id of a reference of the stack's."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Stands for the id of an address group of the same encoding, by its logical name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A resource as plain data.
-
-    Args:
-        kind: ``ingress``, ``egress`` (AWS), ``rule``, ``addresses`` (OpenStack) or ``firewall`` (GCP).
-        inputs: what the SDK's class takes, with markers for ids.
-    """
-
-    kind: str
-    inputs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A target's group in the cloud.
-
-    Args:
-        id: its id; on GCP the network tag.
-        name: its name in the cloud, or None where somebody else made it and the name is not known.
-    """
-
-    id: pulumi.Input[str]
-    name: pulumi.Input[str] | None
-
-
-#: Logical name -> resource. The names are a contract: a new name is a new resource in the cloud.
-Resources = Mapping[str, Resource]
 
 
 class Backend(Protocol):
@@ -104,6 +54,38 @@ class Backend(Protocol):
 
     def create(self, name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
         """Make the groups and rules; target -> its group."""
+
+
+class Account(Protocol):
+    """What reads a cloud's account, with the cloud's own client; nothing is ever written.
+
+    Credentials, region and project are those of the client (AWS_*, gcloud's application default credentials, OS_*), and what
+    the stack's file says to Pulumi's provider, such as ``aws:region`` or ``gcp:project``.
+    """
+
+    def read(self, settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
+        """The stack's groups and their rules.
+
+        Args:
+            settings: the stack's.
+            given: the groups that ``--group`` names.
+            provider: what the stack's file says to Pulumi's provider of the cloud.
+
+        Raises:
+            UnreadableError: the cloud can't be read.
+        """
+
+
+def account(cloud: str) -> Account:
+    """What reads a cloud's account.
+
+    Raises:
+        InputError: the cloud has no such thing.
+    """
+    found = getattr(backend(cloud), "account", None)
+    if found is None:
+        raise bad("cloud", f"{cloud} can't be read: its package has no account", "see docs/extending.md for what a cloud has")
+    return cast(Account, found)
 
 
 def added() -> dict[str, EntryPoint]:
@@ -128,76 +110,6 @@ def backend(cloud: str) -> Backend:
     if missing := [name for name in ("encode", "decode", "limits", "create") if not callable(getattr(module, name, None))]:
         raise bad("cloud", f"{cloud} ({entry.value}) lacks {', '.join(missing)}", "see docs/extending.md for what a cloud has")
     return cast(Backend, module)
-
-
-def source_marker(source: Source) -> Group | Reference:
-    """The marker for a source that is a group or a reference."""
-    if source.kind == "ref":
-        return Reference(source.value)
-    return Group("nodes" if source.kind == "self" else source.value)
-
-
-def marked_source(marker: object) -> Source:
-    """The source that a marker stands for."""
-    from kubeports.plan import Source
-
-    if isinstance(marker, Reference):
-        return Source("ref", marker.name)
-    assert isinstance(marker, Group)
-    return Source("self", "self") if marker.target == "nodes" else Source("role", marker.target)
-
-
-def resolve(
-    inputs: Mapping[str, Any], groups: Mapping[str, Any], refs: Mapping[str, Ref], addresses: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Inputs with the ids in the places of the markers."""
-
-    def value(item: Any) -> Any:
-        if isinstance(item, Group):
-            return groups[item.target]
-        if isinstance(item, Reference):
-            return refs[item.name].id
-        if isinstance(item, Addresses):
-            return (addresses or {})[item.name]
-        return [value(part) for part in item] if isinstance(item, list) else item
-
-    return {key: value(item) for key, item in inputs.items()}
-
-
-def group_description(settings: Settings, target: str) -> str:
-    """What a security group says of itself."""
-    return f"kubeports: {target} of {settings.cluster}"
-
-
-def joined_description(rules: Iterable[Rule]) -> str:
-    """One description for several rules: all their services, and each reason once."""
-    rules = list(rules)
-    services = dict.fromkeys(service for rule in rules for service in rule.services)
-    return f"{', '.join(services)}: {'; '.join(dict.fromkeys(rule.why for rule in rules))}"
-
-
-def refuse_long_descriptions(plan: Plan, resources: Resources, most: int, cloud: str, problems: Problems) -> None:
-    """Refuse reasons that together are longer than a cloud's descriptions may be: none is cut."""
-    for key, resource in resources.items():
-        description = resource.inputs.get("description", "")
-        if len(description) > most:
-            with problems:
-                what = f"the reasons of {', '.join(described(description)[0])} make {len(description)} characters for {key}"
-                raise bad(plan.settings.place("services"), what, f"shorten a why: {cloud} takes {most}")
-
-
-def refuse_long_name(where: str, what: str, text: str, most: int, cloud: str, problems: Problems) -> None:
-    """Refuse a name or description of ours that is longer than a cloud takes: none is cut."""
-    if len(text) > most:
-        with problems:
-            said = f"{what} {show(text)} has {len(text)} characters, and {cloud} takes {most}"
-            raise bad(where, said, f"take a name that is {len(text) - most} shorter")
-
-
-def described(description: str) -> tuple[tuple[str, ...], str]:
-    """The services and the reason in a rule's description."""
-    services, _, why = description.partition(": ")
-    return tuple(services.split(", ")), why
 
 
 def require_sdk(cloud: str) -> None:

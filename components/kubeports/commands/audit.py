@@ -15,7 +15,7 @@ from kubeports.errors import InputError, bad, printable
 
 if TYPE_CHECKING:
     from kubeports.audit.compare import Difference
-    from kubeports.audit.groups import Groups
+    from kubeports.clouds.reading import Groups
 
 #: Exit codes beside those of every command.
 DIFFERENCES, UNREADABLE = 1, 3
@@ -59,11 +59,12 @@ def command(
     of kubeports is 1 too, with a traceback.
     """
     chosen = shared.chosen(stack, file)
-    from kubeports.audit import groups, readers
     from kubeports.audit.compare import compare
+    from kubeports.clouds import account
+    from kubeports.clouds.reading import UnreadableError, parse
 
     settings = chosen.plan.settings
-    named = groups.parse(given, settings)
+    named = parse(given, settings)
     path = file if file is not None else stackfile.file_of(str(stack), Path.cwd())[0]
     if not all(ignore):
         raise bad(
@@ -71,9 +72,9 @@ def command(
         )
     try:
         with shared.progress(f"reading {settings.cluster} on {settings.cloud}"):
-            reading = readers.read(settings, named, stackfile.provider(path, settings.cloud))
+            reading = account(settings.cloud).read(settings, named, stackfile.provider(path, settings.cloud))
         found = compare(chosen.plan, printable(reading.raw), reading.groups)
-    except groups.UnreadableError as error:
+    except UnreadableError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
         ctx.exit(UNREADABLE)
     except InputError:

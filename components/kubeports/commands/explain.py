@@ -10,8 +10,8 @@ import click
 from kubeports.commands import shared
 
 if TYPE_CHECKING:
-    from kubeports.explain import Answer, Part
-    from kubeports.ways import Way, Ways
+    from kubeports.explain.answer import Answer, Part
+    from kubeports.explain.ways import Way, Ways
 
 #: The exit code of ``--check`` where not all that was asked is allowed.
 NOT_ALLOWED = 1
@@ -49,8 +49,8 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     Exit codes: 0 answered, whatever the answer; 1 with --check: not all of it is allowed; 2 bad input, such as a question that
     can't be read. A bug of kubeports is 1, with a traceback.
     """
-    from kubeports.explain import explain
-    from kubeports.ways import ways
+    from kubeports.explain.answer import explain
+    from kubeports.explain.ways import ways
 
     asked = shared.chosen(stack, file)
     answer = explain(asked.args, " ".join(question), asked.where)
@@ -65,7 +65,7 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
 
 
 def _json(answer: Answer, change: Ways) -> dict[str, Any]:
-    from kubeports.explain import VERSION
+    from kubeports.explain.answer import VERSION
 
     settings = answer.plan.settings
     return {

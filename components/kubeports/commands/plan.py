@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeports.commands import shared
-from kubeports.plan import entries
+from kubeports.rules import entries
 
 if TYPE_CHECKING:
-    from kubeports.plan import Closed, Plan, Rule
+    from kubeports.rules import Closed, Plan, Rule
 
 
 @click.command("plan")
@@ -99,7 +99,7 @@ def _sheet(planned: Plan) -> shared.Sheet:
     for rules in sorted(entries(planned.rules), key=_table_order(planned)):
         first = rules[0]
         sources = shared.some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
-        rows.append((", ".join(first.services), first.entry, first.target, way(first), sources, first.why))
+        rows.append((", ".join(first.services), first.entry, first.target, first.way, sources, first.why))
         styles.append("red" if first.action == "deny" else "")
     return shared.Sheet(("service", "ports", "on", "", "who", "why"), rows, styles)
 
@@ -118,11 +118,6 @@ def _lines(planned: Plan) -> shared.Sheet:
         rows.append(("closed", entry.service, ports, "", "ingress", "", entry.source or "", reason, entry.remedy, ""))
     rows += [("warning", *("",) * 6, warning, "", "") for warning in planned.warnings]
     return shared.Sheet(columns, rows)
-
-
-def way(rule: Rule) -> str:
-    """``from``, ``to`` or ``not from``, ``not to``: what stands between a rule's nodes and its source."""
-    return ("" if rule.action == "allow" else "not ") + ("from" if rule.direction == "ingress" else "to")
 
 
 def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kubeports.commands import shared
-from kubeports.commands.plan import way
 from kubeports.difference import VERSION, Difference, RowChange, difference
 
 if TYPE_CHECKING:
-    from kubeports.plan import Source
-    from kubeports.table import Family
+    from kubeports.networks import Family
+    from kubeports.rules import Source
 
 _SIGNS = {"opens": "+", "denies": "+", "closes": "-", "undenies": "-", "sources": "~"}
 _EFFECTS = {"opens": "open", "closes": "closed", "denies": "denied", "undenies": "no longer denied"}
@@ -98,7 +97,7 @@ def _sheet(found: Difference) -> shared.Sheet:
             row.service,
             row.rule.entry,
             row.rule.target,
-            way(row.rule),
+            row.rule.way,
             _sources(row, several),
             _effect(row),
         )

@@ -15,7 +15,7 @@ from kubeports.commands import shared
 from kubeports.errors import Problems, bad
 
 if TYPE_CHECKING:
-    from kubeports.plan import Plan
+    from kubeports.rules import Plan
 
 _STDOUT = "-"
 

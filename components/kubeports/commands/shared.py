@@ -22,7 +22,7 @@ from kubeports.errors import InputError, bad
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from kubeports.plan import Plan
+    from kubeports.rules import Plan
 
 #: Exit codes of every command: 0 done, 2 bad input; 1 is a bug of kubeports, or what the command's help says.
 BAD_INPUT = 2

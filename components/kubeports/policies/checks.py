@@ -13,12 +13,12 @@ from functools import cache, cached_property
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds import aws, gcp, openstack
-from kubeports.openings import (
+from kubeports.clouds.aws import make as aws
+from kubeports.clouds.gcp import make as gcp
+from kubeports.clouds.openstack import make as openstack
+from kubeports.flows import (
     EVERYWHERE,
     SPELLINGS,
-    TUNNELS,
-    UNREADABLE,
     Opening,
     Openings,
     Peer,
@@ -30,7 +30,7 @@ from kubeports.openings import (
     wider,
     world,
 )
-from kubeports.plan import Rule
+from kubeports.networks import family_of, is_internet, is_most
 from kubeports.policies.expected import Expected
 from kubeports.policies.resources import (
     AWS_DEFAULT_GROUP,
@@ -45,8 +45,9 @@ from kubeports.policies.resources import (
     Reader,
     unreadable,
 )
-from kubeports.settings import family_of, is_most, is_world
-from kubeports.table import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, PUBLIC, TCP, UDP, Row
+from kubeports.rules import Rule
+from kubeports.table import PUBLIC, Row
+from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, TCP, TUNNELS, UDP, UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +319,7 @@ def _masks(deny: Opening, opening: Opening) -> bool:
     ):
         return False
     if isinstance(deny.source, Peer) or isinstance(opening.source, Peer):
-        return deny.source == opening.source or (not isinstance(deny.source, Peer) and is_world(deny.source))
+        return deny.source == opening.source or (not isinstance(deny.source, Peer) and is_internet(deny.source))
     return Span(family_of(deny.source), UNREADABLE, None, None, (deny,)).has(opening.source)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from kubeports.clouds import CLOUDS
 from kubeports.errors import InputError, bad, suggest
-from kubeports.openings import UNFOUND, Opening, as_openings
-from kubeports.plan import Rule, Source
+from kubeports.flows import UNFOUND, Opening, as_openings
 from kubeports.policies.resources import AWS_GROUP, GCP_FIREWALL, OPENSTACK_GROUP, Reader
-from kubeports.settings import mapping
+from kubeports.rules import Rule, Source
 from kubeports.table import TARGETS
+from kubeports.values import mapping
 
 #: The component's type token.
 FIREWALL = "kubeports:index:Firewall"

@@ -14,9 +14,9 @@ from ipaddress import ip_network
 from math import isfinite
 from typing import Any, Literal
 
-from kubeports.openings import EVERYWHERE, Opening, Peer, protocol_of
-from kubeports.settings import WORLD, family_of
-from kubeports.table import FAMILIES, FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, Family, Network
+from kubeports.flows import EVERYWHERE, Opening, Peer
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, family_of
+from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, protocol_of
 
 
 class _Unknown:
@@ -271,7 +271,7 @@ def _gcp_entries(resource: Declared, entries: str) -> Iterator[Opening]:
             sources.append((Peer(kind, _text(each)), FAMILIES))  # type: ignore[arg-type]
     if not any(inputs.get(key) for key in (ranges, "sourceTags", "sourceServiceAccounts")):
         # No source is every source: https://cloud.google.com/firewall/docs/firewalls#sources
-        sources.append((WORLD["ipv4"], ("ipv4",)))
+        sources.append((INTERNET["ipv4"], ("ipv4",)))
     groups = [_text(tag) for tag in _list(inputs.get("targetTags"))]
     groups = groups or [f"account {_text(each)}" for each in _list(inputs.get("targetServiceAccounts"))]
     groups = groups or ([""] if inputs.get("targetTags") is UNKNOWN else [EVERYWHERE])
@@ -336,7 +336,7 @@ def _openstack(reader: Reader, resource: Declared) -> Iterator[Opening]:
         own = reader.addresses(resource, "remoteAddressGroupId")
         sources += [_prefixes(inputs["remoteAddressGroupId"])] if own is None else own
     else:
-        sources.append(WORLD[family])  # neither prefix nor group is everybody
+        sources.append(INTERNET[family])  # neither prefix nor group is everybody
     group = reader.identity(resource, "securityGroupId")
     for source in sources:
         yield Opening(

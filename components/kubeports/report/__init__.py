@@ -22,7 +22,7 @@ from kubeports.report import comparison, picture, view
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from kubeports.plan import Plan
+    from kubeports.rules import Plan
 
 _TEMPLATE, _STYLE = "page.html", "page.css"
 

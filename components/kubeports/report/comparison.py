@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kubeports.plan import BASELINE, Plan
 from kubeports.report.view import Line, Shut, Who, choices, closed, lines
+from kubeports.rules import BASELINE, Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Literal
 
-from kubeports.clouds import Addresses, Group, Reference, backend
-from kubeports.plan import Plan, Rule, Source, State, entries, states
-from kubeports.settings import EVERYWHERE, Change, Settings, is_world
-from kubeports.table import EXTRAS, REQUIREMENT, WORDS, Family, Row
+from kubeports.clouds import backend
+from kubeports.clouds.resources import Addresses, Group, Reference
+from kubeports.networks import Family, is_internet
+from kubeports.plan import states
+from kubeports.rules import Plan, Rule, Source, State, entries
+from kubeports.settings import EVERYWHERE, Change, Settings
+from kubeports.table import EXTRAS, REQUIREMENT, WORDS, Row
 
 Kind = Literal["self", "role", "ref", "network", "world"]
 #: The columns of the matrix: title, and the kinds of sources in it.
@@ -225,7 +228,7 @@ def _line(rules: list[Rule], settings: Settings, rows: tuple[State, ...]) -> Lin
 def _who(source: Source, given: list[Family], settings: Settings) -> Who:
     families = tuple(given)
     if source.kind == "cidr":
-        return Who(source.value, "world" if is_world(ip_network(source.value)) else "network", families)
+        return Who(source.value, "world" if is_internet(ip_network(source.value)) else "network", families)
     return Who(_name(source), source.kind, families, f"{given[0]} alone" if len(given) < len(settings.families) else "")
 
 

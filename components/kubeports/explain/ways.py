@@ -10,14 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubeports import table
 from kubeports.check import check
 from kubeports.errors import InputError
-from kubeports.explain import Answer, Part, answer, covers, origin, rows_of
-from kubeports.plan import State
-from kubeports.question import Entry
-from kubeports.settings import SELF, Settings, is_world, mapping, sequence
+from kubeports.explain.answer import Answer, Part, answer, covers, origin, rows_of
+from kubeports.explain.question import Entry
+from kubeports.networks import is_internet
+from kubeports.rules import State
+from kubeports.settings import SELF, Settings
 from kubeports.table import WORDS
+from kubeports.traffic import protocol_name
+from kubeports.values import mapping, sequence
 
 _DEEPEST = 6  # settings of one way
 _TRIES, _LARGE, _FEW = 60, 1000, 12  # plans that a search makes; fewer from so many rules on
@@ -241,7 +243,7 @@ def _switch(settings: Settings, state: State) -> Iterator[Edit]:
 def _source(args: Mapping[str, Any], settings: Settings, state: State, part: Part) -> Iterator[Edit]:
     """Settings that give a row one source more: its own list first, then the words that it has."""
     row, term, network = state.row, part.peer.term, part.peer.network
-    world = network is not None and is_world(network)
+    world = network is not None and is_internet(network)
     if not world or "clients" not in row.source:
         # The world may come through clients alone.
         yield _listed(settings, ("services", row.service, "source"), list(map(str, row.source)), "clients" if world else term)
@@ -263,16 +265,16 @@ def _listed(settings: Settings, key: tuple[str, ...], now: list[Any], term: str)
 def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) -> Edit:
     """A row of the stack's own, for a part or for all that was asked."""
     network = part.peer.network
-    name = table.protocol_name(entry.protocol) if entry.start else f"protocol-{entry.protocol}"
+    name = protocol_name(entry.protocol) if entry.start else f"protocol-{entry.protocol}"
     stem = name = f"{name}-{entry.start}" if entry.start else name
     number = 1
     while any(state.row.service == name for state in rows):
         number += 1
         name = f"{stem}-{number}"
-    row: dict[str, Any] = {"protocol": table.protocol_name(entry.protocol) if entry.start else entry.protocol}
+    row: dict[str, Any] = {"protocol": protocol_name(entry.protocol) if entry.start else entry.protocol}
     row |= {"start": entry.start} if entry.start else {}
     row |= {"end": entry.end} if entry.end != entry.start else {}
-    row["source"] = ["clients" if network is not None and is_world(network) else part.peer.term]
+    row["source"] = ["clients" if network is not None and is_internet(network) else part.peer.term]
     row |= {"target": part.target} if part.target != "nodes" else {}
     row["why"] = "say why"
     shown = ", ".join(f"{key}: {_yaml(value)}" for key, value in row.items())

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
-from kubeports.clouds import (
+from kubeports.clouds.resources import (
     Addresses,
     Group,
     Made,
@@ -28,9 +28,10 @@ from kubeports.clouds import (
     source_marker,
 )
 from kubeports.errors import Problems, bad
-from kubeports.plan import Plan, Rule, Source
+from kubeports.networks import Family
+from kubeports.rules import Plan, Rule, Source
 from kubeports.settings import Settings
-from kubeports.table import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP, Family
+from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP
 
 if TYPE_CHECKING:
     import pulumi

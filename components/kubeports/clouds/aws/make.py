@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from kubeports.clouds import (
+from kubeports.clouds.aws.facts import CLUSTER_TAG, FAMILIES_TAG, TARGET_TAG
+from kubeports.clouds.resources import (
     Group,
     Made,
     Reference,
@@ -26,9 +27,10 @@ from kubeports.clouds import (
     source_marker,
 )
 from kubeports.errors import Problems, bad, show
-from kubeports.plan import Plan, Rule, Source
-from kubeports.settings import CLUSTER_TAG, Settings
-from kubeports.table import FAMILIES, ICMP, ICMPV6, TCP, UDP, Family
+from kubeports.networks import FAMILIES, Family
+from kubeports.rules import Plan, Rule, Source
+from kubeports.settings import KUBERNETES_TAG, Settings
+from kubeports.traffic import ICMP, ICMPV6, TCP, UDP
 
 if TYPE_CHECKING:
     import pulumi
@@ -44,7 +46,6 @@ LONGEST = 255
 _NAME, _RANDOM = r"[A-Za-z0-9 ._:/()#,@\[\]+=;{}!$*-]+", 8
 #: The longest value of a tag: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 _TAG = 256
-FAMILIES_TAG = "kubeports:families"
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", None: "-1"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
@@ -180,7 +181,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     from pulumi_aws import ec2, vpc
 
     settings = plan.settings
-    common = {key: value for key, value in settings.tags.items() if not key.startswith(CLUSTER_TAG)}
+    common = {key: value for key, value in settings.tags.items() if not key.startswith(KUBERNETES_TAG)}
     made = {target: Made(cast(Any, id), None) for target, id in settings.existing.items()}
     for target in settings.targets:
         if target not in made:
@@ -191,8 +192,8 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
                 tags={
                     **(settings.tags if target == "nodes" else common),
                     "Name": _tag(settings, target),
-                    "kubeports:cluster": settings.cluster,
-                    "kubeports:target": target,
+                    CLUSTER_TAG: settings.cluster,
+                    TARGET_TAG: target,
                 },
                 opts=opts,
             )

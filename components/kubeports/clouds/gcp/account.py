@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kubeports.audit.groups import UnreadableError, choose_tags
-from kubeports.audit.readers import TIMEOUT, Given, Reading, short
+from kubeports.clouds.reading import TIMEOUT, Given, Groups, Reading, UnreadableError, absent, named_groups, require_client, short
 from kubeports.settings import Settings
 
 #: As gcloud, Terraform and Pulumi look for it.
@@ -21,7 +21,15 @@ _NETWORK = re.compile(r"(?:https://[^/]+/compute/v1/)?(?:projects/(?P<project>[^
 
 
 def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
-    """The stack's groups and their rules, as ``readers.read`` says."""
+    """The stack's groups and their rules, as ``kubeports.clouds`` says."""
+    require_client("gcp", "googleapiclient")
+    with warnings.catch_warnings():
+        # google.api_core, of a Python whose end is near.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        return _read(settings, given, provider)
+
+
+def _read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
     import google.auth
     import google_auth_httplib2
     import httplib2
@@ -52,7 +60,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             request = api.firewalls().list_next(request, answer)
         link = f"projects/{project}/global/networks/{match['name']}"
         firewalls = [rule for rule in firewalls if rule["network"].endswith(f"/{link}")]
-        groups = choose_tags(settings, given, firewalls)
+        groups = _tags(settings, given, firewalls)
         reading = Reading({"firewalls": firewalls, "names": {}}, groups)
         for rule in firewalls:
             if rule.get("targetServiceAccounts") and not rule.get("disabled"):
@@ -74,6 +82,17 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
                         f"the {kind} firewall policy {name} has rules for the network, too: they are not weighed here"
                     )
     return reading
+
+
+def _tags(settings: Settings, given: Given, firewalls: Iterable[Mapping[str, Any]]) -> Groups:
+    """The stack's network tags; an error where no firewall rule of the network has any of them."""
+    named = named_groups(settings, given)
+    found = {target: named.get(target, (f"{settings.cluster}-{target}",)) for target in settings.targets}
+    tags = {tag for ids in found.values() for tag in ids}
+    if not any(tags & set(rule.get("targetTags", ())) for rule in firewalls):
+        what = f"no firewall rule of the network {settings.network} is for the network tag {' or '.join(sorted(tags))}"
+        raise absent(what, "project and network", "a network tag")
+    return Groups(found)
 
 
 @contextmanager

@@ -6,13 +6,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kubeports.audit.groups import UnreadableError, choose, said
-from kubeports.audit.readers import TIMEOUT, Given, Reading, carried_too, short
+from kubeports.clouds.reading import (
+    TIMEOUT,
+    Given,
+    Reading,
+    UnreadableError,
+    carried_too,
+    choose,
+    named_groups,
+    require_client,
+    short,
+)
 from kubeports.settings import Settings
 
 
 def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
-    """The stack's groups and their rules, as ``readers.read`` says."""
+    """The stack's groups and their rules, as ``kubeports.clouds`` says."""
+    require_client("openstack", "openstack")
     import openstack
 
     with _errors():
@@ -35,7 +45,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
                 return items
 
             found: dict[str, dict[str, Any]] = {}
-            named = said(settings, given)
+            named = named_groups(settings, given)
             open_targets = [target for target in settings.targets if target not in named]
             if open_targets:
                 names = [f"{settings.cluster}-{target}" for target in open_targets]
@@ -45,7 +55,14 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             ids = [id for each in named.values() for id in each]
             for group in all_of("/security-groups", id=ids) if ids else ():
                 found[group["id"]] = group
-            groups = choose(settings, given, found.values())
+            groups = choose(
+                settings,
+                given,
+                found,
+                lambda target, group: bool(group["name"] == f"{settings.cluster}-{target}"),
+                "cloud and project",
+                f"called {settings.cluster}-nodes in this project",
+            )
             rules = all_of("/security-group-rules", security_group_id=list(groups.ids))
             others = {rule["remote_group_id"] for rule in rules if rule["remote_group_id"]} - set(found)
             more = all_of("/security-groups", id=sorted(others)) if others else []

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from ipaddress import ip_network
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from kubeports.plan import Rule, collapse
-from kubeports.settings import WORLD, family_of, is_most
-from kubeports.table import (
-    FAMILIES,
-    FIRST_PORT,
-    ICMP,
-    ICMPV6,
-    IPENCAP,
-    IPIP,
-    LAST_PORT,
-    TCP,
-    UDP,
-    Family,
-    Network,
-    entry,
-)
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, collapse, family_of, is_most, network
+from kubeports.rules import Rule
+from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, TCP, TUNNELS, UDP, UNREADABLE, entry
 
-#: A protocol or a port that nobody can know yet, or that no cloud has.
-UNREADABLE = -1
 #: The identity of a planned group that nobody has found: it may be any.
 UNFOUND = "?"
 #: Every instance of a network: a GCP firewall without targets.
 EVERYWHERE = "*"
 
-network = cache(ip_network)
-
-#: The protocols of IP-in-IP, whose numbers people take for ports.
-TUNNELS = (IPENCAP, IPIP)
 #: IP-in-IP, as each cloud wants it written: number -> spelling.
 #: GCP answers ``ipip`` for 4; ``ipip`` is 4 to Neutron and 94 to /etc/protocols
 #: (https://github.com/kubernetes-sigs/cluster-api-provider-openstack/issues/1489).
@@ -45,46 +25,6 @@ SPELLINGS: Mapping[str, Mapping[int, str]] = {
     "gcp": {IPENCAP: "ipip", IPIP: "94"},
     "openstack": {IPENCAP: "4", IPIP: "94"},
 }
-#: Names of protocols that people and clouds write, right or wrong. Neutron takes all that are in
-#: https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule, the others a few.
-_NUMBERS: Mapping[str, int | None] = {
-    "tcp": TCP,
-    "udp": UDP,
-    "icmp": ICMP,
-    "icmpv6": ICMPV6,
-    "ipv6-icmp": ICMPV6,
-    "ipip": IPENCAP,
-    "ipencap": IPENCAP,
-    "ipv4": IPENCAP,
-    "igmp": 2,
-    "egp": 8,
-    "dccp": 33,
-    "ipv6-encap": 41,
-    "ipv6-route": 43,
-    "ipv6-frag": 44,
-    "rsvp": 46,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "ipv6-nonxt": 59,
-    "ipv6-opts": 60,
-    "ospf": 89,
-    "vrrp": 112,
-    "pgm": 113,
-    "sctp": 132,
-    "udplite": 136,
-    "all": None,
-    "any": None,
-    "-1": None,
-}
-
-
-def protocol_of(text: str) -> int | None:
-    """The number of a protocol's name or number; None: all; ``UNREADABLE``: it is none."""
-    text = text.lower()
-    if text in _NUMBERS:
-        return _NUMBERS[text]
-    return int(text) if text.isdecimal() and int(text) <= 255 else UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +260,7 @@ def _served(rule: Rule, span: Span, peers: Collection[str] | None) -> bool:
         return span.has(network(rule.source.value))
     # A group that is not known yet may be the one; the world has everybody in it.
     known = any(peers is None or peer.id in peers or not peer.id for peer in span.peers)
-    return known or WORLD[rule.family] in span.networks
+    return known or INTERNET[rule.family] in span.networks
 
 
 def beyond(opening: Opening, allowed: Openings) -> list[Span]:
@@ -353,7 +293,7 @@ def _covered(opening: Opening, span: Span, known: bool) -> bool:
     if like and (not opening.source.id or opening.source.id in like or UNFOUND in like):
         return True
     # The world has everybody in it.
-    return all(WORLD[family] in replace(span, family=family).networks for family in opening.families)
+    return all(INTERNET[family] in replace(span, family=family).networks for family in opening.families)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

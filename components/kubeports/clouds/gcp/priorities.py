@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from kubeports.openings import Opening, Peer
-from kubeports.settings import WORLD
-from kubeports.table import FIRST_PORT, LAST_PORT, TCP, UDP, Family, Network
+from kubeports.flows import Opening, Peer
+from kubeports.networks import INTERNET, Family, Network
+from kubeports.traffic import FIRST_PORT, LAST_PORT, TCP, UDP
 
 _PROTOCOLS = range(256)
 #: First and last port.
@@ -67,7 +67,7 @@ def _speaks(denial: Ranked, of: Ranked) -> bool:
 def _decides(denial: Ranked, opening: Opening) -> bool:
     """Whether what it takes away is known: networks from networks, or a whole family."""
     source = denial.opening.source
-    return not isinstance(source, Peer) and (not isinstance(opening.source, Peer) or source in WORLD.values())
+    return not isinstance(source, Peer) and (not isinstance(opening.source, Peer) or source in INTERNET.values())
 
 
 def _overlaps(one: Opening, other: Opening) -> bool:
@@ -120,7 +120,7 @@ def _sources(source: Network | Peer, family: Family, denials: list[Opening]) -> 
     """A source without what is denied to it."""
     denied = [each.source for each in denials if not isinstance(each.source, Peer)]
     if isinstance(source, Peer):
-        return [] if WORLD[family] in denied else [source]
+        return [] if INTERNET[family] in denied else [source]
     left: list[Network] = [source]
     for network in denied:
         left = [piece for each in left for piece in _without(each, network)]

@@ -1,6 +1,6 @@
 """Why a packet passes or does not: by which rule, from which row, and what would change the answer. Pure.
 
-``kubeports.question`` reads the question; ``kubeports.ways`` finds the settings that would change the answer, and tries each.
+``question`` reads the question; ``ways`` finds the settings that would change the answer, and tries each.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any, Literal
 
 from kubeports import table
 from kubeports.check import check
-from kubeports.plan import Plan, Rule, State, collapse, states
-from kubeports.question import Entry, Peer, Question, read
-from kubeports.settings import SELF, WORLD, Settings
-from kubeports.table import FIRST_PORT, LAST_PORT, Network, Row
+from kubeports.explain.question import Entry, Peer, Question, read
+from kubeports.networks import INTERNET, Network, collapse
+from kubeports.plan import states
+from kubeports.rules import Plan, Rule, State
+from kubeports.settings import SELF, Settings
+from kubeports.table import Row
+from kubeports.traffic import FIRST_PORT, LAST_PORT
 
 #: The version of the answer's JSON.
 VERSION = 1
@@ -85,7 +88,7 @@ def explain(args: Mapping[str, Any], text: str, where: str = "") -> Answer:
 
     Args:
         args: the settings, as ``kubeports.settings.parse`` takes them.
-        text: the question (``kubeports.question``).
+        text: the question (``kubeports.explain.question``).
         where: what messages put before a key.
 
     Raises:
@@ -160,7 +163,7 @@ def _part(rules: Iterable[Rule], entry: Entry, peer: Peer, target: str) -> Part:
     rules = tuple(rules)
     allowing = [rule for rule in rules if rule.action == "allow"]
     networks = {rule: ip_network(rule.source.value) for rule in allowing if rule.source.kind == "cidr"}
-    whole = WORLD[peer.family] if peer.network is None else peer.network
+    whole = INTERNET[peer.family] if peer.network is None else peer.network
     covering = [network for network in collapse(networks.values()) if network.overlaps(whole)]
     covered = any(_within(whole, network) for network in covering)
     known = peer.network is not None or covered
@@ -246,7 +249,7 @@ def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str |
     """Where what lets a part pass stands in the settings: key (``sources.admins``, ``services.ssh.source``) -> its terms."""
     groups = {group_of(rule) for rule in part.rules if state.row.service in rule.services} & part.peer.groups
     networks = [ip_network(rule.source.value) for rule in part.rules if rule.source.kind == "cidr"]
-    whole = WORLD[part.peer.family] if part.peer.network is None else part.peer.network
+    whole = INTERNET[part.peer.family] if part.peer.network is None else part.peer.network
 
     def stands(term: str | Network) -> bool:
         if isinstance(term, str):

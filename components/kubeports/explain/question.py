@@ -18,13 +18,16 @@ from typing import Literal
 
 from kubeports import table
 from kubeports.errors import InputError, bad, show, suggest
-from kubeports.plan import State
-from kubeports.settings import SELF, WORLD, Settings, family_of, mapped, meaningful
-from kubeports.table import FAMILIES, ROLES, TARGETS, WORDS, Family, Network
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, family_of, mapped
+from kubeports.rules import State
+from kubeports.settings import SELF, Settings
+from kubeports.table import ROLES, TARGETS, WORDS
+from kubeports.traffic import FIRST_PORT, ICMPV6, IPENCAP, IPIP, LAST_PORT, entry, meaningful, protocol_name
+from kubeports.values import port
 
 GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"
 #: Protocols that have a name here, besides those that are services of the table (ipip, icmp).
-PROTOCOLS = {"ipencap": table.IPENCAP, "icmpv6": table.ICMPV6}
+PROTOCOLS = {"ipencap": IPENCAP, "icmpv6": ICMPV6}
 EVERYONE = "world"
 _PORTS = re.compile(r"(tcp|udp)/([0-9]+)(?:-([0-9]+))?")
 _MOST = 255
@@ -41,7 +44,7 @@ class Entry:
     families: tuple[Family, ...]
 
     def __str__(self) -> str:
-        return "anything" if self.protocol is None else table.entry(self.protocol, self.start, self.end)
+        return "anything" if self.protocol is None else entry(self.protocol, self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +154,13 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
     place, name = _place(text), word.lower()
     if match := _PORTS.fullmatch(name):
         protocol = table.protocol_number(match[1], place)
-        start, end = (table.port(number.lstrip("0") or "0", place) for number in (match[2], match[3] or match[2]))
-        table.ports(protocol, start, end, place)
+        start, end = (port(number.lstrip("0") or "0", place) for number in (match[2], match[3] or match[2]))
+        table.check_ports(protocol, start, end, place)
         return (Entry(protocol, start, end, FAMILIES),), ()
     if name in ("all", "any", "anything"):
         return (Entry(None, None, None, FAMILIES),), ()
     if name in ("tcp", "udp"):
-        right = f"write {name}/PORT, or {name}/{table.FIRST_PORT}-{table.LAST_PORT} for all of them"
+        right = f"write {name}/PORT, or {name}/{FIRST_PORT}-{LAST_PORT} for all of them"
         raise bad(place, f"{name} needs a port", right)
     if name.isdecimal() and name.isascii():
         return (_numbered(name, text),), _looks_like_a_port(int(name), rows)
@@ -180,7 +183,7 @@ def _numbered(name: str, text: str) -> Entry:
     try:
         table.protocol_number(number, place)
     except InputError:
-        right = f"write {table.protocol_name(number)}/PORT" if number else f"write 1-{_MOST}, or tcp/PORT"
+        right = f"write {protocol_name(number)}/PORT" if number else f"write 1-{_MOST}, or tcp/PORT"
         raise bad(place, f"{name} as a protocol can't be asked", right) from None
     return Entry(number, None, None, meaningful(number))
 
@@ -195,11 +198,11 @@ def _looks_like_a_port(number: int, rows: tuple[State, ...]) -> tuple[str, ...]:
 
 def _tunnels(name: str) -> tuple[str, ...]:
     """IP in IP has two numbers and, from cloud to cloud, the names the other way round."""
-    if name not in ("ipip", "ipencap", str(table.IPENCAP), str(table.IPIP)):
+    if name not in ("ipip", "ipencap", str(IPENCAP), str(IPIP)):
         return ()
     return (
-        f"IP in IP is protocol {table.IPENCAP} (IPENCAP), which Calico sends; {table.IPIP} is registered as IPIP. The "
-        f"requirement names both, and calico: classic alone opens {table.IPIP}. What a system calls ipip may be either: rules "
+        f"IP in IP is protocol {IPENCAP} (IPENCAP), which Calico sends; {IPIP} is registered as IPIP. The "
+        f"requirement names both, and calico: classic alone opens {IPIP}. What a system calls ipip may be either: rules "
         "have the number",
     )
 
@@ -227,7 +230,8 @@ def _who(word: str, text: str, settings: Settings) -> tuple[Peer, ...]:
     name, cluster = word.lower(), settings.sources["cluster"]
     if name == EVERYONE:
         return tuple(
-            Peer(family, WORLD[family], frozenset(), str(WORLD[family]), str(WORLD[family])) for family in settings.families
+            Peer(family, INTERNET[family], frozenset(), str(INTERNET[family]), str(INTERNET[family]))
+            for family in settings.families
         )
     if name in (SELF, *TARGETS):
         if SELF not in cluster:  # groups are no sources here: the nodes are known by their addresses

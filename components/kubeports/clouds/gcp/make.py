@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeports.clouds import (
+from kubeports.clouds.resources import (
     Group,
     Made,
     Resource,
@@ -23,9 +23,10 @@ from kubeports.clouds import (
     source_marker,
 )
 from kubeports.errors import Problems, bad, show
-from kubeports.plan import Plan, Rule, Source
-from kubeports.settings import SUFFIX, family_of
-from kubeports.table import FAMILIES, ICMP, IPENCAP, TCP, UDP, Family
+from kubeports.networks import FAMILIES, Family, family_of
+from kubeports.rules import Plan, Rule, Source
+from kubeports.settings import SUFFIX
+from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:
     import pulumi

@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from kubeports.audit.groups import CLUSTER_TAG, UnreadableError, choose, said
-from kubeports.audit.readers import TIMEOUT, Given, Reading, carried_too, short
+from kubeports.clouds.aws.facts import CLUSTER_TAG, TARGET_TAG
+from kubeports.clouds.reading import (
+    TIMEOUT,
+    Given,
+    Reading,
+    UnreadableError,
+    carried_too,
+    choose,
+    named_groups,
+    require_client,
+    short,
+)
 from kubeports.settings import Settings
 
 _DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
@@ -23,7 +34,8 @@ _CREDENTIALS = (
 
 
 def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Reading:
-    """The stack's groups and their rules, as ``readers.read`` says."""
+    """The stack's groups and their rules, as ``kubeports.clouds`` says."""
+    require_client("aws", "boto3")
     import boto3
     from botocore.config import Config
     from botocore.exceptions import ClientError
@@ -40,7 +52,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             return [item for page in pages for item in page[key]]
 
         found: dict[str, dict[str, Any]] = {}
-        named = said(settings, given)
+        named = named_groups(settings, given)
         if set(named) < set(settings.targets):
             filters = {f"tag:{CLUSTER_TAG}": settings.cluster, "vpc-id": str(settings.network)}
             for group in all_of("describe_security_groups", "SecurityGroups", Filters=_filters(filters)):
@@ -48,7 +60,15 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
         ids = [id for each in named.values() for id in each]
         for group in all_of("describe_security_groups", "SecurityGroups", Filters=_filters({"group-id": ids})) if ids else ():
             found[group["GroupId"]] = group
-        groups = choose(settings, given, found.values())
+        wanted = f"with the tag {CLUSTER_TAG} = {settings.cluster} in {settings.network}"
+        groups = choose(
+            settings,
+            given,
+            found,
+            partial(_is_of, settings),
+            "region, account and network",
+            wanted,
+        )
         mine = _filters({"group-id": list(groups.ids)})
         rules = all_of("describe_security_group_rules", "SecurityGroupRules", Filters=mine)
         reading = Reading({"groups": list(found.values()), "rules": rules, "prefix_lists": []}, groups)
@@ -74,6 +94,11 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             names = {group["GroupId"]: group["GroupName"] for interface in interfaces for group in interface["Groups"]}
             reading.warnings += carried_too(groups, carried, names, "network interfaces")
     return reading
+
+
+def _is_of(settings: Settings, target: str, group: Mapping[str, Any]) -> bool:
+    tags = {tag["Key"]: tag["Value"] for tag in group.get("Tags", ())}
+    return (tags.get(CLUSTER_TAG), tags.get(TARGET_TAG)) == (settings.cluster, target)
 
 
 def _filters(wanted: Mapping[str, str | list[str]]) -> list[dict[str, Any]]:

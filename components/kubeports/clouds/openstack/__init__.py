@@ -1,0 +1,6 @@
+"""OpenStack: security groups and rules."""
+
+from kubeports.clouds.openstack import account as account
+from kubeports.clouds.openstack.make import create, decode, encode, limits
+
+__all__ = ["account", "create", "decode", "encode", "limits"]

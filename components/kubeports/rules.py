@@ -1,0 +1,263 @@
+"""Rules, and the plan that they make: plain data, with keys by meaning. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Literal
+
+from kubeports.networks import FAMILIES, Family, Network
+from kubeports.settings import Settings
+from kubeports.table import TARGETS, Row, Table
+from kubeports.traffic import Ports, entry, ports_of, protocol_name
+
+#: The version of the plan's JSON.
+VERSION = 1
+EGRESS, BASELINE = "egress", "baseline"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """Who is at the other end of a rule; for egress, where the connection goes.
+
+    Args:
+        kind: ``self`` (the group of all nodes), ``role`` (a role's group), ``ref`` (a reference of the stack's) or ``cidr``.
+        value: ``self``, the role, the reference's name, or the CIDR.
+    """
+
+    kind: Literal["self", "role", "ref", "cidr"]
+    value: str
+
+    @property
+    def key(self) -> str:
+        """The source as keys write it: ``::`` separates the parts of a Pulumi URN, and ``/`` those of a path."""
+        return self.value.replace("/", "-").replace(":", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One direction, protocol, range of ports, family, source and target.
+
+    Two rules are equal when they mean the same packets; ``services`` and ``why`` say whom a rule serves and don't count.
+    """
+
+    direction: Literal["ingress", "egress"]
+    action: Literal["allow", "deny"]
+    family: Family
+    protocol: int | None
+    from_port: int | None
+    to_port: int | None
+    source: Source
+    target: str
+    services: tuple[str, ...] = field(default=(), compare=False)
+    why: str = field(default="", compare=False)
+
+    @property
+    def stem(self) -> str:
+        """The key without family and source: ``nodes-in-tcp-22``, ``nodes-deny-in-all-all``."""
+        way = ("deny-" if self.action == "deny" else "") + ("in" if self.direction == "ingress" else "out")
+        return f"{self.target}-{way}-{protocol_name(self.protocol)}-{self.ports}"
+
+    @property
+    def key(self) -> str:
+        """The rule's name by meaning: ``nodes-in-tcp-22-ipv4-10.20.0.0-16``, ``nodes-in-4-all-ipv4-self``."""
+        return f"{self.stem}-{self.family}-{self.source.key}"
+
+    @property
+    def ports(self) -> str:
+        """``22``, ``30000-32767`` or ``all``."""
+        return "all" if self.from_port is None else str(self.range)
+
+    @property
+    def range(self) -> Ports:
+        """Its ports as a range; all where it has none."""
+        return ports_of(self.from_port, self.to_port)
+
+    @property
+    def entry(self) -> str:
+        """Protocol and ports as people write them: ``tcp/22``, ``protocol 4``, ``all``."""
+        return entry(self.protocol, self.from_port, self.to_port)
+
+    @property
+    def way(self) -> str:
+        """``from``, ``to``, ``not from`` or ``not to``: what stands between its nodes and its source."""
+        return ("" if self.action == "allow" else "not ") + ("from" if self.direction == "ingress" else "to")
+
+    @property
+    def description(self) -> str:
+        """What the cloud shows: the services, and why."""
+        return f"{', '.join(self.services)}: {self.why}"
+
+    def json(self) -> dict[str, Any]:
+        """The rule as ``kubeports plan --format json`` and the component's output ``rules`` have it."""
+        return {
+            "key": self.key,
+            "direction": self.direction,
+            "action": self.action,
+            "family": self.family,
+            "protocol": self.protocol,
+            "from_port": self.from_port,
+            "to_port": self.to_port,
+            "source": {"kind": self.source.kind, "value": self.source.value},
+            "target": self.target,
+            "services": list(self.services),
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A row, or a word of a row, that is not open: ``source`` is None for the whole row."""
+
+    service: str
+    source: str | None
+    reason: str
+    remedy: str
+
+    def json(self) -> dict[str, Any]:
+        """The entry as ``kubeports plan --format json`` has it."""
+        return {"service": self.service, "source": self.source, "reason": self.reason, "remedy": self.remedy}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A row as a stack has it.
+
+    Args:
+        row: with the stack's changes; without roles on every node.
+        given: as the table, or the stack's own row, says it.
+        closed: why the whole row is off, and what would switch it on; None: it is on.
+    """
+
+    row: Row
+    given: Row
+    closed: Closed | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a firewall has: its rules in the order of their meaning, and what stays closed."""
+
+    settings: Settings
+    rules: tuple[Rule, ...]
+    closed: tuple[Closed, ...]
+    warnings: tuple[str, ...]
+    #: The table that it was made of.
+    rows: Table = ()
+
+    def json(self) -> dict[str, Any]:
+        """The plan as plain data, in the shape that ``kubeports plan --format json`` prints."""
+        return {
+            "version": VERSION,
+            "rules": [rule.json() for rule in self.rules],
+            "closed": [entry.json() for entry in self.closed],
+            "warnings": list(self.warnings),
+        }
+
+    @cached_property
+    def _networks(self) -> Mapping[str, Network]:
+        return {rule.source.value: ip_network(rule.source.value) for rule in self.rules if rule.source.kind == "cidr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One packet, at one end of which is a node.
+
+    Args:
+        protocol: the IP protocol number.
+        port: the destination port; None where the protocol has none.
+        peer: the address at the other end.
+        groups: what else is known of the other end: the groups that it carries (``nodes``, roles), and the references that
+            cover it (``@name``).
+        target: the role of the node; ``nodes`` for a node without one.
+        direction: ``ingress`` to the node or ``egress`` from it.
+    """
+
+    protocol: int
+    port: int | None
+    peer: IPv4Address | IPv6Address
+    groups: frozenset[str] = frozenset()
+    target: str = "nodes"
+    direction: Literal["ingress", "egress"] = "ingress"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a packet passes; the rule that decides it (None: no rule speaks of it, and it is denied)."""
+
+    allowed: bool
+    rule: Rule | None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The rows that decide it."""
+        return self.rule.services if self.rule else ()
+
+
+def allows(plan: Plan, packet: Packet) -> Verdict:
+    """Whether the plan lets a packet pass, and by which rule; an allowing rule goes before the baseline."""
+    peer, family = packet.peer, "ipv4" if packet.peer.version == 4 else "ipv6"
+    targets = ("nodes", packet.target) if plan.settings.roles else ("nodes",)
+    denied = None
+    for rule in plan.rules:
+        if (
+            rule.direction != packet.direction
+            or rule.family != family
+            or rule.target not in targets
+            or rule.protocol not in (None, packet.protocol)
+        ):
+            continue
+        if rule.from_port is not None and (packet.port is None or not rule.range.first <= packet.port <= rule.range.last):
+            continue
+        source = rule.source
+        if source.kind == "cidr":
+            if peer not in plan._networks[source.value]:
+                continue
+        elif {"self": "nodes", "role": source.value, "ref": f"@{source.value}"}[source.kind] not in packet.groups:
+            continue
+        if rule.action == "allow":
+            return Verdict(True, rule)
+        denied = rule
+    return Verdict(False, denied)
+
+
+_RANK = {name: i for names in (("ingress", "egress"), ("allow", "deny"), FAMILIES, TARGETS) for i, name in enumerate(names)}
+_KINDS = {"self": 0, "role": 1, "ref": 2, "cidr": 3}
+
+
+def order(rule: Rule) -> tuple[Any, ...]:
+    """Ingress first, then by target, protocol, ports, family and source, networks by their addresses."""
+    value = rule.source.value
+    number = int(ip_address(value.partition("/")[0])) if rule.source.kind == "cidr" else 0
+    return (
+        _RANK[rule.direction],
+        _RANK[rule.action],
+        _RANK[rule.target],
+        256 if rule.protocol is None else rule.protocol,
+        rule.from_port or 0,
+        rule.to_port or 0,
+        _RANK[rule.family],
+        _KINDS[rule.source.kind],
+        number,
+        value,
+    )
+
+
+def entries(rules: Iterable[Rule]) -> list[list[Rule]]:
+    """Rules of one service and entry together, whatever their source and family."""
+    found: dict[tuple[object, ...], list[Rule]] = {}
+    for rule in rules:
+        key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
+        found.setdefault(key, []).append(rule)
+    return list(found.values())
+
+
+def group_by_target(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """Target -> its rules, in order."""
+    grouped: defaultdict[str, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        grouped[rule.target].append(rule)
+    return dict(grouped)

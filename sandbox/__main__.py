@@ -13,7 +13,7 @@ from kubeports import stackfile
 from kubeports.check import check
 from kubeports.errors import InputError
 
-from sandbox import browser, openstack, postgres, tools
+from sandbox import browser, lab, openstack, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.run import PACK, ROOT, Project, Result, stack_file
 
@@ -33,6 +33,12 @@ def tools_command() -> None:
         if os.environ.get("CI") == "true":
             raise
         tools.say(f"the tests in a browser will be skipped: {error}")
+    try:
+        lab.install()
+    except SandboxError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        tools.say(f"the tests in the lab will be skipped: {error}")
     built = (tools.pulumi(), tools.openstack_provider(), tools.yaml_host(), tools.nodejs_generator(), tools.actionlint())
     for path in (*built, openstack.install()):
         tools.say(f"using {path}")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox import __main__ as sandbox_main
-from sandbox import browser, openstack, tools
+from sandbox import browser, lab, openstack, tools
 from sandbox.errors import SandboxError
 
 
@@ -18,7 +18,7 @@ from sandbox.errors import SandboxError
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine with apt and nothing else, and an empty cache."""
     monkeypatch.setenv("KUBEPORTS_CACHE", str(tmp_path))
-    monkeypatch.setattr("sandbox.browser.shutil.which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr("shutil.which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None)
     return tmp_path
 
 
@@ -46,8 +46,9 @@ def test_root_has_them_installed_by_apt_and_axe_by_npm(bare: Path, monkeypatch: 
             (cwd / "node_modules" / "axe-core" / "axe.min.js").write_text("")
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr("sandbox.browser.shutil.which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else here.get(name))
+    monkeypatch.setattr("shutil.which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else here.get(name))
     monkeypatch.setattr("sandbox.browser.run", run)
+    monkeypatch.setattr("sandbox.debian.run", run)
     assert browser.install().chromium == Path("/usr/bin/chromium")
     assert [command[1] for command in commands] == ["update", "install", "ci"]
     assert list(commands[1])[-4:] == ["chromium", "fonts-dejavu-core", "poppler-utils", "npm"]
@@ -63,6 +64,7 @@ def test_without_a_browser_ci_fails_and_a_user_goes_on(ci: str, code: int, monke
 
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(browser, "install", missing)
+    monkeypatch.setattr(lab, "install", lambda: None)
     for module, name in ((tools, "pulumi"), (tools, "openstack_provider"), (openstack, "install")):
         monkeypatch.setattr(module, name, lambda: Path("there"))
     result = CliRunner().invoke(sandbox_main.main, ["tools"])

@@ -1,0 +1,247 @@
+"""The lab: its hosts, wired and addressed, with ssh."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from sandbox.errors import SandboxError
+from sandbox.lab import pods as pod_network
+from sandbox.lab import ssh as keys
+from sandbox.lab.hosts import Host
+from sandbox.lab.packets import Wire
+from sandbox.lab.tools import program, why_not
+
+#: The lan's gateway and networks; a node's addresses are FIRST and on.
+GATEWAYS = ("10.77.0.1", "fd77::1")
+LAN = ("10.77.0.0/16", "fd77::/64")
+FIRST = 11
+#: The router as outside hosts see it.
+_WAN = ("169.254.1.1", "fe80::1")
+#: The outside hosts that a lab has unless it says others.
+OUTSIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "admin": ("10.20.0.5", "fd20::5"),
+        "client": ("192.0.2.10", "2001:db8:1::10"),
+        "stranger": ("203.0.113.7", "2001:db9::7"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that is wanted: its name, and its roles (``control-plane``, ``etcd``, ``worker``, ``registry``)."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+
+
+#: What a lab has unless it says others: three control planes with etcd, and two workers, the last of which is a registry too.
+NODES = (
+    *(Node(f"node-{number}", ("control-plane", "etcd")) for number in (1, 2, 3)),
+    Node("node-4", ("worker",)),
+    Node("node-5", ("worker", "registry")),
+)
+
+
+class Lab:
+    """Nodes, outside hosts and the network between them; a context manager.
+
+    Args:
+        nodes: names and roles.
+        outside: name -> addresses of the hosts beyond the router.
+        pods: a pod on every node, and a network for pods between the nodes.
+        ssh: an sshd on every node.
+
+    Raises:
+        SandboxError: there can be no lab here; with what is missing.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node] = NODES,
+        outside: Mapping[str, Sequence[str]] = OUTSIDE,
+        pods: bool = False,
+        ssh: bool = True,
+    ) -> None:
+        self.specs = {node.name: node for node in nodes}
+        self._outside, self._pods, self._ssh = outside, pods, ssh
+        self.hosts: dict[str, Host] = {}
+        self.pods: dict[str, Host] = {}
+
+    def __enter__(self) -> Self:
+        if reason := why_not():
+            raise SandboxError(reason)
+        self.folder = Path(tempfile.mkdtemp(prefix="kubeports-lab-"))
+        with ExitStack() as stack:
+            # The switch's process ends last, and takes the folder away: also if this process is killed.
+            self.switch = Host("switch", last=f"until rm -rf '{self.folder}'; do sleep 0.1; done")
+            stack.callback(self.switch.end)
+            self._make(stack)
+            self._ended = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.close()
+
+    def _make(self, stack: ExitStack) -> None:
+        def add(host: Host) -> Host:
+            stack.callback(host.end)
+            return host
+
+        for number, name in enumerate(self.specs):
+            own = (f"10.77.0.{FIRST + number}", f"fd77::{FIRST + number:d}")
+            self.hosts[name] = add(Host(name, own, self.folder / name))
+        for name, addresses in self._outside.items():
+            self.hosts[name] = add(Host(name, addresses))
+        if self._pods:
+            self.pods = {name: add(Host(f"pod of {name}", pod_network.addresses(i))) for i, name in enumerate(self.specs)}
+        self._switch()
+        for name, host in self.hosts.items():
+            self.plug(name)
+            if name in self._outside:
+                self._leave(host)
+        if self._pods:
+            pod_network.wire([self.hosts[name] for name in self.specs], list(self.pods.values()))
+        keys.write(self.folder, {name: self.hosts[name].addresses[0] for name in self.specs}, self._ssh)
+        if self._ssh:
+            for name in self.specs:
+                keys.serve(self.folder, self.hosts[name])
+
+    def _switch(self) -> None:
+        sysctl(self.switch, {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1})
+        lines = ["link set lo up"]
+        for bridge, addresses in (
+            ("lan", (f"{GATEWAYS[0]}/16", f"{GATEWAYS[1]}/64")),
+            ("wan", (f"{_WAN[0]}/32", f"{_WAN[1]}/64")),
+        ):
+            lines.append(f"link add name {bridge} type bridge mcast_snooping 0")
+            lines += [f"address add {address} dev {bridge}" for address in addresses]
+            lines.append(f"link set {bridge} up")
+        ip(self.switch, lines)
+
+    def plug(self, name: str) -> None:
+        """Give a host its network: an interface ``eth0`` with its addresses, at the switch's port of its name."""
+        host = self.hosts[name]
+        bridge = "wan" if name in self._outside else "lan"
+        sysctl(host, {})
+        ip(
+            self.switch,
+            [
+                f"link add name {self.port(name)} type veth peer name eth0 address {self.mac(name)} netns {host.pid}",
+                f"link set {self.port(name)} master {bridge} up",
+            ],
+        )
+        lines = ["link set lo up", "link set eth0 up"]
+        lengths = ("/32", "/128") if bridge == "wan" else ("/16", "/64")
+        gateways = _WAN if bridge == "wan" else GATEWAYS
+        for address in host.addresses:
+            is_ipv6 = ":" in address
+            lines.append(f"address add {address}{lengths[is_ipv6]} dev eth0")
+        for is_ipv6 in dict.fromkeys(":" in address for address in host.addresses):
+            lines.append(f"route add default via {gateways[is_ipv6]} dev eth0 onlink")
+        ip(host, lines)
+
+    def _leave(self, host: Host) -> None:
+        """Have the router know an outside host."""
+        ip(self.switch, [f"route replace {address} dev wan" for address in host.addresses])
+
+    def reboot(self, name: str, boot: Callable[[Host], None] | None = None) -> None:
+        """End a node as when its power goes, and start it again: its disk stays, its rules and processes do not.
+
+        Args:
+            name: a node's.
+            boot: what starts before the node has a network.
+        """
+        if self._pods:
+            raise SandboxError("a node with pods can't be rebooted: its pod would lose its interface")
+        host = self.hosts[name]
+        host.end()
+        # The kernel takes a namespace's devices away in its own time.
+        ip(self.switch, [f"link delete {self.port(name)}"], check=False)
+        host.restart()
+        if boot is not None:
+            boot(host)
+        self.plug(name)
+        if self._ssh:
+            keys.serve(self.folder, host)
+
+    def __getitem__(self, name: str) -> Host:
+        return self.hosts[name]
+
+    @property
+    def nodes(self) -> dict[str, Host]:
+        """The nodes by name."""
+        return {name: self.hosts[name] for name in self.specs}
+
+    @property
+    def admin(self) -> Host:
+        """The outside host of an administrator."""
+        return self.hosts["admin"]
+
+    @property
+    def client(self) -> Host:
+        """The outside host of a client."""
+        return self.hosts["client"]
+
+    @property
+    def stranger(self) -> Host:
+        """An outside host that nobody lets in."""
+        return self.hosts["stranger"]
+
+    @property
+    def ssh_config(self) -> Path:
+        """The configuration for ssh clients on the lab's hosts: ``ssh -F FILE node-1``."""
+        return self.folder / "ssh_config"
+
+    @property
+    def nodes_file(self) -> Path:
+        """The nodes with roles and addresses, as a file (YAML, JSON)."""
+        file = self.folder / "nodes.yaml"
+        if not file.exists():
+            listed = [
+                {"name": name, "roles": list(self.specs[name].roles), "addresses": list(host.addresses)}
+                for name, host in self.nodes.items()
+            ]
+            file.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+        return file
+
+    def port(self, name: str) -> str:
+        """The switch's device for a host: its name may have 15 characters."""
+        return f"p{list(self.hosts).index(name)}"
+
+    def mac(self, name: str) -> str:
+        """The hardware address of a host."""
+        return f"02:77:00:00:00:{list(self.hosts).index(name) + 1:02x}"
+
+    def wire(self, name: str) -> Wire:
+        """What sends packets with any source to a node, and sees what the node sends."""
+        return Wire(self.switch, self.port(name), self.hosts[name], self.mac(name))
+
+
+def sysctl(host: Host, settings: Mapping[str, int]) -> None:
+    """Set the host's own settings of /proc/sys/net, besides those that every host of the lab has."""
+    # Addresses are there at once, and packets may come from anywhere.
+    common = {f"ipv6/conf/{which}/accept_dad": 0 for which in ("all", "default")}
+    common |= {f"ipv4/conf/{which}/rp_filter": 0 for which in ("all", "default")}
+    with host.inside():
+        for name, value in {**common, **settings}.items():
+            Path("/proc/sys/net", name).write_text(str(value), encoding="ascii")
+
+
+def ip(host: Host, lines: Iterable[str], command: str = "ip", check: bool = True) -> None:
+    """Run commands of ``ip`` (or ``bridge``) in a host, at once."""
+    # Not by Host.run: there a process has another id, by which devices are handed over.
+    with host.inside():
+        done = subprocess.run(
+            [program(command), "-batch", "-"], input="\n".join(lines), capture_output=True, text=True, check=False
+        )
+    if check and done.returncode:
+        raise SandboxError(f"{host.name}: {command}: {done.stderr.strip()}")

@@ -1,0 +1,34 @@
+"""The lab's ground: nodes with real kernels, made once for all tests of a worker.
+
+In CI (CI=true) they never skip; on a user's machine they skip where something is missing, with the command that helps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox import lab as labs
+
+
+@pytest.fixture(scope="session")
+def whole_lab() -> Iterator[labs.Lab]:
+    """Five nodes with ssh and pods, and outside hosts."""
+    if os.environ.get("CI") == "true":
+        labs.install()
+    elif reason := labs.why_not():
+        pytest.skip(reason)
+    with labs.Lab(pods=True) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(whole_lab: labs.Lab) -> Iterator[labs.Lab]:
+    """The lab as it was made: afterwards no node has rules, and nobody listens."""
+    yield whole_lab
+    for host in (*whole_lab.hosts.values(), *whole_lab.pods.values()):
+        host.silence()
+    for host in whole_lab.nodes.values():
+        host.nft("flush ruleset")

@@ -135,8 +135,9 @@ def flat_program() -> str:
 
 def measure_engine(project: Project, operation: str) -> tuple[float, float, float]:
     """One operation with all its processes: Python, the engine, the provider."""
+    project.select("openstack-dev")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sandbox.inline", operation, "openstack-dev", f"{folder}/outcome", str(os.getpid())]
+        command = [sys.executable, "-m", "sandbox.inline", operation, "openstack-dev", f"{folder}/outcome"]
         return measure(command, project.folder, project.env)
 
 

@@ -1,40 +1,108 @@
-"""One operation of the engine on the project in this folder: the child process of ``sandbox.run``.
+"""One operation of the engine on the project in the current folder, in a process of its own (``sandbox.forked`` makes them).
 
-Pulumi's language host for Python is in no package registry; the Automation API runs ``__main__.py`` without one. Each
-operation has a process of its own, for the SDK keeps state in its process.
+Pulumi's language host for Python is in no package registry: this process serves the program itself, as the Automation API's
+inline programs do, and starts the CLI once. The Automation API starts it eight times for an update.
 
-    python -m sandbox.inline OPERATION STACK RESULT PARENT [--target URN]... [--pack FOLDER [--pack-config FILE]]
-
-RESULT is the file that gets the outcome as JSON: ``ok``, ``steps``, ``diagnostics``, ``violations``, ``outputs``; PARENT
-is the process with which this one ends; targets limit an update to them and what depends on them; a policy pack judges a
-preview or an update.
+    python -m sandbox.inline OPERATION STACK RESULT [FLAG]...
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
 import runpy
+import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pulumi import automation
-from pulumi.automation import _stack
+import grpc
 from pulumi.automation._server import LanguageServer
-from pulumi.automation.events import EngineEvent
-from pulumi.runtime.proto import language_pb2
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-from sandbox.processes import die_with_parent
+_STACK = "pulumi:pulumi:Stack"
+_LARGEST_MESSAGE = 400 * 1024 * 1024  # bytes, as the engine has it
+#: How each operation is called; the Automation API's own flags.
+_COMMANDS = {
+    "preview": ["preview"],
+    "up": ["up", "--yes", "--skip-preview", "--suppress-progress"],
+    "refresh": ["refresh", "--yes", "--skip-preview", "--suppress-progress", "--clear-pending-creates"],
+    "destroy": ["destroy", "--yes", "--skip-preview", "--suppress-progress", "--run-program=false"],
+    "cancel": ["cancel", "--yes"],
+    "remove": ["stack", "rm", "--yes", "--preserve-config"],
+}
+#: The operations that report events, and serve the program to the engine.
+_UPDATES = ("preview", "up", "refresh", "destroy")
 
 
 class _Quiet(LanguageServer):
-    """Reports a failure of the program once, as the real language host does: the SDK's inline server says it twice."""
+    """Reports a failure of the program once, as the real language host does: the SDK's inline server reports it twice."""
 
     def Run(self, request: Any, context: Any) -> Any:
         response = super().Run(request, context)  # type: ignore[no-untyped-call]
         return language_pb2.RunResponse(bail=True) if response.error else response
+
+
+def main(operation: str, stack: str, result: Path, options: list[str]) -> int:
+    """Run an operation, and write its outcome.
+
+    Args:
+        operation: preview, up, refresh, destroy, cancel or remove.
+        stack: an existing stack's name.
+        result: the file that gets the outcome as JSON: ``ok``, ``steps``, ``diagnostics``, ``violations``, ``outputs``.
+        options: further flags of the CLI's command.
+
+    Returns:
+        0, or 1 if the engine failed.
+    """
+    sys.path.insert(0, "")
+    command = ["pulumi", *_COMMANDS[operation], "--stack", stack, "--non-interactive", *options]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "events"
+        if operation in _UPDATES:
+            with _served() as port:
+                code, errors = _run([*command, f"--client=127.0.0.1:{port}", "--exec-kind=auto.inline", f"--event-log={log}"])
+        else:
+            code, errors = _run(command)
+        outcome = read(log.read_text(encoding="utf-8").splitlines() if log.exists() else (), operation)
+    outcome["ok"] = code == 0
+    if code:
+        outcome["outputs"] = {}
+        if not outcome["diagnostics"] and not outcome["violations"]:
+            outcome["diagnostics"] = [errors.strip()]
+    part = result.with_suffix(".part")
+    part.write_text(json.dumps(outcome), encoding="utf-8")
+    part.rename(result)
+    return int(code != 0)
+
+
+def read(events: Iterable[str], operation: str) -> dict[str, Any]:
+    """What the engine's events (a JSON object per line, Pulumi's apitype.EngineEvent) say of an operation.
+
+    Returns:
+        ``steps`` (op, urn, type), ``diagnostics``, ``violations`` and the stack's ``outputs``; secret ones are ``[secret]``.
+    """
+    steps, diagnostics, violations, outputs = [], [], [], {}
+    for event in map(json.loads, events):
+        step = event.get("resOutputsEvent") or (event.get("resourcePreEvent") if operation == "preview" else None)
+        if step is not None:
+            metadata = step["metadata"]
+            steps.append({name: metadata[name] for name in ("op", "urn", "type")})
+            if metadata["type"] == _STACK and metadata.get("new"):
+                outputs = metadata["new"].get("outputs", {})
+        diagnostic = event.get("diagnosticEvent")
+        if diagnostic is not None and diagnostic["severity"] in ("error", "warning"):
+            diagnostics.append(f"{diagnostic['severity']}: {diagnostic['message'].strip()}")
+        policy = event.get("policyEvent")
+        if policy is not None:
+            found = {"policy": policy["policyName"], "level": policy["enforcementLevel"], "urn": policy.get("resourceUrn", "")}
+            violations.append(found | {"says": policy["message"].strip()})
+    return {"steps": steps, "diagnostics": diagnostics, "violations": violations, "outputs": outputs}
 
 
 def program() -> None:
@@ -42,72 +110,34 @@ def program() -> None:
     runpy.run_path("__main__.py", run_name="__main__")
 
 
-def main(operation: str, stack_name: str, result: Path, targets: list[str], pack: list[str], pack_config: list[str]) -> int:
-    """Run the operation; 0, or 1 if the engine failed."""
-    _stack.LanguageServer = _Quiet  # type: ignore[attr-defined]
-    sys.path.insert(0, "")
-    steps: list[dict[str, Any]] = []
-    diagnostics: list[str] = []
-    violations: list[dict[str, str]] = []
-
-    def note(event: EngineEvent) -> None:
-        step = event.res_outputs_event or (event.resource_pre_event if operation == "preview" else None)
-        if step is not None and step.metadata is not None:
-            steps.append({"op": str(step.metadata.op.value), "urn": step.metadata.urn, "type": step.metadata.type})
-        diagnostic = event.diagnostic_event
-        if diagnostic is not None and diagnostic.severity in ("error", "warning"):
-            diagnostics.append(f"{diagnostic.severity}: {diagnostic.message.strip()}")
-        policy = event.policy_event
-        if policy is not None:
-            found = {"policy": policy.policy_name, "level": policy.enforcement_level, "urn": policy.resource_urn or ""}
-            violations.append(found | {"says": policy.message.strip()})
-
-    outcome: dict[str, Any] = {"ok": False, "outputs": {}}
+@contextmanager
+def _served() -> Iterator[int]:
+    """Serve the program to the engine; the port."""
+    limits = [("grpc.max_receive_message_length", _LARGEST_MESSAGE)]
+    server = grpc.server(ThreadPoolExecutor(4), options=limits)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(_Quiet(program), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
     try:
-        here = automation.LocalWorkspaceOptions(work_dir=str(Path.cwd()))
-        project = yaml.safe_load(Path("Pulumi.yaml").read_text(encoding="utf-8"))["name"]
-        stack = automation.create_or_select_stack(stack_name, project_name=project, program=program, opts=here)
-        if operation == "cancel":
-            stack.cancel()
-        elif operation == "remove":
-            stack.workspace.remove_stack(stack_name, preserve_config=True)
-        else:
-            options: dict[str, Any] = {"on_output": _show, "on_event": note}
-            if operation != "preview":
-                options["suppress_progress"] = True
-            if targets:
-                options |= {"target": targets, "target_dependents": True}
-            if pack and operation in ("preview", "up"):
-                options |= {"policy_packs": pack, "policy_pack_configs": pack_config or None}
-            if operation == "destroy":
-                options["run_program"] = False
-            if operation == "refresh":
-                options["clear_pending_creates"] = True
-            getattr(stack, operation)(**options)
-            outcome["outputs"] = {key: output.value for key, output in stack.outputs().items()}
-        outcome["ok"] = True
-    except automation.CommandError as error:
-        if not diagnostics and not violations:
-            # The SDK puts the exit code and an empty output before what the command line said.
-            diagnostics.append(str(error).rpartition("stderr: ")[2].strip())
-    result.write_text(
-        json.dumps(outcome | {"steps": steps, "diagnostics": diagnostics, "violations": violations}), encoding="utf-8"
-    )
-    return 0 if outcome["ok"] else 1
+        yield port
+    finally:
+        server.stop(0)
 
 
-def _show(line: str) -> None:
-    print(line, flush=True)
+def _run(command: list[str]) -> tuple[int, str]:
+    """Run the CLI, whose output is this process's; its exit code and errors. TERM, of a parent that has ended, ends it."""
+    with tempfile.TemporaryFile("w+") as errors:
+        env = os.environ | {"PULUMI_DEBUG_COMMANDS": "true"}  # without it there is no --event-log
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=errors)
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(process.pid, signal.SIGTERM))
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            # It was interrupted, too, and finishes what it is doing.
+            process.wait()
+        errors.seek(0)
+        return process.returncode, errors.read()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("operation")
-    parser.add_argument("stack")
-    parser.add_argument("result", type=Path)
-    parser.add_argument("parent", type=int)
-    for option in ("--target", "--pack", "--pack-config"):
-        parser.add_argument(option, action="append", default=[])
-    given = parser.parse_args()
-    die_with_parent(given.parent)
-    sys.exit(main(given.operation, given.stack, given.result, given.target, given.pack, given.pack_config))
+    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:]))

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +25,7 @@ from kubeports.errors import suggest
 
 from sandbox import tools
 from sandbox.errors import SandboxError
-from sandbox.processes import die_with_parent
+from sandbox.forked import Child
 
 ROOT = Path(__file__).parent.parent
 Operation = Literal["preview", "up", "refresh", "destroy", "remove", "cancel"]
@@ -40,7 +39,7 @@ _STAND_IN = "PULUMI_DEBUG_PROVIDERS"
 #: The user's own credentials for the clouds.
 CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
 _FAREWELL = 60.0  # seconds that an interrupted engine has to end
-_AFTERMATH = 1.0  # seconds between the death of the engine and that of its children
+_LAST_CHARACTERS = 2000  # of the output, in the message of an operation without an outcome
 _PROVIDER = "pulumi-resource-openstack"
 
 
@@ -113,7 +112,7 @@ class Project:
             (state / "backend").mkdir(parents=True, exist_ok=True)
             self.env |= {
                 "PULUMI_HOME": str(state / "home"),
-                "PULUMI_BACKEND_URL": f"file://{state / 'backend'}",
+                "PULUMI_BACKEND_URL": _backend(state),
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
@@ -167,52 +166,65 @@ class Project:
             SandboxError: there is no such stack, or the engine could not be run at all.
         """
         stack_file(self.folder, stack)
+        options = [f"--target={urn}" for urn in targets] + ["--target-dependents"] * bool(targets)
+        if operation in ("preview", "up"):
+            options += self._judged_by(stack)
+        try:
+            self.select(stack)
+        except SandboxError as error:
+            return Result(False, (), (str(error),), {}, "")
         with tempfile.TemporaryDirectory() as folder:
             outcome = Path(folder) / "outcome.json"
-            command = [sys.executable, "-m", "sandbox.inline", operation, stack, str(outcome), str(os.getpid())]
-            command += [f"--target={urn}" for urn in targets] + self._judged_by(stack)
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-                preexec_fn=partial(die_with_parent, os.getpid()),
-            )
-            lines = []
-            killer = None
-            if kill_on is not None:
-                killer = threading.Thread(target=_kill_when, args=[kill_on, process], daemon=True)
-                killer.start()
-            try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    lines.append(line)
-                    if show:
-                        print(line, end="", flush=True)
-                process.wait()
-            except BaseException:
-                os.killpg(process.pid, signal.SIGINT)
-                process.wait()
-                # The engine outlives the program for as long as it takes to finish what it is at, and writes its state.
-                until = time.monotonic() + _FAREWELL
-                while session_members(process.pid) and time.monotonic() < until:
-                    time.sleep(0.05)
-                raise
-            if kill_on is not None and killer is not None:
-                kill_on.set()
-                killer.join()
-                if not outcome.exists():
-                    return Result(False, (), ("the engine was killed",), {}, "".join(lines))
-            if not outcome.exists():
-                raise SandboxError(f"pulumi {operation} of {stack} ended with no outcome; it said:\n{''.join(lines[-20:])}")
-            read = json.loads(outcome.read_text(encoding="utf-8"))
+            output = self._operate([operation, stack, str(outcome), options], show, kill_on)
+            if outcome.exists():
+                read = json.loads(outcome.read_text(encoding="utf-8"))
+            elif kill_on is not None:
+                return Result(False, (), ("the engine was killed",), {}, output)
+            else:
+                raise SandboxError(f"pulumi {operation} of {stack} ended with no outcome; it said:\n{output[-_LAST_CHARACTERS:]}")
         steps = tuple(Step(**step) for step in read["steps"])
         violations = tuple(Violation(**each) for each in read["violations"])
-        return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], "".join(lines), violations)
+        return Result(read["ok"], steps, tuple(read["diagnostics"]), read["outputs"], output, violations)
+
+    def _operate(self, arguments: list[Any], show: bool, kill_on: threading.Event | None) -> str:
+        """Run an operation in a process of its own; what it prints. Nothing that it started is left afterwards."""
+        reading, writing = os.pipe()
+        with open(reading, encoding="utf-8", errors="replace") as lines:
+            try:
+                child = Child(arguments, self.folder, self.env, writing)
+            finally:
+                os.close(writing)
+            with contextlib.closing(child):
+                killer = threading.Thread(target=_kill_when, args=[kill_on, child], daemon=True)
+                if kill_on is not None:
+                    killer.start()
+                printed = []
+                try:
+                    for line in lines:
+                        printed.append(line)
+                        if show:
+                            print(line, end="", flush=True)
+                    child.wait()
+                except BaseException:
+                    _interrupt(child.pid)
+                    raise
+                if kill_on is not None:
+                    kill_on.set()
+                    killer.join()
+        return "".join(printed)
+
+    def select(self, stack: str) -> None:
+        """Make the stack, unless the state has it.
+
+        Raises:
+            SandboxError: the CLI can't.
+        """
+        project = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))["name"]
+        if self.state is not None and self.env["PULUMI_BACKEND_URL"] == _backend(self.state):
+            stacks = self.state / "backend" / ".pulumi" / "stacks"
+            if (stacks / project / f"{stack}.json").exists():
+                return
+        self.command("stack", "select", "--create", "--stack", stack)
 
     def _judged_by(self, stack: str) -> list[str]:
         """The policy pack, with the stack's own configuration of it where there is one."""
@@ -220,9 +232,9 @@ class Project:
             return []
         config = self.folder / "stacks" / f"policy.{stack}.json"
         if not config.is_file():
-            return [f"--pack={self.pack}"]
+            return [f"--policy-pack={self.pack}"]
         _check_policies(config)
-        return [f"--pack={self.pack}", f"--pack-config={config}"]
+        return [f"--policy-pack={self.pack}", f"--policy-pack-config={config}"]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command of the engine's own command line, in the project's folder: ``command("stack", "export", "-s", "dev")``.
@@ -233,7 +245,7 @@ class Project:
         command = [str(self.engine), *arguments, "--non-interactive"]
         done = subprocess.run(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode:
-            raise SandboxError(f"pulumi {' '.join(arguments)} failed:\n{done.stderr}")
+            raise SandboxError(f"pulumi {' '.join(arguments)} failed:\n{done.stderr.strip()}")
         return done
 
     def configure(self, stack: str, **settings: object) -> None:
@@ -266,29 +278,55 @@ def _check_policies(config: Path) -> None:
             raise SandboxError(f"{config.name}: {name!r} is no policy of the pack, and does nothing; {suggest(name, known)}")
 
 
-def _kill_when(event: threading.Event, process: subprocess.Popen[str]) -> None:
+def _backend(state: Path) -> str:
+    """The URL of the state in a folder."""
+    return f"file://{state / 'backend'}"
+
+
+def _interrupt(session: int) -> None:
+    """Interrupt an operation as Ctrl-C does; the engine finishes what it is doing, writes its state and ends."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGINT)
+    until = time.monotonic() + _FAREWELL
+    while session_members(session) and time.monotonic() < until:
+        time.sleep(0.05)
+    _kill(session)
+
+
+def _kill_when(event: threading.Event, child: Child) -> None:
     event.wait()
-    if process.poll() is None:
-        kill_engine(process.pid)
+    if child.running():
+        kill_engine(child.pid)
 
 
 def kill_engine(session: int) -> None:
-    """Kill the engine of an operation (Linux), then what is left of its processes."""
-    members = [pid for pid in session_members(session) if (Path("/proc") / str(pid) / "comm").read_text().startswith("pulumi\n")]
-    for pid in members:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    time.sleep(_AFTERMATH)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(session, signal.SIGKILL)
+    """Kill the engine of an operation (Linux), then what is left of its processes: plugins have process groups of their own."""
+    _kill(session, "pulumi")
+    _kill(session)
+
+
+def _kill(session: int, name: str | None = None) -> None:
+    """Kill the processes of a session (Linux), or those of a name, until none is left."""
+    while members := [pid for pid in session_members(session) if name in (None, _name(pid))]:
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _name(pid: int) -> str:
+    try:
+        return (Path("/proc") / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def session_members(session: int) -> list[int]:
-    """The processes of a session (Linux)."""
+    """The processes of a session that run (Linux): one that has ended, and waits for its parent to see it, does not."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if os.getsid(int(entry.name)) == session:
+            if os.getsid(int(entry.name)) == session and ") Z " not in (entry / "stat").read_text():
                 found.append(int(entry.name))
     return found
 

@@ -25,6 +25,14 @@ def wait_until_gone(folder: Path) -> None:
     assert not processes(folder)
 
 
+def wait_for(name: str, folder: Path) -> None:
+    """Wait until a process of this name runs in a folder."""
+    until = time.monotonic() + 60
+    while name not in [(Path("/proc") / str(pid) / "comm").read_text().strip() for pid in processes(folder)]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_a_cloud_that_stops_leaves_no_process_and_no_file(tooled: None) -> None:
     with OpenStack(groups=3, rules=9) as cloud:
         assert processes(cloud.folder)
@@ -57,7 +65,7 @@ def test_a_demo_that_is_interrupted_says_that_nothing_is_left_and_leaves_nothing
         assert process.stderr is not None
         while "pulumi up" not in process.stderr.readline():
             assert process.poll() is None
-        time.sleep(3)
+        wait_for("pulumi", tmp_path)
         process.terminate()
         said = process.communicate()[1]
     assert said.endswith("interrupted; nothing is left\n"), said

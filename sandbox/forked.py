@@ -99,6 +99,14 @@ class _Parent:
             assert self._control is not None
             socket.send_fds(self._control, [b"fork"], descriptors)
 
+    def end(self) -> None:
+        """End it, if it runs."""
+        with self._lock:
+            if self._process is not None and self._control is not None:
+                self._control.close()
+                self._process.wait()
+                self._process = None
+
     def _start(self) -> None:
         self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
@@ -112,6 +120,11 @@ class _Parent:
 
 
 _parent = _Parent()
+
+
+def end() -> None:
+    """End the process that is forked, which would end with this one; the next operation starts another."""
+    _parent.end()
 
 
 def serve(control: socket.socket) -> None:

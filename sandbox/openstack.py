@@ -154,12 +154,12 @@ class OpenStack:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def connect(self) -> Any:
-        """An openstacksdk connection as the project's admin."""
+        """An openstacksdk connection as the user of ``env``."""
         import openstack
 
         names = {"username", "password", "project_name", "user_domain_name", "project_domain_name", "auth_url"}
         auth: dict[str, Any] = {name: self.env[f"OS_{name.upper()}"] for name in names}
-        return openstack.connect(region_name=_REGION, load_envvars=False, load_yaml_config=False, **auth)
+        return openstack.connect(region_name=self.env["OS_REGION_NAME"], load_envvars=False, load_yaml_config=False, **auth)
 
     def raw(self) -> dict[str, Any]:
         """What Neutron answers of the project's groups but its own default, their rules, and address groups."""

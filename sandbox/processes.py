@@ -46,6 +46,18 @@ def processes(folder: Path) -> list[int]:
     return found
 
 
+def started_with(folder: Path) -> list[int]:
+    """The processes that were started with a folder as their ``TMPDIR``, or by one that was (Linux; elsewhere none)."""
+    wanted = f"TMPDIR={folder}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # One that has ended, and waits for its parent to see it, has no environment.
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
 def interrupt_on_signals() -> None:
     """Have TERM and HUP interrupt this process as Ctrl-C does; once interrupted, it cleans up undisturbed.
 
@@ -68,7 +80,7 @@ def interrupt_on_signals() -> None:
 
 @contextmanager
 def swept(prefix: str) -> Iterator[Path]:
-    """A temporary folder for all that this process and its children write; at the end nothing runs in it, and it is gone.
+    """A temporary folder for all that this process and its children write; at the end it is gone, and so are the children.
 
     Raises:
         SandboxError: a process can't be ended.
@@ -93,7 +105,7 @@ def swept(prefix: str) -> Iterator[Path]:
 
 def _sweep(folder: Path, patience: float = 10.0) -> None:
     until = time.monotonic() + patience
-    while left := processes(folder):
+    while left := {*processes(folder), *started_with(folder)} - {os.getpid()}:
         if time.monotonic() > until:
             raise SandboxError(f"processes left: {', '.join(map(str, left))}")
         for pid in left:

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 
 from tests.counts import counts
+from tests.session import SECONDS, Stopwatch, Whole
+
+#: Where tests are, in the order in which they run: long ones first, so that short ones fill the end of every worker's time.
+ORDER = ("tests/engine/test_walk.py", "tests/engine/test_tutorial.py", "tests/engine", "tests/browser", "tests")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--longest", type=float, metavar="SECONDS", help="fail the run if the call of a test takes longer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Whole(config.getoption("--longest")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next(place for place, prefix in enumerate(ORDER) if item.nodeid.startswith(prefix)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    watch = Stopwatch()
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append((SECONDS, watch.seconds()))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import tools
+from sandbox import openstack_shared, tools
 from sandbox.aws import AWS
 from sandbox.cloud import CLOUDS, Cloud
 from sandbox.gcp import GCP
@@ -34,9 +34,11 @@ def tooled() -> None:
 
 
 @pytest.fixture(scope="session")
-def neutron(tooled: None) -> Iterator[OpenStack]:
-    """A Neutron that the session's tests share."""
-    with OpenStack(rules=400, groups=20, proxied=True) as cloud:
+def neutron(tooled: None, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[OpenStack]:
+    """A project for this worker in the one Neutron of the run, which ends with the last of its users."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "openstack"
+    with openstack_shared.using(folder) as admin, openstack_shared.Tenant(admin, worker_id, rules=400, groups=20) as cloud:
         yield cloud
 
 

@@ -13,6 +13,8 @@ from tests.session import SECONDS, Stopwatch, Whole
 
 #: Where tests are, in the order in which they run: long ones first, so that short ones fill the end of every worker's time.
 ORDER = ("tests/engine/test_walk.py", "tests/engine/test_tutorial.py", "tests/engine", "tests/browser", "tests")
+#: Tests that share what is made for their file: one worker runs them.
+TOGETHER = ("tests/lab", "tests/engine/test_dataplane.py", "tests/engine/test_backends.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,7 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Whole(config.getoption("--longest")))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(TOGETHER):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: next(place for place, prefix in enumerate(ORDER) if item.nodeid.startswith(prefix)))
 
 

@@ -17,6 +17,7 @@ from sandbox.gcp import GCP, PROJECT
 from sandbox.openstack import OpenStack
 from sandbox.proxy import Fault
 from sandbox.run import CREDENTIALS, Project
+from tests import rings
 from tests.engine.test_faults import Failing
 from tests.engine.test_life import BASE, add, remove
 from tests.engine.test_walk import CLUSTER
@@ -69,6 +70,7 @@ def told(found: list[dict[str, Any]]) -> list[tuple[str, int | None, int | None]
     return [(each["kind"], each["entries"][0]["protocol"], each["entries"][0]["from_port"]) for each in found]
 
 
+@rings.clouds("aws", "gcp")
 def test_what_the_engine_made_is_as_planned_and_what_hands_did_is_found(
     projects: Callable[[Cloud], Project], cloud: Cloud
 ) -> None:
@@ -113,6 +115,7 @@ def test_an_orphaned_rule_of_an_update_that_failed_is_found(project: Callable[[]
     audited.differences(found=False)
 
 
+@pytest.mark.slow
 def test_an_orphaned_group_of_an_update_that_failed_is_found(project: Callable[[], Project], neutron: OpenStack) -> None:
     assert neutron.proxy is not None
     audited = Audited(project(), neutron)

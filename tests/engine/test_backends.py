@@ -119,6 +119,7 @@ def exported(project: Project) -> dict[str, Any]:
     return state
 
 
+@pytest.mark.slow
 def test_of_two_ups_at_once_one_is_refused_and_nothing_is_lost(machines: Machines, aws: AWS) -> None:
     one, two = machines
     with held(aws) as hold, ThreadPoolExecutor(1) as pool:
@@ -145,6 +146,7 @@ def test_of_two_ups_at_once_one_is_refused_and_nothing_is_lost(machines: Machine
     }
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_engine_stays_until_pulumi_cancel(machines: Machines, aws: AWS) -> None:
     one, two = machines
     assert one.up(STACK).ok

@@ -12,6 +12,7 @@ from sandbox.cloud import Cloud
 from sandbox.demo import Demo
 from sandbox.gcp import GCP
 from sandbox.run import Project
+from tests import rings
 
 pytestmark = pytest.mark.engine
 
@@ -19,6 +20,7 @@ Projects = Callable[[Cloud], Project]
 IPIP = {"openstack": "dev-nodes-in-94-all-ipv4-self", "aws": "dev-nodes-in-94-all-self", "gcp": "dev-nodes-in-94-all-ipv4"}
 
 
+@rings.clouds("openstack")
 def test_the_demo_shows_every_row_and_leaves_nothing(
     projects: Projects, cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,6 +46,7 @@ def test_nothing_differs_where_google_answers_ipip_for_4(tooled: None, projects:
         assert project.destroy("gcp-dev").ok
 
 
+@pytest.mark.slow
 def test_the_demo_of_all_clouds_shows_them_beside_each_other(
     tooled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,6 +185,7 @@ def test_what_no_schema_refuses_the_provider_does(
     assert "provider.py" not in told.output
 
 
+@pytest.mark.slow
 def test_the_example_in_typescript_compiles_and_puts_the_groups_on_its_node(neutron: OpenStack, tmp_path: Path) -> None:
     modules, node = nodejs.modules(HERE), nodejs.commands()
     shutil.copytree(TYPESCRIPT, tmp_path / "typescript", ignore=shutil.ignore_patterns("node_modules", "bin", "sdks"))

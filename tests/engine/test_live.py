@@ -14,7 +14,7 @@ from sandbox.gcp import GCP, PROJECT
 from sandbox.openstack import OpenStack
 from tests.golden import ROOT
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
 def test_it_accepts_an_openstack_and_leaves_nothing(

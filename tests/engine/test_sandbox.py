@@ -14,6 +14,7 @@ import pytest
 from sandbox.openstack import OpenStack
 from sandbox.processes import processes
 from tests.golden import ROOT
+from tests.rings import chosen
 
 pytestmark = pytest.mark.engine
 
@@ -33,6 +34,7 @@ def wait_for(name: str, folder: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_cloud_that_stops_leaves_no_process_and_no_file(tooled: None) -> None:
     with OpenStack(groups=3, rules=9) as cloud:
         assert processes(cloud.folder)
@@ -43,6 +45,7 @@ def test_a_cloud_that_stops_leaves_no_process_and_no_file(tooled: None) -> None:
     wait_until_gone(cloud.folder)
 
 
+@pytest.mark.slow
 def test_a_killed_parent_takes_its_cloud_along(tooled: None) -> None:
     program = "import time; from sandbox.openstack import OpenStack; c = OpenStack(); c.start();"
     program += "print(c.folder, flush=True); time.sleep(600)"
@@ -55,7 +58,7 @@ def test_a_killed_parent_takes_its_cloud_along(tooled: None) -> None:
     wait_until_gone(folder)
 
 
-@pytest.mark.parametrize("cloud", ["aws", "openstack"])
+@pytest.mark.parametrize("cloud", chosen(["aws", "openstack"], ["aws"]))
 def test_a_demo_that_is_interrupted_says_that_nothing_is_left_and_leaves_nothing(
     cloud: str, tmp_path: Path, tooled: None
 ) -> None:

@@ -180,6 +180,7 @@ def around(cloud: Any) -> Iterator[dict[str, str]]:
     network.delete_network(net)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openstack", "aws"])
 def test_the_tutorial_from_a_hand_made_group_to_a_managed_one(name: str, clone: Path, request: pytest.FixtureRequest) -> None:
     cloud = request.getfixturevalue({"openstack": "neutron"}.get(name, name))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
 from kubeports import table
 from kubeports.plan import plan
@@ -18,6 +18,7 @@ from kubeports.settings import parse
 
 from sandbox.cloud import Cloud
 from sandbox.run import Project, Result
+from tests import rings
 from tests.asked import at, packets
 from tests.counts import counts
 from tests.oracle import clouds, requirement
@@ -26,7 +27,8 @@ from tests.wire import wire
 
 pytestmark = pytest.mark.engine
 
-STEPS = 24
+STEPS = 4
+WALKS = 2
 PACKETS = 400
 #: So many packets of an update at least pass before and after it, or nothing was asked.
 FOLLOWED = 20
@@ -174,15 +176,17 @@ def make_refs(cloud: Cloud) -> dict[str, str]:
     return {"bastion": group.id, "office": network.create_address_group(name="office", addresses=["192.0.2.0/24"]).id}
 
 
+@rings.clouds("aws", "gcp")
+@pytest.mark.parametrize("number", range(WALKS))
 def test_a_stack_that_goes_from_settings_to_settings(
-    projects: Callable[[Cloud], Project], cloud: Cloud, refs: dict[str, str]
+    projects: Callable[[Cloud], Project], cloud: Cloud, refs: dict[str, str], number: int
 ) -> None:
     walk = Walk(projects(cloud), cloud, refs)
     taken = 0
 
+    @seed(number)
     @hypothesis_settings(
         max_examples=STEPS,
-        derandomize=True,
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -192,7 +196,7 @@ def test_a_stack_that_goes_from_settings_to_settings(
     def step(drawn: dict[str, Any]) -> None:
         nonlocal taken
         taken += 1
-        walk.to(walk.settings(drawn, own_rows=taken % 2 == 0), seed=taken)
+        walk.to(walk.settings(drawn, own_rows=taken % 2 == 0), seed=taken + STEPS * number)
 
     step()
     assert taken == STEPS and walk.followed > STEPS * FOLLOWED

@@ -14,7 +14,8 @@ from sandbox.processes import started_with, swept
 
 #: The property of a report under which a test's seconds stand.
 SECONDS = "seconds on a machine with nothing else to do"
-_PATIENCE = 20.0  # seconds for the processes of ended workers to end, the shared OpenStack's among them
+#: Seconds for the processes of ended workers to end, the shared OpenStack's among them.
+PATIENCE = 20.0
 
 
 class Stopwatch:
@@ -55,7 +56,7 @@ class Whole:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """When the workers have ended, see that nothing they started runs."""
         forked.end()
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         while (left := started_with(self.folder)) and time.monotonic() < until:
             time.sleep(0.05)
         self.faults += [f"process {pid} is left: {_command(pid)}" for pid in left]

@@ -9,7 +9,7 @@ from kubeports.errors import Problems, bad
 from kubeports.networks import Family, Network, collapse, is_internet, is_most, network, share
 from kubeports.rules import Rule
 from kubeports.settings import Settings
-from kubeports.table import EXTRAS, PUBLIC, Row, Table
+from kubeports.table import EXTRAS, Row, Table
 from kubeports.traffic import Ports
 
 #: Family, protocol and ports.
@@ -38,8 +38,8 @@ class Guards:
 
     def check(self, on: list[Row]) -> None:
         """No row that is open to the world may cover a port that the table keeps from it; only ``clients`` may be most of it."""
-        kept = [row for row in self.table if row.origin != EXTRAS and row.service not in PUBLIC]
-        kept += [row for row in on if row.origin != "settings" and row.service not in PUBLIC]
+        kept = [row for row in self.table if row.origin != EXTRAS and not row.public]
+        kept += [row for row in on if row.origin != "settings" and not row.public]
         for rule in self.rules:
             if rule.source.kind != "cidr" or rule.protocol is None or not is_internet(network(rule.source.value)):
                 continue
@@ -57,7 +57,7 @@ class Guards:
                 self.keep_from_most(row, family)
         self.problems.raise_any()
         for row in on:
-            if row.origin == "settings" or row.service in PUBLIC:
+            if row.origin == "settings" or row.public:
                 for family in row.families:
                     self.keep_from_most(row, family, for_clients=True)
         self.keep_from_clients(on)
@@ -94,7 +94,7 @@ class Guards:
     def keep_from_clients(self, on: Iterable[Row]) -> None:
         """A row that clients may reach only where the stack says so (the API server) is not opened to them by another row."""
         for row in self.table:
-            if row.origin == EXTRAS or row.service not in PUBLIC or "clients" in row.source:
+            if row.origin == EXTRAS or not row.public or "clients" in row.source:
                 continue
             moved_to = [each for each in on if each.service == row.service]
             if any("clients" in each.source for each in moved_to):

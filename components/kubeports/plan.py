@@ -9,11 +9,8 @@ from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, share
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
-from kubeports.settings import SELF, Change, Settings, Term, moved, refuse_world
-from kubeports.table import PUBLIC, ROLES, Row, Table
-
-#: NFS version 4 itself, which the requirement lacks (extras.csv).
-_NFS = "nfs"
+from kubeports.settings import SELF, Change, Settings, Term, moved, refuse_internet
+from kubeports.table import ROLES, Row, Table
 
 
 def plan(rows: Table, settings: Settings) -> Plan:
@@ -62,7 +59,7 @@ class _Planner:
         if self.settings.cloud == "gcp":
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
-        self.warn_nfs(on)
+        self.warn_needs(on)
         self.warn_changed(on)
         self.warn_unused(on)
         return Plan(
@@ -289,12 +286,12 @@ class _Planner:
         """The world comes through ``clients`` alone, and only to rows that are made for it."""
         place = self.settings.place("sources")
         what = f"{world}, as {row.service} adds its sources up,"
-        if row.origin != "settings" and row.service not in PUBLIC:
-            refuse_world(f"{place}: {row.service}", what)
+        if row.origin != "settings" and not row.public:
+            refuse_internet(f"{place}: {row.service}", what, self.rows)
         clients = self.settings.sources.get("clients", ()) if "clients" in row.source else ()
         given = [term for term in clients if not isinstance(term, str) and family_of(term) == family]
         if not any(map(is_internet, collapse(given))):
-            refuse_world(f"{place}: {row.service}", what)
+            refuse_internet(f"{place}: {row.service}", what, self.rows)
 
     def warn_changed(self, on: list[Row]) -> None:
         """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""
@@ -326,13 +323,14 @@ class _Planner:
         where = f"{self.settings.setting('services')}.{service}.target"
         return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
 
-    def warn_nfs(self, on: list[Row]) -> None:
-        if self.settings.nfs and not any(row.service == _NFS for row in on):
-            missing = ", ".join(str(row) for row in self.rows if row.service == _NFS)
-            if missing:
-                where = self.settings.setting("services")
-                needs = f"NFS itself ({missing}) needs {where}.{_NFS}.enabled: true"
-                self.warnings.append(f"nfs opens rpcbind alone, as the requirement reads; {needs}")
+    def warn_needs(self, on: list[Row]) -> None:
+        """A row that is useless without another one which is off."""
+        for row in on:
+            missing = [each for each in self.rows if each.service == row.needs]
+            if missing and not any(each.service == row.needs for each in on):
+                ports = ", ".join(map(str, missing))
+                right = f"set {self.settings.setting('services')}.{row.needs}.enabled: true"
+                self.warnings.append(f"{row.service} is open without {row.needs} ({ports}), which it needs: {right}")
 
 
 def _group(term: str) -> Source:

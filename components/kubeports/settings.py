@@ -336,7 +336,7 @@ class _Reader:
             for network in read.get(word, ()):
                 if not isinstance(network, str) and is_internet(network):
                     with self.problems:
-                        refuse_world(f"{at}.{word}", str(network))
+                        refuse_internet(f"{at}.{word}", str(network), self.rows)
         return read
 
     def terms(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
@@ -448,7 +448,7 @@ class _Reader:
             raise bad(at, "is empty", "name a source, or close the row with enabled: false")
         for term in terms:
             if not isinstance(term, str) and is_internet(term):
-                refuse_world(at, str(term))
+                refuse_internet(at, str(term), self.rows)
         return terms
 
     def egress(self, value: Any, at: str) -> tuple[Network, ...] | None:
@@ -578,11 +578,11 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
     return start, end
 
 
-def refuse_world(where: str, what: str) -> NoReturn:
-    """The error for a source that is the whole world where it may not be."""
-    rows = f"{', '.join(sorted(table.PUBLIC))} and rows of your own"
-    right = f"name the networks that need it; only sources.clients may be the world, for {rows}"
-    raise bad(where, f"{what} is the whole world", right)
+def refuse_internet(where: str, what: str, rows: Table) -> NoReturn:
+    """The error for a source that is the internet where it may not be."""
+    names = f"{', '.join(table.public(rows))} and custom rows".removeprefix(" and ")
+    right = f"name the networks that need it; only sources.clients may be the internet, for {names}"
+    raise bad(where, f"{what} is the internet", right)
 
 
 #: An id of Neutron's: its pattern and an example; a name instead would fail halfway through an update.

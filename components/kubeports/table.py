@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -34,10 +35,9 @@ WORDS = ("cluster", "admins", "clients", "peers", "balancers")
 Calico = Literal["ipip", "classic", "vxlan", "bgp", "absent"]
 CALICO: tuple[Calico, ...] = get_args(Calico)
 
-#: Services that the whole world may reach, where a stack says so under ``sources.clients``.
-PUBLIC = frozenset({"nodeport", "nodeport-udp", "apiserver"})
-
 _COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
+#: Columns that a table may have after these, in this order.
+_FURTHER = ("public", "needs", "page")
 _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
@@ -60,6 +60,9 @@ class Row:
         when: ``always``, ``offline``, ``nfs``, ``opt-in``, or ``calico: MODE...``.
         families: the IP families in which the row has a meaning.
         origin: the file that has the row, or ``settings`` for a row of the stack's own.
+        page: where the row comes from; empty: the table's page.
+        public: whether it may be open to the internet, through ``sources.clients`` alone.
+        needs: another service, without which the row is useless; empty: none.
     """
 
     service: str
@@ -73,6 +76,8 @@ class Row:
     families: tuple[Family, ...] = FAMILIES
     origin: str = "settings"
     page: str = ""
+    public: bool = False
+    needs: str = ""
 
     @property
     def calico(self) -> tuple[str, ...]:
@@ -101,7 +106,13 @@ def load() -> Table:
     """The requirement's rows, then the extras."""
     rows = read(_own(REQUIREMENT), REQUIREMENT) + read(_own(EXTRAS), EXTRAS)
     _unique(rows, f"{REQUIREMENT}, {EXTRAS}", {})
+    _needs(rows, f"{REQUIREMENT}, {EXTRAS}")
     return rows
+
+
+def public(rows: Iterable[Row]) -> tuple[str, ...]:
+    """The services that may be open to the internet, where a stack says so under ``sources.clients``."""
+    return tuple(sorted({row.service for row in rows if row.public}))
 
 
 def from_file(path: Path, name: str) -> Table:
@@ -115,7 +126,9 @@ def from_file(path: Path, name: str) -> Table:
     except (OSError, ValueError) as error:  # a NUL in a path is a ValueError
         reason = error.strerror if isinstance(error, OSError) else error
         raise bad(name, f"can't be read ({reason})", "name a CSV file, from the folder of Pulumi.yaml on") from None
-    return read(data, name)
+    rows = read(data, name)
+    _needs(rows, name)
+    return rows
 
 
 def _own(name: str) -> bytes:
@@ -168,13 +181,12 @@ def read(data: bytes, name: str) -> Table:
 
 
 def _header(cells: list[str], name: str) -> tuple[str, ...]:
-    wanted = (_COLUMNS, (*_COLUMNS, "page"))
-    if tuple(cells) in wanted:
+    if tuple(cells) == (*_COLUMNS, *(column for column in _FURTHER if column in cells)):
         return tuple(cells)
-    where, right = f"{name}: line 1", f"write {','.join(_COLUMNS)} (and page, if rows have one)"
+    where, right = f"{name}: line 1", f"write {','.join(_COLUMNS)} (and {', '.join(_FURTHER)} after them, if rows have these)"
     if missing := [column for column in _COLUMNS if column not in cells]:
         raise bad(where, f"the header lacks the column {', '.join(missing)}", right)
-    if unknown := [cell for cell in cells if cell not in wanted[1]]:
+    if unknown := [cell for cell in cells if cell not in (*_COLUMNS, *_FURTHER)]:
         raise bad(where, f"the header has {', '.join(map(show, unknown))}", right)
     raise bad(where, "the columns are in another order, or stand twice", right)
 
@@ -212,6 +224,9 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         target_name(cell["target"], f"{where}: target")
     with problems:
         why_text(cell["why"], f"{where}: why")
+    with problems:
+        if cell.get("public", "") not in ("", "yes"):
+            raise bad(f"{where}: public", f"{show(cell['public'])} is unknown", "write yes, or leave it empty")
     problems.raise_any()
     families = FAMILIES if cell["family"] == "any" else tuple(f for f in FAMILIES if f == cell["family"])
     return Row(
@@ -226,6 +241,8 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         families=families,
         origin=name,
         page=cell.get("page", ""),
+        public=cell.get("public") == "yes",
+        needs=cell.get("needs", ""),
     )
 
 
@@ -294,6 +311,17 @@ def _when(value: str, where: str) -> None:
     if not value.startswith("calico: ") or not modes or not set(modes) <= set(CALICO) - {"absent"}:
         right = "write always, offline, nfs, opt-in, or calico: and modes (ipip classic vxlan bgp)"
         raise bad(where, f"{show(value)} is no condition", right)
+
+
+def _needs(rows: Table, name: str) -> None:
+    """Refuse a row that needs a service that neither the table nor the extras have."""
+    services = dict.fromkeys(row.service for row in (*rows, *read(_own(EXTRAS), EXTRAS)))
+    problems = Problems()
+    for row in rows:
+        if row.needs and row.needs not in services:
+            with problems:
+                raise bad(f"{name}: {row.service}: needs", f"no row is called {show(row.needs)}", suggest(row.needs, services))
+    problems.raise_any()
 
 
 def _unique(rows: Table, name: str, lines: dict[int, int]) -> None:

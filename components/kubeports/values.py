@@ -115,7 +115,7 @@ def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Netwo
     if ipv4 := mapped(network):
         right = f"write {ipv4}"
         if is_internet(ipv4):
-            right = f"write IPv4's networks; the whole world is {ipv4}, in sources.clients alone"
+            right = f"write IPv4's networks; the internet is {ipv4}, in sources.clients alone"
         raise bad(where, f"{text} is IPv4 in IPv6's clothes", right)
     if str(network) != text:
         raise bad(where, f"{text} is not a network address in canonical form", f"write {network}{_single(text, network)}")

@@ -125,7 +125,7 @@ def test_another_id_of_a_reference_is_seen_though_no_rule_changes() -> None:
 
 def test_warnings_that_come_and_go_are_told_apart() -> None:
     found = between({}, {"nfs": True})
-    assert "nfs opens rpcbind alone" in found.warned[0] and not found.quiet
+    assert "rpcbind is open without nfs (tcp/2049, udp/2049), which it needs" in found.warned[0] and not found.quiet
     assert between({"nfs": True}, {}).quiet == found.warned
 
 

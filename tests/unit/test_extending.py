@@ -22,11 +22,11 @@ from tests.strategies import settings as stacks
 
 HEADER = "service,protocol,family,start,end,when,source,target,why"
 K3S = f"""\
-{HEADER}
-ssh,tcp,any,22,22,always,admins,nodes,administrators log in
-supervisor,tcp,any,6443,6443,always,cluster admins,control-plane,agents and administrators reach the API server
-flannel,udp,any,8472,8472,always,cluster,nodes,flannel carries pod traffic in VXLAN
-nodeport,tcp,any,30000,32767,always,clients,worker,clients reach services of type NodePort
+{HEADER},public
+ssh,tcp,any,22,22,always,admins,nodes,administrators log in,
+supervisor,tcp,any,6443,6443,always,cluster admins,control-plane,agents and administrators reach the API server,
+flannel,udp,any,8472,8472,always,cluster,nodes,flannel carries pod traffic in VXLAN,
+nodeport,tcp,any,30000,32767,always,clients,worker,clients reach services of type NodePort,yes
 """
 RAW: dict[str, Any] = {
     "cloud": "openstack",

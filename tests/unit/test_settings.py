@@ -69,7 +69,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"families": ["ipv6"], **sources(admins=["::ffff:0:0/96"])},
         "kubeports:sources.admins[0]: ::ffff:0:0/96",
-        "the whole world is 0.0.0.0/0, in sources.clients alone",
+        "the internet is 0.0.0.0/0, in sources.clients alone",
     ),
     (
         {"families": ["ipv6"], **sources(admins=["::ffff:a14:0/112"])},
@@ -85,21 +85,21 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"egress": ["everywhere"]}, "kubeports:egress[0]: everywhere is no CIDR", "write kubeports:egress: everywhere, and no list"),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
     # The world
-    (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the whole world", "clients"),
-    (sources(admins=HALVES), "kubeports:sources: ssh: 0.0.0.0/0, as ssh adds its sources up, is the whole world", "clients"),
-    (sources(cluster=["0.0.0.0/0"]), "kubeports:sources.cluster: 0.0.0.0/0 is the whole world", "clients"),
-    (sources(peers=["0.0.0.0/0"]), "kubeports:sources.peers: 0.0.0.0/0 is the whole world", "clients"),
-    ({"families": ["ipv6"], **sources(admins=["2000::/3"])}, "kubeports:sources.admins: 2000::/3 is the whole world", "clients"),
+    (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the internet", "clients"),
+    (sources(admins=HALVES), "kubeports:sources: ssh: 0.0.0.0/0, as ssh adds its sources up, is the internet", "clients"),
+    (sources(cluster=["0.0.0.0/0"]), "kubeports:sources.cluster: 0.0.0.0/0 is the internet", "clients"),
+    (sources(peers=["0.0.0.0/0"]), "kubeports:sources.peers: 0.0.0.0/0 is the internet", "clients"),
+    ({"families": ["ipv6"], **sources(admins=["2000::/3"])}, "kubeports:sources.admins: 2000::/3 is the internet", "clients"),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"ssh": {"source": ["clients"]}}},
         "kubeports:sources: ssh: 0.0.0.0/0",
-        "whole world",
+        "is the internet",
     ),
     ({"services": {"nodeport": {"source": ["0.0.0.0/0"]}}}, "kubeports:services.nodeport.source: 0.0.0.0/0", "sources.clients"),
     (
         {**sources(admins=HALVES[:1], clients=HALVES[1:]), "services": {"apiserver": {"source": ["admins", "clients"]}}},
         "kubeports:sources: apiserver: 0.0.0.0/0",
-        "whole world",
+        "is the internet",
     ),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"shell": OWN | {"start": 22}}},

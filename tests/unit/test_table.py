@@ -133,3 +133,24 @@ def test_a_package_without_its_table_is_blamed_and_no_stack(tmp_path: Path, monk
     monkeypatch.setattr(table, "files", lambda name: tmp_path)
     with pytest.raises(InputError, match=r"^ports.csv: can't be read \(No such file or directory\), and is part of kubeports"):
         table.load.__wrapped__()
+
+
+def test_a_row_says_whether_it_may_be_public_and_what_it_needs() -> None:
+    rows = {(row.service, row.protocol): row for row in table.load()}
+    assert table.public(rows.values()) == ("apiserver", "nodeport", "nodeport-udp")
+    assert {name for (name, _), row in rows.items() if row.needs} == {"rpcbind", "rpcbind-udp"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("maybe,", "line 2: public: 'maybe' is unknown; write yes, or leave it empty"),
+        (",shh", "t.csv: ssh: needs: no row is called 'shh'; did you mean 'ssh'?"),
+    ],
+)
+def test_a_wrong_mark_of_a_row_is_refused(tmp_path: Path, cells: str, message: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(HEADER.replace("why", "why,public,needs") + GOOD.rstrip("\n") + f",{cells}\n")
+    with pytest.raises(InputError) as raised:
+        table.from_file(file, "t.csv")
+    assert message in str(raised.value)

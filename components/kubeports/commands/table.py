@@ -79,4 +79,6 @@ def _json(row: table.Row) -> dict[str, Any]:
         "why": row.why,
         "origin": row.origin,
         "page": row.page or None,
+        "public": row.public,
+        "needs": row.needs or None,
     }

@@ -46,7 +46,7 @@ from kubeports.policies.resources import (
     unreadable,
 )
 from kubeports.rules import Rule
-from kubeports.table import PUBLIC, Row
+from kubeports.table import Row
 from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, TCP, TUNNELS, UDP, UNREADABLE
 
 
@@ -217,8 +217,7 @@ def _public(stack: Stack, group: str, span: Span, services: list[str] | None) ->
         if span.protocol == UNREADABLE:
             return False
         return all(all(map(part.has, span.networks)) for part in allowed.spans(span.family, span.protocol, span.first, span.last))
-    names = PUBLIC if services is None else frozenset(services)
-    rows = [row for row in table.load() if row.service in names]
+    rows = [row for row in table.load() if (row.public if services is None else row.service in services)]
     return any(_within(span, row.protocol, row.start or FIRST_PORT, row.end or LAST_PORT) for row in rows)
 
 
@@ -234,7 +233,7 @@ def _who_may(stack: Stack, config: Config) -> str:
         return ", ".join(services) or "nothing"
     if stack.plans:
         return f"what {stack.setting}sources.clients opens to it"
-    return ", ".join(sorted(PUBLIC))
+    return ", ".join(table.public(table.load()))
 
 
 def _no_source(stack: Stack, ids: tuple[str, ...]) -> str:

@@ -13,7 +13,9 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, Protocol
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
@@ -25,7 +27,7 @@ Properties = dict[str, Any]
 #: What the engine writes for a value that is not known at preview (sdk/go/common/resource/plugin/rpc.go).
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 #: Inputs that the provider chose itself; the bridge for Terraform keeps them under the same name.
-_DEFAULTS = "__defaults"
+DEFAULTS = "__defaults"
 _SUFFIX = 7  # hexadecimal digits of an automatic name
 
 
@@ -41,9 +43,15 @@ class Kind(Protocol):
     args: type
     #: The longest automatic name, or None where there is none.
     named: ClassVar[int | None]
+    #: What an input is when a program leaves it out: the defaults of the provider's schema, which Pulumi's bridge writes into
+    #: the inputs (pkg/tfbridge/schema.go, applyDefaults).
+    defaults: ClassVar[Mapping[str, Any]]
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         """What the provider refuses before it calls the cloud: property and reason."""
+
+    def planned(self, state: Properties, inputs: Properties) -> Properties:
+        """The properties that an update will give the resource: the inputs, but for what the provider adds, keeps or hides."""
 
     def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
         """The properties of which a difference replaces the resource."""
@@ -58,10 +66,105 @@ class Kind(Protocol):
         """Its state, or None where it is gone."""
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
-        """Change one in place."""
+        """Change one in place, to what ``planned`` said."""
 
     def delete(self, id: str) -> None:
         """Delete one; one that is gone is no error."""
+
+
+class AsGiven:
+    """A kind whose provider changes nothing of what a program gives it."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def planned(self, state: Properties, inputs: Properties) -> Properties:
+        """The inputs."""
+        return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an update would do to a resource.
+
+    Args:
+        changed: the properties that differ, and how.
+        replaced: those of them that replace the resource.
+        delete_first: whether a replacement deletes the old resource before it makes the new one.
+    """
+
+    changed: Mapping[str, Literal["ADD", "UPDATE", "DELETE"]]
+    replaced: tuple[str, ...]
+    delete_first: bool
+
+
+# What a provider does with a resource, on plain data: the server below and the engine in memory (tests/updates.py) use it.
+
+
+def check(
+    kind: Kind, name: str, old: Properties, new: Properties, seed: bytes | None
+) -> tuple[Properties, list[tuple[str, str]]]:
+    """The inputs with the provider's defaults, and what is wrong with them.
+
+    Args:
+        kind: the resource's type.
+        name: the logical name.
+        old: the inputs of the last update; a default that was chosen then is kept.
+        new: the inputs as the program gives them.
+        seed: for the random part of an automatic name.
+    """
+    failures = [*_fits(kind.args, new), *kind.check(new)]
+    defaults = {key: value for key, value in kind.defaults.items() if key not in new}
+    if kind.named is not None and "name" not in new:
+        defaults["name"] = None
+    kept = {key: old[key] for key in defaults if key in old and key in old.get(DEFAULTS, ())}
+    if "name" in defaults and "name" not in kept:
+        kept["name"] = _automatic_name(name, kind.named or 0, seed)
+    return (new | defaults | kept | {DEFAULTS: sorted(defaults)} if defaults else new), failures
+
+
+def difference(kind: Kind, state: Properties, given: Properties, new: Properties) -> Difference:
+    """How new inputs differ from a resource's state and its last inputs."""
+    planned = kind.planned(state, without_defaults(new))
+    changed: dict[str, Literal["ADD", "UPDATE", "DELETE"]] = {}
+    for name in sorted({*planned, *given} - {DEFAULTS}):
+        if name not in planned:
+            if name in state:
+                changed[name] = "DELETE"
+        elif name not in state:
+            changed[name] = "ADD"
+        elif state[name] != planned[name] and not kind.same(name, state[name], planned[name]):
+            changed[name] = "UPDATE"
+    replaced = tuple(name for name in kind.replaces(state, planned) if name in changed)
+    # A name that the program has chosen can't stand twice.
+    return Difference(changed, replaced, kind.named is not None and "name" not in new.get(DEFAULTS, ()))
+
+
+def read(kind: Kind, id: str, given: Properties) -> tuple[Properties, Properties] | None:
+    """A resource's state and inputs as the cloud has them; None where it is gone.
+
+    Args:
+        kind: the resource's type.
+        id: its id.
+        given: the inputs of the last update; empty where the resource is imported.
+    """
+    state = kind.read(id)
+    if state is None:
+        return None
+    names = given if given else _types_of(kind.args)
+    inputs = {name: state[name] for name in names if name in state}
+    # As it was given, where that is stored in another spelling only.
+    inputs |= {name: value for name, value in given.items() if name in state and kind.same(name, state[name], value)}
+    return state, inputs | ({DEFAULTS: given[DEFAULTS]} if DEFAULTS in given else {})
+
+
+def update(kind: Kind, id: str, state: Properties, new: Properties) -> Properties:
+    """Change a resource in place; its state afterwards."""
+    return kind.update(id, state, kind.planned(state, without_defaults(new)))
+
+
+def without_defaults(properties: Properties) -> Properties:
+    """Inputs without the list of those that are defaults."""
+    return {name: value for name, value in properties.items() if name != DEFAULTS}
 
 
 class StandIn(provider_pb2_grpc.ResourceProviderServicer):
@@ -115,39 +218,28 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, context: Any) -> Any:
         kind = self._kind(request.urn, context)
-        old, new = _read(request.olds), _read(request.news)
-        failures = [
-            provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in (*_fits(kind.args, new), *kind.check(new))
-        ]
-        if kind.named is not None and "name" not in new:
-            name = old.get("name") if "name" in old.get(_DEFAULTS, ()) else None
-            new |= {"name": name or _automatic_name(request, kind.named), _DEFAULTS: ["name"]}
-        return provider_pb2.CheckResponse(inputs=_struct(new), failures=failures)
+        name = request.urn.rsplit("::", 1)[-1]
+        inputs, failures = check(kind, name, _read(request.olds), _read(request.news), request.randomSeed or None)
+        told = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures]
+        return provider_pb2.CheckResponse(inputs=_struct(inputs), failures=told)
 
     def Diff(self, request: Any, context: Any) -> Any:
         kind = self._kind(request.urn, context)
-        state, given, new = _read(request.olds), _read(request.old_inputs), _read(request.news)
-        names = [
-            name
-            for name in sorted({*new, *given} - {_DEFAULTS})
-            if not (name in new and name in state and (state[name] == new[name] or kind.same(name, state[name], new[name])))
-            and not (name not in new and name not in state)
-        ]
-        replaced = [name for name in kind.replaces(state, new) if name in names]
-        detail = {}
-        for name in names:
-            what = "ADD" if name not in state else "UPDATE" if name in new else "DELETE"
-            suffix = "_REPLACE" if name in replaced else ""
-            detail[name] = provider_pb2.PropertyDiff(kind=getattr(provider_pb2.PropertyDiff, what + suffix))
+        found = difference(kind, _read(request.olds), _read(request.old_inputs), _read(request.news))
+        detail = {
+            name: provider_pb2.PropertyDiff(
+                kind=getattr(provider_pb2.PropertyDiff, what + ("_REPLACE" if name in found.replaced else ""))
+            )
+            for name, what in found.changed.items()
+        }
         answer = provider_pb2.DiffResponse
         return answer(
-            changes=answer.DIFF_SOME if names else answer.DIFF_NONE,
-            diffs=names,
-            replaces=replaced,
+            changes=answer.DIFF_SOME if found.changed else answer.DIFF_NONE,
+            diffs=list(found.changed),
+            replaces=found.replaced,
             detailedDiff=detail,
             hasDetailedDiff=True,
-            # A name of the user's own can't stand twice.
-            deleteBeforeReplace=kind.named is not None and "name" not in new.get(_DEFAULTS, ()),
+            deleteBeforeReplace=found.delete_first,
         )
 
     def Create(self, request: Any, context: Any) -> Any:
@@ -155,22 +247,16 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
         with _told(context):
-            id, state = kind.create(_given(request.properties))
+            id, state = kind.create(without_defaults(_read(request.properties)))
             return provider_pb2.CreateResponse(id=id, properties=_struct(state))
 
     def Read(self, request: Any, context: Any) -> Any:
         kind = self._kind(request.urn, context)
         with _told(context):
-            state = kind.read(request.id)
-        if state is None:
+            found = read(kind, request.id, _read(request.inputs))
+        if found is None:
             return provider_pb2.ReadResponse()
-        given = _read(request.inputs)
-        names = given if given else _types.input_type_types(kind.args)
-        inputs = {name: state[name] for name in names if name in state}
-        # As it was given, where that is stored in another spelling only.
-        inputs |= {name: value for name, value in given.items() if name in state and kind.same(name, state[name], value)}
-        if _DEFAULTS in given:
-            inputs[_DEFAULTS] = given[_DEFAULTS]
+        state, inputs = found
         return provider_pb2.ReadResponse(id=request.id, properties=_struct(state), inputs=_struct(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:
@@ -178,7 +264,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         with _told(context):
-            state = kind.update(request.id, _read(request.olds), _given(request.news))
+            state = update(kind, request.id, _read(request.olds), _read(request.news))
             return provider_pb2.UpdateResponse(properties=_struct(state))
 
     def Delete(self, request: Any, context: Any) -> Any:
@@ -198,7 +284,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 def beyond(known: Iterable[str], inputs: Properties, cloud: str) -> Iterator[tuple[str, str]]:
     """The properties that the SDK's class has and the stand-in does nothing with: passing over them would be a lie."""
     for name in inputs:
-        if name not in (*known, _DEFAULTS):
+        if name not in (*known, DEFAULTS):
             yield name, f"the stand-in for {cloud} has no such property"
 
 
@@ -224,10 +310,6 @@ def _told(context: Any) -> Iterator[None]:
         context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
 
-def _given(properties: Any) -> Properties:
-    return {name: value for name, value in _read(properties).items() if name != _DEFAULTS}
-
-
 def _read(properties: Any) -> Properties:
     """A protobuf Struct as plain data; whole numbers are ints, and nulls absent."""
     plain = json_format.MessageToDict(properties)
@@ -246,52 +328,75 @@ def _struct(properties: Mapping[str, Any]) -> Any:
     return json_format.ParseDict(properties, struct_pb2.Struct())
 
 
-def _automatic_name(request: Any, most: int) -> str:
+def _automatic_name(name: str, most: int, seed: bytes | None) -> str:
     """The logical name with a random suffix, as https://www.pulumi.com/docs/iac/concepts/resources/names/ describes."""
-    digits = random.Random(request.randomSeed or None)  # noqa: S311
-    name = f"{request.urn.rsplit('::', 1)[-1]}-{digits.getrandbits(4 * _SUFFIX):0{_SUFFIX}x}"
-    return name[:most]
+    digits = random.Random(seed)  # noqa: S311
+    return f"{name}-{digits.getrandbits(4 * _SUFFIX):0{_SUFFIX}x}"[:most]
+
+
+@cache
+def _types_of(args: type) -> Mapping[str, Any]:
+    """The properties that an SDK's class of arguments has, and their types."""
+    return _types.input_type_types(args)
+
+
+@cache
+def _required_by(args: type) -> tuple[str, ...]:
+    """The properties that an SDK's class of arguments requires."""
+    names = _types.input_type_py_to_pulumi_names(args)
+    parameters = inspect.signature(args).parameters.items()
+    return tuple(names.get(python, python) for python, each in parameters if each.default is each.empty)
 
 
 def _fits(args: type, inputs: Properties, where: str = "") -> Iterable[tuple[str, str]]:
     """Properties that the SDK's class does not have, lacks, or has with another type."""
-    types = _types.input_type_types(args)
+    types = _types_of(args)
     for name, value in inputs.items():
         if name not in types:
             yield where + name, f"{args.__name__} has no such property"
         else:
             yield from _is_a(types[name], value, where + name)
-    names = _types.input_type_py_to_pulumi_names(args)
-    for python, parameter in inspect.signature(args).parameters.items():
-        if parameter.default is parameter.empty and names.get(python, python) not in inputs:
-            yield where + names.get(python, python), f"{args.__name__} requires it"
+    for name in _required_by(args):
+        if name not in inputs:
+            yield where + name, f"{args.__name__} requires it"
 
 
 def _is_a(kind: Any, value: Any, where: str) -> Iterable[tuple[str, str]]:
     if value == UNKNOWN:
         return
-    kind = _settled(kind)
-    origin = typing.get_origin(kind)
-    if _types.is_input_type(kind):
-        if not isinstance(value, dict):
-            yield where, f"must be an object of {kind.__name__}, not {value!r}"
-        else:
-            yield from _fits(kind, value, f"{where}.")
-    elif origin is not None and issubclass(origin, Mapping):
+    kind, items = _shape(kind)
+    if kind is dict:
         if not isinstance(value, dict):
             yield where, f"must be an object, not {value!r}"
         else:
             for name, each in value.items():
-                yield from _is_a(typing.get_args(kind)[1], each, f"{where}.{name}")
-    elif origin is not None and issubclass(origin, Sequence):
+                yield from _is_a(items, each, f"{where}.{name}")
+    elif kind is list:
         if not isinstance(value, list):
             yield where, f"must be a list, not {value!r}"
         else:
             for number, each in enumerate(value):
-                yield from _is_a(typing.get_args(kind)[0], each, f"{where}[{number}]")
+                yield from _is_a(items, each, f"{where}[{number}]")
+    elif _types.is_input_type(kind):
+        if not isinstance(value, dict):
+            yield where, f"must be an object of {kind.__name__}, not {value!r}"
+        else:
+            yield from _fits(kind, value, f"{where}.")
     # The engine takes numbers and booleans for strings, as the bridge does.
     elif isinstance(kind, type) and not isinstance(value, kind) and not (kind is str and isinstance(value, int | float | bool)):
         yield where, f"must be {kind.__name__}, not {value!r}"
+
+
+@cache
+def _shape(kind: Any) -> tuple[Any, Any]:
+    """The type within Pulumi's Input and Optional; of a mapping or list ``dict`` or ``list``, and the type of its items."""
+    kind = _settled(kind)
+    origin = typing.get_origin(kind)
+    if _types.is_input_type(kind) or origin is None:
+        return kind, None
+    if issubclass(origin, Mapping):
+        return dict, typing.get_args(kind)[1]
+    return (list, typing.get_args(kind)[0]) if issubclass(origin, Sequence) else (kind, None)
 
 
 def _settled(kind: Any) -> Any:

@@ -119,3 +119,28 @@ def services(draw: st.DrawFn, families: tuple[str, ...], names: tuple[str, ...])
         own["target"] = draw(st.sampled_from(table.TARGETS))
         found["own"] = own
     return found
+
+
+@st.composite
+def histories(draw: st.DrawFn, cloud: str, length: int = 3) -> list[dict[str, Any]]:
+    """Settings that one stack may have one after the other: some differ in one key alone, as most updates do."""
+    found = [draw(settings(cloud))]
+    while len(found) < length:
+        other = draw(settings(cloud))
+        if draw(st.booleans()):
+            # ``sources`` name what ``refs`` has, in the enabled families; on GCP egress asks for a cluster's CIDRs.
+            together = ("families", "refs", "sources", "services", "egress")
+            key = draw(st.sampled_from([together, *((key,) for key in ("offline", "nfs", "calico", "roles", "sources"))]))
+            other = changed(found[-1], other, key)
+        found.append(other)
+    return found
+
+
+def changed(raw: dict[str, Any], other: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """The settings with some keys of others; for the sources alone, where they fit."""
+    if keys == ("sources",) and (raw["families"], raw["refs"]) != (other["families"], other["refs"]):
+        keys = ("families", "refs", "sources", "services", "egress")
+    taken = {key: value for key, value in raw.items() if key not in keys} | {key: other[key] for key in keys if key in other}
+    if "egress" in taken and "egress" not in other and raw["cloud"] == "gcp":
+        del taken["egress"]
+    return taken

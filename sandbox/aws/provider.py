@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
 
-from sandbox.provider import UNKNOWN, Kind, Properties, RefusedError, StandIn
+from sandbox.provider import UNKNOWN, AsGiven, Kind, Properties, RefusedError, StandIn
 
 _SOURCES = {
     "cidrIpv4": "CidrIpv4",
@@ -81,7 +81,7 @@ def found(operation: Callable[..., Any], **arguments: Any) -> Any:
         raise RefusedError(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
 
 
-class Tagged:
+class Tagged(AsGiven):
     """What all resources with tags share."""
 
     def __init__(self, ec2: Any, args: type) -> None:
@@ -102,7 +102,7 @@ class Tagged:
             call(self.ec2.create_tags, Resources=[id], Tags=changed)
 
 
-class PreviewOnly:
+class PreviewOnly(AsGiven):
     """A resource whose properties the stand-in knows and that it never makes: for previews that a policy judges."""
 
     named: ClassVar[int | None] = None

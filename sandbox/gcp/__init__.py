@@ -54,7 +54,7 @@ class GCP:
         from sandbox.gcp.compute import TOKEN
         from sandbox.gcp.compute import serve as serve_api
         from sandbox.gcp.nodes import Nodes
-        from sandbox.gcp.provider import provider
+        from sandbox.gcp.provider import over_http, provider
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with ExitStack() as stack:
@@ -65,7 +65,7 @@ class GCP:
             for name, rule in DEFAULTS.items():
                 body = {"name": name, "network": "global/networks/default", "priority": 65534, **rule}
                 self.api.firewalls().insert(project=PROJECT, body=body).execute()
-            port = stack.enter_context(serve(provider(self.api, PROJECT)))
+            port = stack.enter_context(serve(provider(over_http(self.api), PROJECT)))
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="kubeports-gcp-")))
             self._stack = stack.pop_all()
         self.env = {

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from ipaddress import ip_network
 from itertools import count
@@ -52,6 +53,7 @@ class ApiError(Exception):
         self.status, self.reason = status, reason
 
 
+@cache
 def document() -> Json:
     """Google's discovery document of the Compute API."""
     source = files("googleapiclient.discovery_cache") / "documents" / "compute.v1.json"
@@ -87,16 +89,8 @@ class Compute:
         self.operations: dict[str, Json] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
-        content = document()
-        self._schemas: Json = content["schemas"]
-        rules, self._methods = [], {}
-        for collection, names in ({**self.served, **_OPERATIONS}).items():
-            for name in names:
-                method = content["resources"][collection]["methods"][name]
-                path = "/" + content["servicePath"] + re.sub(r"\{(\w+)\}", r"<\1>", method["path"])
-                self._methods[f"{collection}.{name}"] = method
-                rules.append(Rule(path, methods=[method["httpMethod"]], endpoint=f"{collection}.{name}"))
-        self._map = Map(rules)
+        self._schemas: Json = document()["schemas"]
+        self._map, self._methods = _routes(tuple(self.served.items()))
 
     # HTTP
 
@@ -109,9 +103,7 @@ class Compute:
         try:
             endpoint, arguments = self._map.bind_to_environ(environ).match()
             self._check_query(endpoint, request.args)
-            body = json.loads(request.get_data() or b"{}")
-            with self._lock:
-                answer, status = self._answer(endpoint, arguments, body), 200
+            answer, status = self.answer(endpoint, arguments, json.loads(request.get_data() or b"{}")), 200
         except ApiError as wrong:
             status = wrong.status
             error = {"reason": wrong.reason, "message": str(wrong), "domain": "global"}
@@ -128,6 +120,15 @@ class Compute:
                 raise ApiError(
                     400, "badRequest", f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.'
                 )
+
+    def answer(self, endpoint: str, arguments: Mapping[str, str], body: Json) -> Json:
+        """One call: ``firewalls.insert`` with its path's arguments; what it answers is the API's own copy.
+
+        Raises:
+            ApiError: a refusal.
+        """
+        with self._lock:
+            return self._answer(endpoint, arguments, body)
 
     def _answer(self, endpoint: str, arguments: Mapping[str, str], body: Json) -> Json:
         collection, _, method = endpoint.partition(".")
@@ -305,6 +306,19 @@ class Compute:
         if match is None or (match[1] or project, "global", match[2]) not in self.stored["networks"]:
             raise ApiError(404, "notFound", f"The resource '{text}' was not found")
         return f"{LINK}projects/{match[1] or project}/global/networks/{match[2]}"
+
+
+@cache
+def _routes(served: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Map, Json]:
+    """The paths of what is served, and the discovery document's methods by ``firewalls.insert``."""
+    content, rules, methods = document(), [], {}
+    for collection, names in (*served, *_OPERATIONS.items()):
+        for name in names:
+            method = content["resources"][collection]["methods"][name]
+            path = "/" + content["servicePath"] + re.sub(r"\{(\w+)\}", r"<\1>", method["path"])
+            methods[f"{collection}.{name}"] = method
+            rules.append(Rule(path, methods=[method["httpMethod"]], endpoint=f"{collection}.{name}"))
+    return Map(rules), methods
 
 
 def path_of(collection: str, key: Key) -> str:

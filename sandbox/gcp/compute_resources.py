@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from sandbox.gcp.compute import LINK
-from sandbox.gcp.provider import Called, network_link, same_link
+from sandbox.gcp.provider import Api, Called, network_link, same_link
 from sandbox.provider import Kind, Properties, beyond
 
 
-def kinds(api: Any, project: str) -> Iterator[Kind]:
+def kinds(api: Api, project: str) -> Iterator[Kind]:
     """The resources, for a provider of a project."""
     from pulumi_gcp import compute
 

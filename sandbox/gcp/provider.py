@@ -7,7 +7,7 @@ https://github.com/hashicorp/terraform-provider-google/blob/main/google/services
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -15,17 +15,20 @@ from typing import Any, ClassVar
 import httplib2
 from googleapiclient.errors import HttpError
 
-from sandbox.gcp.compute import LINK
-from sandbox.provider import Kind, Properties, RefusedError, StandIn
+from sandbox.gcp.compute import LINK, ApiError, Compute
+from sandbox.provider import AsGiven, Kind, Properties, RefusedError, StandIn
 
 _SETS = ("sourceRanges", "destinationRanges", "sourceTags", "targetTags", "sourceServiceAccounts", "targetServiceAccounts")
 _ENTRIES = {"allows": "allowed", "denies": "denied"}
 _PLAIN = ("name", "description", "direction", "priority", "disabled")
 _TIMEOUT = 30.0  # seconds
 
+#: One call of the Compute API: ``firewalls.insert``, the arguments of its path, and its body; its answer.
+Api = Callable[[str, dict[str, str], dict[str, Any] | None], Any]
 
-def provider(api: Any, project: str) -> StandIn:
-    """The stand-in on a Compute client of google-api-python-client's, for a project unless a provider says another one."""
+
+def provider(api: Api, project: str) -> StandIn:
+    """The stand-in on the Compute API, for a project unless a provider says another one."""
     from pulumi_gcp import compute
 
     from sandbox.gcp import compute_resources
@@ -38,12 +41,12 @@ def provider(api: Any, project: str) -> StandIn:
     return StandIn("gcp", version("pulumi-gcp"), kinds)
 
 
-class Called:
+class Called(AsGiven):
     """What all resources share: the client, the provider's project, and calls that wait for their operation."""
 
     named: ClassVar[int | None] = 63
 
-    def __init__(self, api: Any, project: str, args: type) -> None:
+    def __init__(self, api: Api, project: str, args: type) -> None:
         self.api = api
         self.project = project
         self.args = args
@@ -52,7 +55,7 @@ class Called:
         """The project of a resource: its own property, or the provider's."""
         return str(inputs.get("project", self.project))
 
-    def call(self, method: str, id: str, **more: Any) -> Any:
+    def call(self, method: str, id: str, body: dict[str, Any] | None = None) -> Any:
         """One call about a resource by its id (``projects/P/zones/Z/instances/NAME``), and the wait for its operation.
 
         Raises:
@@ -61,10 +64,10 @@ class Called:
         _, project, *place, collection, name = id.split("/")
         where = {"project": project} | ({place[0].removesuffix("s"): place[1]} if len(place) > 1 else {})
         named = {} if method == "insert" else {collection.removesuffix("s"): name}
-        answer = _execute(getattr(getattr(self.api, collection)(), method)(**where, **named, **more))
-        operations = getattr(self.api, f"{place[0].removesuffix('s')}Operations")()
+        answer = self.api(f"{collection}.{method}", where | named, body)
         while answer.get("kind") == "compute#operation" and answer["status"] != "DONE":
-            answer = _execute(operations.wait(**where, operation=answer["name"]))
+            operations = f"{place[0].removesuffix('s')}Operations"
+            answer = self.api(f"{operations}.wait", where | {"operation": answer["name"]}, None)
         return answer
 
     def get(self, id: str) -> Any:
@@ -157,15 +160,35 @@ class GoneError(RefusedError):
     """There is no such thing."""
 
 
-def _execute(request: Any) -> Any:
-    try:
-        # A connection each: httplib2's are for one thread.
-        return request.execute(http=httplib2.Http(timeout=_TIMEOUT, proxy_info=None))
-    except HttpError as error:
-        message = json.loads(error.content)["error"]["message"]
-        raise (GoneError if error.status_code == 404 else RefusedError)(
-            f"googleapi: Error {error.status_code}: {message}"
-        ) from None
+def over_http(client: Any) -> Api:
+    """The API behind a Compute client of google-api-python-client's."""
+
+    def call(method: str, arguments: dict[str, str], body: dict[str, Any] | None) -> Any:
+        collection, _, name = method.partition(".")
+        request = getattr(getattr(client, collection)(), name)(**arguments, **({} if body is None else {"body": body}))
+        try:
+            # A connection each: httplib2's are for one thread.
+            return request.execute(http=httplib2.Http(timeout=_TIMEOUT, proxy_info=None))
+        except HttpError as error:
+            raise _refusal(error.status_code, json.loads(error.content)["error"]["message"]) from None
+
+    return call
+
+
+def in_process(compute: Compute) -> Api:
+    """An emulated API in this process."""
+
+    def call(method: str, arguments: dict[str, str], body: dict[str, Any] | None) -> Any:
+        try:
+            return compute.answer(method, arguments, body or {})
+        except ApiError as error:
+            raise _refusal(error.status, str(error)) from None
+
+    return call
+
+
+def _refusal(status: int, message: str) -> RefusedError:
+    return (GoneError if status == 404 else RefusedError)(f"googleapi: Error {status}: {message}")
 
 
 def _ports(entry: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.processes import interrupt_on_signals
 from tests.counts import counts
 from tests.session import SECONDS, Stopwatch, Whole
 
@@ -23,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
+        interrupt_on_signals()
         config.pluginmanager.register(Whole(config.getoption("--longest")))
 
 

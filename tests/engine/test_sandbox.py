@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.openstack import OpenStack
-from sandbox.processes import processes
+from sandbox.processes import processes, started_with
 from tests.golden import ROOT
 from tests.rings import chosen
 
@@ -28,7 +28,7 @@ def wait_until_gone(folder: Path) -> None:
 
 def wait_for(name: str, folder: Path) -> None:
     """Wait until a process of this name runs in a folder."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while name not in [(Path("/proc") / str(pid) / "comm").read_text().strip() for pid in processes(folder)]:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -74,3 +74,21 @@ def test_a_demo_that_is_interrupted_says_that_nothing_is_left_and_leaves_nothing
     assert said.endswith("interrupted; nothing is left\n"), said
     assert process.returncode == 130
     assert not list(tmp_path.iterdir()) and not processes(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_tests_that_are_interrupted_leave_nothing(sign: signal.Signals, tmp_path: Path, tooled: None) -> None:
+    """Ctrl-C reaches every process of the terminal's group; TERM the first of them."""
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "tests/engine/test_options.py"]
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        wait_for("pulumi", tmp_path)
+        (folder,) = tmp_path.iterdir()
+        if sign == signal.SIGINT:
+            os.killpg(process.pid, sign)
+        else:
+            process.send_signal(sign)
+        said = process.communicate(timeout=300)[0]
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, said
+    assert not list(tmp_path.iterdir()) and not processes(tmp_path) and not started_with(folder)

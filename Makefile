@@ -6,7 +6,7 @@ STACK ?= openstack-dev
 CLOUD ?= openstack
 N ?= 3
 # One more than there are cores, for an engine waits for its cloud; each test goes to the next worker that is free.
-PYTEST = $(PY) -m pytest -n $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+PYTEST = $(PY) -m pytest -n $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))) --maxprocesses 8 --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo test test-all live torture unit lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.processes import interrupt_on_signals
 from tests.counts import counts
@@ -16,6 +17,13 @@ from tests.session import SECONDS, Stopwatch, Whole
 ORDER = ("tests/engine/test_walk.py", "tests/engine/test_tutorial.py", "tests/engine", "tests/browser", "tests")
 #: Tests that share what is made for their file: one worker runs them.
 TOGETHER = ("tests/lab", "tests/engine/test_dataplane.py", "tests/engine/test_backends.py")
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the next test to the worker that is free, as pytest-xdist's loadgroup, which pytest 9.2 has broken."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((prefix for prefix in TOGETHER if nodeid.startswith(prefix)), nodeid)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,11 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Whole(config.getoption("--longest")))
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return Scheduler(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.nodeid.startswith(TOGETHER):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: next(place for place, prefix in enumerate(ORDER) if item.nodeid.startswith(prefix)))
 
 

@@ -59,7 +59,8 @@ class Whole:
         until = time.monotonic() + PATIENCE
         while (left := started_with(self.folder)) and time.monotonic() < until:
             time.sleep(0.05)
-        self.faults += [f"process {pid} is left: {_command(pid)}" for pid in left]
+        if session.exitstatus != pytest.ExitCode.INTERRUPTED:  # whose workers were cut short; then what is left is ended below
+            self.faults += [f"process {pid} is left: {_command(pid)}" for pid in left]
         if self.faults and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -109,11 +109,12 @@ class Walk:
                 ids | dict.fromkeys(set(clouds.TARGETS) - set(ids), "none"),
                 packet,
             )
-            allows = [clouds.ALLOWS[self.cloud.name](state, asked) for state in states]
-            if allows[0] and allows[-1]:
+            allows = clouds.ALLOWS[self.cloud.name]
+            if allows(states[0], asked) and allows(states[-1], asked):
                 self.followed += 1
                 counts[f"packets that {self.cloud.name} let pass before and after an update, and always between"] += 1
-                found += [] if all(allows) else [(packet, allows)]
+                always = [allows(state, asked) for state in states]
+                found += [] if all(always) else [(packet, always)]
         return found
 
 

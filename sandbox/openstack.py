@@ -38,7 +38,7 @@ _SCHEMA = HERE / "openstack_schema.py"
 _FIREWALL = HERE / "openstack_firewall.py"
 _PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58}
 _REGION = "RegionOne"
-_PATIENCE = 90.0  # seconds for a server to answer
+_PATIENCE = 300.0  # seconds for a server to answer
 _LAST_LINES = 15
 
 _KEYSTONE = """\

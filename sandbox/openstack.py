@@ -40,6 +40,7 @@ _PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58}
 _REGION = "RegionOne"
 _PATIENCE = 300.0  # seconds for a server to answer
 _LAST_LINES = 15
+_PORTS = (15000, 30000)  # net.ipv4.ip_local_port_range starts at 32768
 
 _KEYSTONE = """\
 [DEFAULT]
@@ -367,11 +368,16 @@ def render(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _free_ports(number: int) -> list[int]:
+    """Ports that nobody listens at, below those that the kernel gives to clients: none of them takes one until it is served."""
+    random = secrets.SystemRandom()
     with contextlib.ExitStack() as held:
-        found = [held.enter_context(socket.socket()) for _ in range(number)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
+        found: list[int] = []
+        while len(found) < number:
+            port = random.randrange(*_PORTS)
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+        return found
 
 
 def _stays() -> Path:

@@ -1,6 +1,7 @@
 # The few commands of this project; `make` alone lists them. Every target brings .venv up to date first.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+PYTHON ?= python3.11
 PY := .venv/bin/python
 STACK ?= openstack-dev
 CLOUD ?= openstack
@@ -8,6 +9,8 @@ N ?= 3
 # One more than there are cores, for an engine waits for its cloud; each test goes to the next worker that is free.
 PYTEST = $(PY) -m pytest -n $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))) --maxprocesses 8 --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Bytecode goes into .venv and __pycache__, whatever the user's shell has set: without it each start takes seconds more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-all live torture unit lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
@@ -16,15 +19,12 @@ help: ## list the commands
 
 setup: .venv/done ## make .venv with everything that is pinned
 
-.venv/done: requirements.txt requirements-dev.txt components/pyproject.toml
-	@echo "setting up .venv (1 to 2 minutes the first time)"
-	@command -v python3.11 >/dev/null || { echo "error: python3.11 is not on PATH; install Python 3.11" >&2; exit 2; }
-	@mkdir -p .venv
-	@python3.11 sandbox/locked.py .venv/lock bash -ec ' \
-	  [[ ! -e $@ || -n "$$(find $^ -newer $@)" ]] || exit 0; \
-	  test -x $(PY) || python3.11 -m venv .venv; \
-	  $(PY) -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt; \
-	  touch $@'
+# The second is enough for the commands of kubeports that read no cloud.
+.venv/done: what := all
+.venv/plan: what := plan
+.venv/done .venv/plan: requirements.txt requirements-dev.txt components/pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on PATH; install Python 3.11" >&2; exit 2; }
+	@$(PYTHON) -m sandbox.setup $(what)
 
 demo: setup ## the main job on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
 	@CLOUD=$(CLOUD) $(PY) -m sandbox.demo
@@ -74,7 +74,7 @@ states: setup ## add the states of this version, before its release (docs/upgrad
 bench: setup ## the measurements that the README quotes
 	@$(PY) -m bench
 
-plan: setup ## what STACK (openstack-dev if you say none) opens, without engine and account
+plan: .venv/plan ## print what STACK (default: openstack-dev) allows; no engine, no account
 	@.venv/bin/kubeports plan -s $(STACK)
 
 preview up refresh destroy: setup ## the engine on STACK (openstack-dev if you say none): make preview STACK=aws-prod

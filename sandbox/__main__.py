@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kubeports.errors import InputError
 
 from sandbox import browser, lab, openstack, postgres, tools
 from sandbox.errors import SandboxError
+from sandbox.progress import meanwhile, say
 from sandbox.run import PACK, ROOT, Project, Result, stack_file
 
 
@@ -26,24 +28,30 @@ def main() -> None:
 @main.command("tools")
 def tools_command() -> None:
     """Find, build or install what the tests need, so that they need not wait."""
+    jobs: list[Callable[[], object]] = [*(partial(tools.built, tool) for tool in tools.GO_TOOLS), openstack.install, _debian]
+    with meanwhile(*jobs):
+        pass
+    for path in (*map(tools.built, tools.GO_TOOLS), openstack.install()):
+        say(f"using {path}")
+
+
+def _debian() -> None:
+    """What comes from Debian's packages, one after the other."""
     try:
         found = browser.install()
-        tools.say(f"using {found.chromium}, {found.pdftotext}, {found.axe}")
+        say(f"using {found.chromium}, {found.pdftotext}, {found.axe}")
     except SandboxError as error:
         if os.environ.get("CI") == "true":
             raise
-        tools.say(f"the tests in a browser will be skipped: {error}")
+        say(f"the tests in a browser will be skipped: {error}")
     try:
         lab.install()
     except SandboxError as error:
         if os.environ.get("CI") == "true":
             raise
-        tools.say(f"the tests in the lab will be skipped: {error}")
-    built = (tools.pulumi(), tools.openstack_provider(), tools.yaml_host(), tools.nodejs_generator(), tools.actionlint())
-    for path in (*built, openstack.install()):
-        tools.say(f"using {path}")
+        say(f"the tests in the lab will be skipped: {error}")
     reason = postgres.why_not()
-    tools.say(f"some tests will be skipped: {reason}" if reason else f"using {postgres.install()}")
+    say(f"some tests will be skipped: {reason}" if reason else f"using {postgres.install()}")
 
 
 @main.command("openstack-up")
@@ -101,7 +109,7 @@ def _state() -> Path | None:
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     if os.environ.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_ACCESS_TOKEN") or (home / "credentials.json").exists():
         return None
-    tools.say(f"no pulumi login: the state is kept in {ROOT / '.state'}")
+    say(f"no pulumi login: the state is kept in {ROOT / '.state'}")
     return ROOT / ".state"
 
 
@@ -119,7 +127,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
     env = openstack.staying()
     if env is None:
         raise SandboxError("no OpenStack to talk to; set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
-    tools.say("using the OpenStack of make sandbox-up")
+    say("using the OpenStack of make sandbox-up")
     return env
 
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from sandbox.tools import HERE, cache, digest, locked, run, say
-
-REQUIREMENTS = HERE / "clients-requirements.txt"
+from sandbox import venv
+from sandbox.tools import HERE
 
 
 def install() -> Path:
     """The folder with the commands: made once per list of requirements."""
-    venv = cache() / f"clients-{digest([REQUIREMENTS])}"
-    with locked(venv):
-        if not (venv / "complete").exists():
-            say(f"installing the command lines of AWS and OpenStack from PyPI, once, into {venv}")
-            run([sys.executable, "-m", "venv", "--clear", str(venv)], "making the environment")
-            pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)]
-            run(pip, "installing the command lines")
-            (venv / "complete").touch()
-    return venv / "bin"
+    return venv.once("clients", HERE / "clients-requirements.txt", "the command lines of AWS and OpenStack") / "bin"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import SandboxError
-from sandbox.tools import run, say
+from sandbox.progress import run, say
 
 _ADMIN = ("/usr/sbin", "/sbin")
 

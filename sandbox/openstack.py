@@ -27,11 +27,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sandbox import venv
 from sandbox.cloud import Stored, protocol_number
 from sandbox.errors import SandboxError
 from sandbox.processes import die_with_parent, end, processes
+from sandbox.progress import run, say
 from sandbox.proxy import Proxy
-from sandbox.tools import HERE, cache, digest, locked, run, say
+from sandbox.tools import HERE, cache, digest, locked
 
 REQUIREMENTS = HERE / "openstack-requirements.txt"
 _SCHEMA = HERE / "openstack_schema.py"
@@ -266,7 +268,7 @@ class OpenStack:
         self._quietly([*manage, "fernet_setup", "--keystone-user", user, "--keystone-group", group], "making Keystone's keys")
         urls = [part for kind in ("public", "internal", "admin") for part in (f"--bootstrap-{kind}-url", url)]
         # The password goes by the environment: a command line can be read by everybody.
-        env = os.environ | {"OS_BOOTSTRAP_PASSWORD": self._password}
+        env = _environ(OS_BOOTSTRAP_PASSWORD=self._password)
         self._quietly([*manage, "bootstrap", "--bootstrap-region-id", _REGION, *urls], "setting Keystone up", env)
 
     def _neutron(self) -> None:
@@ -292,7 +294,7 @@ class OpenStack:
         part.rename(kept)
 
     def _quietly(self, command: list[str], what: str, env: dict[str, str] | None = None) -> None:
-        run(command, what, cwd=self.folder, env=dict(env or os.environ))
+        run(command, what, cwd=self.folder, env=env or _environ())
 
     def _serve(self, name: str, port: int) -> None:
         # One thread: sqlite answers parallel writes with "database is locked".
@@ -300,11 +302,11 @@ class OpenStack:
         command += ["--processes", "1", "--threads", "1", "--enable-threads", "--lazy-apps", "--need-app", "--die-on-term"]
         command += ["--buffer-size", "65535", "--add-header", "Connection: close", "--disable-logging"]
         command += ["--home", str(self._venv), "--module", f"{name}.wsgi.api:application"]
-        env = os.environ | {
-            "OS_KEYSTONE_CONFIG_FILES": str(self.folder / "keystone.conf"),
-            "OS_KEYSTONE_CONFIG_DIR": str(self.folder),
-            "OS_NEUTRON_CONFIG_FILES": str(self.folder / "neutron.conf"),
-        }
+        env = _environ(
+            OS_KEYSTONE_CONFIG_FILES=str(self.folder / "keystone.conf"),
+            OS_KEYSTONE_CONFIG_DIR=str(self.folder),
+            OS_NEUTRON_CONFIG_FILES=str(self.folder / "neutron.conf"),
+        )
         with open(self.folder / f"{name}.out", "wb") as output:
             process = subprocess.Popen(
                 command,
@@ -345,22 +347,18 @@ _VACUUM = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('VACUUM INT
 
 def install() -> Path:
     """The environment with Keystone and Neutron: made once per list of requirements."""
-    venv = cache() / f"openstack-{digest([REQUIREMENTS])}"
-    with locked(venv):
-        if not (venv / "complete").exists():
-            say("installing Keystone and Neutron from PyPI, once (1 to 2 minutes), into " + str(venv))
-            run([sys.executable, "-m", "venv", "--clear", str(venv)], "making the environment")
-            pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)]
-            run(pip, "installing Keystone and Neutron")
-            (venv / "complete").touch()
-            say("Keystone and Neutron are installed")
-    return venv
+    return venv.once("openstack", REQUIREMENTS, "Keystone and Neutron")
+
+
+def _environ(**more: str) -> dict[str, str]:
+    """This process's environment; bytecode is written, into the cache: without it each start takes seconds more."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
 
 
 def render(given: dict[str, Any]) -> dict[str, Any]:
     """What Neutron's own firewall drivers make of rules (``sandbox/openstack_firewall.py`` says in which shape)."""
     command = [str(install() / "bin" / "python"), "-P", str(_FIREWALL)]
-    answer = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=_PATIENCE)
+    answer = subprocess.run(command, input=json.dumps(given), env=_environ(), capture_output=True, text=True, timeout=_PATIENCE)
     if answer.returncode:
         raise SandboxError(f"Neutron's firewall drivers failed; the last lines:\n{answer.stderr[-2000:]}")
     rendered: dict[str, Any] = json.loads(answer.stdout)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.tools import cache, locked, run
+from sandbox.progress import run
+from sandbox.tools import cache, locked
 
 NODE = "10.255.255.1"
 _MAC = "02:00:00:00:00:01"

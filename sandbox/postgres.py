@@ -23,7 +23,8 @@ from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.processes import die_with_parent
-from sandbox.tools import cache, locked, run, say
+from sandbox.progress import run, say
+from sandbox.tools import cache, locked
 
 #: Where Debian keeps the server's commands, apart from PATH: one folder per version.
 _DEBIAN = Path("/usr/lib/postgresql")

@@ -10,28 +10,90 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from sandbox.errors import SandboxError
+from sandbox.progress import run, say, wait_for
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
 _VERSION = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 #: The engine's version: what sandbox/engine/pulumi/go.mod requires; the Automation API asks the binary for it.
 ENGINE = "v3.259.0"
-_HEARTBEAT = 15.0  # seconds between two signs of life of a long step
-_LAST_LINES = 15  # lines of a failed step that its message repeats
-_start = time.monotonic()
+#: One at a time in a process: two share many packages, which the second then finds compiled.
+_compiling = threading.Lock()
 
 
-def say(message: str) -> None:
-    """Progress: one line on stderr, with the seconds since the start."""
-    print(f"[{time.monotonic() - _start:6.1f} s] {message}", file=sys.stderr, flush=True)
+@dataclass(frozen=True, slots=True)
+class GoTool:
+    """A command that is built from a Go module.
+
+    Args:
+        name: of the executable.
+        module: the folder in ``sandbox/engine`` that requires and pins it.
+        package: its import path.
+        remedy: what to do where there is no Go.
+        version: a variable of the linker's to set, with its value.
+        rare: patterns of packages that nothing here runs often: compiled without optimization, in about half the time.
+    """
+
+    name: str
+    module: str
+    package: str
+    remedy: str
+    version: str = ""
+    rare: Sequence[str] = ()
+
+    def flags(self) -> list[str]:
+        """What ``go build`` and ``go list`` get: no debug information."""
+        link = "-s -w" + (f" -X {self.version}" if self.version else "")
+        slow = [f"-gcflags={pattern}=-N -l -dwarf=false" for pattern in self.rare]
+        return ["-mod=readonly", "-gcflags=all=-dwarf=false", *slow, "-ldflags", link]
+
+
+PULUMI = GoTool(
+    "pulumi",
+    "pulumi",
+    "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    "install Pulumi: https://www.pulumi.com/docs/iac/download-install/",
+    f"{_VERSION}={ENGINE}",
+    # `pulumi cloud` and `esc`, key management services, buckets, tracing: a third of the time.
+    (
+        "github.com/pb33f/...",
+        "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/cloud",
+        "github.com/alecthomas/...",
+        "github.com/aws/...",
+        "github.com/Azure/...",
+        "github.com/AzureAD/...",
+        "cloud.google.com/...",
+        "google.golang.org/api/...",
+        "github.com/envoyproxy/...",
+        "github.com/google/go-tpm/...",
+    ),
+)
+OPENSTACK_PROVIDER = GoTool(
+    "pulumi-resource-openstack",
+    "openstack",
+    ".",
+    "put pulumi-resource-openstack on PATH: https://www.pulumi.com/registry/packages/openstack/",
+)
+ACTIONLINT = GoTool(
+    "actionlint",
+    "actionlint",
+    "github.com/rhysd/actionlint/cmd/actionlint",
+    "put actionlint on PATH: https://github.com/rhysd/actionlint",
+)
+YAML_HOST = GoTool(
+    "pulumi-language-yaml", "yaml", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml", "install Pulumi, which has it"
+)
+NODEJS_GENERATOR = GoTool("pulumi-sdk-nodejs", "nodejs", ".", "leave the tests of TypeScript out")
+GO_TOOLS = (PULUMI, OPENSTACK_PROVIDER, YAML_HOST, NODEJS_GENERATOR, ACTIONLINT)
 
 
 def cache() -> Path:
@@ -47,57 +109,80 @@ def cache() -> Path:
 
 def pulumi() -> Path:
     """The engine: the one on PATH, or built once."""
-    flags = ["-ldflags", f"-s -w -X {_VERSION}={ENGINE}", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"]
-    return _tool("pulumi", "pulumi", flags, "4 to 8 minutes", "install Pulumi: https://www.pulumi.com/docs/iac/download-install/")
+    return built(PULUMI)
 
 
 def openstack_provider() -> Path:
     """The Terraform provider for OpenStack, bridged to Pulumi: the one on PATH, or built once."""
-    flags = ["-ldflags", "-s -w", "."]
-    remedy = "put pulumi-resource-openstack on PATH: https://www.pulumi.com/registry/packages/openstack/"
-    return _tool("pulumi-resource-openstack", "openstack", flags, "2 to 3 minutes", remedy)
+    return built(OPENSTACK_PROVIDER)
 
 
 def actionlint() -> Path:
     """The checker of GitHub's workflows: the one on PATH, or built once."""
-    flags = ["-ldflags", "-s -w", "github.com/rhysd/actionlint/cmd/actionlint"]
-    return _tool(
-        "actionlint", "actionlint", flags, "half a minute", "put actionlint on PATH: https://github.com/rhysd/actionlint"
-    )
+    return built(ACTIONLINT)
 
 
 def yaml_host() -> Path:
     """Pulumi's language host for YAML: the one on PATH, or built once."""
-    flags = ["-ldflags", "-s -w", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"]
-    return _tool("pulumi-language-yaml", "yaml", flags, "1 to 2 minutes", "install Pulumi, which has it")
+    return built(YAML_HOST)
 
 
 def nodejs_generator() -> Path:
     """What Pulumi's language host for Node.js makes SDKs with; the host itself is in no registry."""
-    return _tool("pulumi-sdk-nodejs", "nodejs", ["-ldflags", "-s -w", "."], "1 to 2 minutes", "leave the tests of TypeScript out")
+    return built(NODEJS_GENERATOR)
 
 
-def _tool(name: str, module: str, flags: Sequence[str], time_needed: str, remedy: str) -> Path:
-    found = shutil.which(name)
+def built(tool: GoTool) -> Path:
+    """Where a command is: the one on PATH, or built once per list of modules and flags.
+
+    Raises:
+        SandboxError: there is neither the command nor Go, or the build fails.
+    """
+    found = shutil.which(tool.name)
     if found:
         return Path(found)
-    source = HERE / "engine" / module
-    target = cache() / f"{name}-{digest(sorted(source.iterdir()))}" / name
+    source = HERE / "engine" / tool.module
+    target = cache() / f"{tool.name}-{digest(sorted(source.iterdir()), *tool.flags())}" / tool.name
+    if target.exists():
+        return target
     with locked(target.parent):
         if not target.exists():
-            say(f"{name} is not on PATH: building it from its Go module, once ({time_needed} on 2 cores), into {target.parent}")
+            say(f"{tool.name} is not on PATH: building it from its Go module, once, into {target.parent}")
             go = shutil.which("go")
             if go is None:
-                raise SandboxError(f"{name}: not on PATH, and there is no Go to build it; install Go 1.26 or later, or {remedy}")
+                raise SandboxError(
+                    f"{tool.name}: not on PATH, and there is no Go to build it; install Go 1.26 or later, or {tool.remedy}"
+                )
             with _temporary(target) as part:
-                run([go, "build", "-mod=readonly", "-o", str(part), *flags], f"building {name}", cwd=source)
-            say(f"{name} is built")
+                _build(tool, go, source, part)
+            say(f"{tool.name} is built")
     return target
 
 
-def digest(files: Sequence[Path]) -> str:
-    """A name for the contents of files: another pin is another name, and so built anew."""
-    content = hashlib.sha256()
+def _build(tool: GoTool, go: str, source: Path, part: Path) -> None:
+    # No C compiler is needed then. The compiler is short-lived: it need not collect its garbage so often.
+    env = os.environ | {"CGO_ENABLED": "0", "GOGC": "400", "GOTMPDIR": str(part.parent), "GOFLAGS": _without_vcs()}
+    form = "{{if .Stale}}{{.ImportPath}}{{end}}"
+    listing = [go, "list", "-deps", "-f", form, *tool.flags(), tool.package]
+    lines = run(listing, f"downloading the Go modules of {tool.name}", source, env, _downloaded)
+    total = sum(" " not in line for line in lines)
+    build = [go, "build", "-v", "-o", str(part), *tool.flags(), tool.package]
+    with _compiling:
+        run(build, f"building {tool.name}", source, env, lambda lines: f"{len(lines)} of {total} packages compiled")
+
+
+def _downloaded(lines: Sequence[str]) -> str:
+    return f"{sum(line.startswith('go: downloading ') for line in lines)} so far"
+
+
+def _without_vcs() -> str:
+    # The clone's Git state is no part of a tool, and need not be readable.
+    return " ".join(filter(None, (os.environ.get("GOFLAGS"), "-buildvcs=false")))
+
+
+def digest(files: Sequence[Path], *words: str) -> str:
+    """A name for the contents of files, and for words: another pin is another name, and so built anew."""
+    content = hashlib.sha256("\0".join(words).encode())
     for file in files:
         content.update(file.name.encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:12]
@@ -108,43 +193,42 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a lock beside a folder, so that two runs at once do a thing once; the folder is there then."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder.with_name(folder.name + ".lock"), "w")
     except OSError as error:
-        raise SandboxError(f"{folder}: can't be written ({error.strerror}); set KUBEPORTS_CACHE to a folder of yours") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another run that prepares {folder.name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        raise _not_writable(folder, error) from None
+    with held(folder.with_name(folder.name + ".lock")):
         yield
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Hold a lock on a file, which is made; it is free when this process ends, however it ends."""
+    try:
+        lock = open(file, "w")
+    except OSError as error:
+        raise _not_writable(file, error) from None
+    with lock:
+        wait_for(lambda: _taken(lock), f"waiting for another run that has {file}")
+        yield
+
+
+def _not_writable(path: Path, error: OSError) -> SandboxError:
+    return SandboxError(f"{path}: can't be written ({error.strerror}); set KUBEPORTS_CACHE to a folder of yours")
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     """A path beside the target that becomes the target if all goes well: a killed build leaves nothing half."""
+    for old in target.parent.iterdir():
+        shutil.rmtree(old, ignore_errors=True)  # of a build that was killed
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
         yield part
         part.rename(target)
-
-
-def run(command: Sequence[str], what: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-    """Run a long command with signs of life; if it fails, a message with its last lines."""
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            while True:
-                try:
-                    code = process.wait(_HEARTBEAT)
-                    break
-                except subprocess.TimeoutExpired:
-                    say(f"… still {what}")
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        if code:
-            output.seek(0)
-            tail = "".join(output.readlines()[-_LAST_LINES:])
-            raise SandboxError(f"{what} failed with exit code {code}; its last lines:\n{tail}")

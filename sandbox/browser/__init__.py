@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sandbox import debian
 from sandbox.errors import SandboxError
-from sandbox.tools import cache, digest, locked, run, say
+from sandbox.progress import run, say
+from sandbox.tools import cache, digest, locked
 
 HERE = Path(__file__).parent
 _PINS = ("package.json", "package-lock.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from sandbox.errors import SandboxError
 from tests.golden import STACKS
 
 FAKE_GO = """#!/bin/sh
+test "$1" != list || { echo "go: downloading one v1"; echo one; echo two; exit; }
 echo called >> "$GO_CALLS"
-sleep 0.3
+sleep ${GO_SLEEPS:-0.3}
 test -z "$GO_FAILS" || { echo "cannot find module"; exit 1; }
 while [ "$1" != -o ]; do shift; done
 echo built > "$2"
@@ -66,6 +68,24 @@ def test_two_runs_at_once_build_once(machine: Path) -> None:
     both = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert calls(machine) == 1
+
+
+def test_what_a_killed_build_left_is_removed(machine: Path) -> None:
+    program = "from sandbox import tools; tools.pulumi()"
+    env = os.environ | {"GO_SLEEPS": "100", "PYTHONPATH": str(run.ROOT)}
+    killed = subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.DEVNULL)
+    while not (machine / "calls").exists():
+        assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    assert list((machine / "cache").glob("pulumi-*/*")), "it was killed too early"
+    built = tools.pulumi()
+    assert [each.name for each in built.parent.iterdir()] == ["pulumi"]
+
+
+def test_other_flags_are_another_build(machine: Path) -> None:
+    first, second = (tools.built(replace(tools.PULUMI, rare=rare)) for rare in ((), ("a/...",)))
+    assert first != second
 
 
 def test_another_pin_is_another_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ as in any OpenStack; nothing forwards packets.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -219,19 +220,21 @@ class OpenStack:
         ports = _free_ports(2)
         keystone, neutron = (f"http://127.0.0.1:{port}" for port in ports)
         self._write(f"{keystone}/v3")
-        with ThreadPoolExecutor(2) as both:
+        with ThreadPoolExecutor(1) as other:
+            keystones = other.submit(self._keystone_database)
             try:
-                for step in (both.submit(self._keystone, f"{keystone}/v3/"), both.submit(self._neutron)):
-                    step.result()
+                self._neutron_database()
+                keystones.result()
             except BaseException:
                 # The other thread would go on to its end.
                 for pid in processes(self.folder):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGTERM)
                 raise
-        # From this thread, for a process ends with the thread that started it.
+        # From this thread, for a process ends with the thread that started it; while they load, Keystone gets its users.
         for name, port in zip(("keystone", "neutron"), ports, strict=True):
             self._serve(name, port)
+        self._bootstrap(f"{keystone}/v3/")
         self._answers("keystone", f"{keystone}/v3")
         self._answers("neutron", f"{neutron}/")
         self.env = {
@@ -261,17 +264,21 @@ class OpenStack:
         for name in ("fernet", "credential", "lock", "state"):
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
 
-    def _keystone(self, url: str) -> None:
-        manage = [str(self._venv / "bin" / "keystone-manage"), "--config-file", str(self.folder / "keystone.conf")]
-        self._database("keystone", lambda: self._quietly([*manage, "db_sync"], "creating Keystone's database"))
-        user, group = str(os.getuid()), str(os.getgid())
-        self._quietly([*manage, "fernet_setup", "--keystone-user", user, "--keystone-group", group], "making Keystone's keys")
+    def _keystone_database(self) -> None:
+        self._database("keystone", lambda: self._manage("db_sync", what="creating Keystone's database"))
+
+    def _bootstrap(self, url: str) -> None:
+        _keys(self.folder / "fernet")
         urls = [part for kind in ("public", "internal", "admin") for part in (f"--bootstrap-{kind}-url", url)]
         # The password goes by the environment: a command line can be read by everybody.
         env = _environ(OS_BOOTSTRAP_PASSWORD=self._password)
-        self._quietly([*manage, "bootstrap", "--bootstrap-region-id", _REGION, *urls], "setting Keystone up", env)
+        self._manage("bootstrap", "--bootstrap-region-id", _REGION, *urls, what="setting Keystone up", env=env)
 
-    def _neutron(self) -> None:
+    def _manage(self, *command: str, what: str, env: dict[str, str] | None = None) -> None:
+        manage = [str(self._venv / "bin" / "keystone-manage"), "--config-file", str(self.folder / "keystone.conf")]
+        self._quietly([*manage, *command], what, env)
+
+    def _neutron_database(self) -> None:
         python, conf = str(self._venv / "bin" / "python"), str(self.folder / "neutron.conf")
 
         def create() -> None:
@@ -363,6 +370,17 @@ def render(given: dict[str, Any]) -> dict[str, Any]:
         raise SandboxError(f"Neutron's firewall drivers failed; the last lines:\n{answer.stderr[-2000:]}")
     rendered: dict[str, Any] = json.loads(answer.stdout)
     return rendered
+
+
+def _keys(folder: Path) -> None:
+    """A repository of Fernet keys, the staged and the primary one, as ``keystone-manage fernet_setup`` makes it (in seconds).
+
+    Source: ``FernetUtils.initialize_key_repository`` and ``_create_tmp_new_key`` in keystone/common/fernet_utils.py.
+    """
+    for name in ("0", "1"):
+        file = folder / name
+        file.touch(mode=0o600)
+        file.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
 
 
 def _free_ports(number: int) -> list[int]:

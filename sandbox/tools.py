@@ -133,7 +133,7 @@ def nodejs_generator() -> Path:
 
 
 def built(tool: GoTool) -> Path:
-    """Where a command is: the one on PATH, or built once per list of modules and flags.
+    """Where a command is: the one on PATH, or built once per list of modules.
 
     Raises:
         SandboxError: there is neither the command nor Go, or the build fails.
@@ -142,7 +142,7 @@ def built(tool: GoTool) -> Path:
     if found:
         return Path(found)
     source = HERE / "engine" / tool.module
-    target = cache() / f"{tool.name}-{digest(sorted(source.iterdir()), *tool.flags())}" / tool.name
+    target = cache() / f"{tool.name}-{digest(sorted(source.iterdir()))}" / tool.name
     if target.exists():
         return target
     with locked(target.parent):
@@ -180,9 +180,9 @@ def _without_vcs() -> str:
     return " ".join(filter(None, (os.environ.get("GOFLAGS"), "-buildvcs=false")))
 
 
-def digest(files: Sequence[Path], *words: str) -> str:
-    """A name for the contents of files, and for words: another pin is another name, and so built anew."""
-    content = hashlib.sha256("\0".join(words).encode())
+def digest(files: Sequence[Path]) -> str:
+    """A name for the contents of files: another pin is another name, and so built anew."""
+    content = hashlib.sha256()
     for file in files:
         content.update(file.name.encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:12]

@@ -65,8 +65,8 @@ def test_without_a_browser_ci_fails_and_a_user_goes_on(ci: str, code: int, monke
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(browser, "install", missing)
     monkeypatch.setattr(lab, "install", lambda: None)
-    for module, name in ((tools, "pulumi"), (tools, "openstack_provider"), (openstack, "install")):
-        monkeypatch.setattr(module, name, lambda: Path("there"))
+    monkeypatch.setattr(tools, "built", lambda tool: Path("there"))
+    monkeypatch.setattr(openstack, "install", lambda: Path("there"))
     result = CliRunner().invoke(sandbox_main.main, ["tools"])
     assert result.exit_code == code
     assert ("the tests in a browser will be skipped: not on PATH: chromium" in result.stderr) == (code == 0)

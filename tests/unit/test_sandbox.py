@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,11 +80,6 @@ def test_what_a_killed_build_left_is_removed(machine: Path) -> None:
     assert list((machine / "cache").glob("pulumi-*/*")), "it was killed too early"
     built = tools.pulumi()
     assert [each.name for each in built.parent.iterdir()] == ["pulumi"]
-
-
-def test_other_flags_are_another_build(machine: Path) -> None:
-    first, second = (tools.built(replace(tools.PULUMI, rare=rare)) for rare in ((), ("a/...",)))
-    assert first != second
 
 
 def test_another_pin_is_another_name(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from tests.golden import STACKS
 FAKE_GO = """#!/bin/sh
 test "$1" != list || { echo "go: downloading one v1"; echo one; echo two; exit; }
 echo called >> "$GO_CALLS"
-sleep ${GO_SLEEPS:-0.3}
+test -z "$GO_HANGS" || exec sleep "$GO_HANGS"
+sleep 0.3
 test -z "$GO_FAILS" || { echo "cannot find module"; exit 1; }
 while [ "$1" != -o ]; do shift; done
 echo built > "$2"
@@ -71,7 +72,7 @@ def test_two_runs_at_once_build_once(machine: Path) -> None:
 
 def test_what_a_killed_build_left_is_removed(machine: Path) -> None:
     program = "from sandbox import tools; tools.pulumi()"
-    env = os.environ | {"GO_SLEEPS": "100", "PYTHONPATH": str(run.ROOT)}
+    env = os.environ | {"GO_HANGS": "100", "PYTHONPATH": str(run.ROOT)}
     killed = subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.DEVNULL)
     while not (machine / "calls").exists():
         assert killed.poll() is None

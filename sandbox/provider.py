@@ -65,6 +65,9 @@ class Kind(Protocol):
     def read(self, id: str) -> Properties | None:
         """Its state, or None where it is gone."""
 
+    def refreshed(self, before: Properties, found: Properties) -> Properties:
+        """The state that a refresh makes of what the cloud has; ``before`` is the state until then, empty for an import."""
+
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
         """Change one in place, to what ``planned`` said."""
 
@@ -80,6 +83,10 @@ class AsGiven:
     def planned(self, state: Properties, inputs: Properties) -> Properties:
         """The inputs."""
         return inputs
+
+    def refreshed(self, before: Properties, found: Properties) -> Properties:
+        """What the cloud has."""
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,10 @@ def check(
         defaults["name"] = None
     kept = {key: old[key] for key in defaults if key in old and key in old.get(DEFAULTS, ())}
     if "name" in defaults and "name" not in kept:
-        kept["name"] = _automatic_name(name, kind.named or 0, seed)
+        kept["name"] = _automatic_name(name, seed)
+        if kind.named is not None and len(kept["name"]) > kind.named:
+            what = f"name '{name}-' plus {_SUFFIX} random chars is longer than maximum length {kind.named}"
+            failures.append(("name", what))
     return (new | defaults | kept | {DEFAULTS: sorted(defaults)} if defaults else new), failures
 
 
@@ -139,17 +149,19 @@ def difference(kind: Kind, state: Properties, given: Properties, new: Properties
     return Difference(changed, replaced, kind.named is not None and "name" not in new.get(DEFAULTS, ()))
 
 
-def read(kind: Kind, id: str, given: Properties) -> tuple[Properties, Properties] | None:
+def read(kind: Kind, id: str, before: Properties, given: Properties) -> tuple[Properties, Properties] | None:
     """A resource's state and inputs as the cloud has them; None where it is gone.
 
     Args:
         kind: the resource's type.
         id: its id.
+        before: its state until now; empty where the resource is imported.
         given: the inputs of the last update; empty where the resource is imported.
     """
-    state = kind.read(id)
-    if state is None:
+    found = kind.read(id)
+    if found is None:
         return None
+    state = kind.refreshed(before, found)
     names = given if given else _types_of(kind.args)
     inputs = {name: state[name] for name in names if name in state}
     # As it was given, where that is stored in another spelling only.
@@ -253,7 +265,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, context: Any) -> Any:
         kind = self._kind(request.urn, context)
         with _told(context):
-            found = read(kind, request.id, _read(request.inputs))
+            found = read(kind, request.id, _read(request.properties), _read(request.inputs))
         if found is None:
             return provider_pb2.ReadResponse()
         state, inputs = found
@@ -328,10 +340,10 @@ def _struct(properties: Mapping[str, Any]) -> Any:
     return json_format.ParseDict(properties, struct_pb2.Struct())
 
 
-def _automatic_name(name: str, most: int, seed: bytes | None) -> str:
-    """The logical name with a random suffix, as https://www.pulumi.com/docs/iac/concepts/resources/names/ describes."""
+def _automatic_name(name: str, seed: bytes | None) -> str:
+    """The logical name with a random suffix: sdk/go/common/resource/resource_id.go, NewUniqueName, which cuts none."""
     digits = random.Random(seed)  # noqa: S311
-    return f"{name}-{digits.getrandbits(4 * _SUFFIX):0{_SUFFIX}x}"[:most]
+    return f"{name}-{digits.getrandbits(4 * _SUFFIX):0{_SUFFIX}x}"
 
 
 @cache

@@ -110,7 +110,7 @@ def services(draw: st.DrawFn, families: tuple[str, ...], names: tuple[str, ...])
     if draw(st.booleans()):
         own: dict[str, Any] = {
             "protocol": draw(st.sampled_from(["tcp", "udp", *UNPORTED])),
-            "why": "a row of its own",
+            "why": draw(st.sampled_from(["a row of its own", "another reason"])),
         }
         if own["protocol"] not in UNPORTED:
             own["start"] = draw(st.integers(20000, 21000))

@@ -91,7 +91,7 @@ def _recorder(module: Any, kind: str, found: list[Declared]) -> Callable[..., De
     token = getattr(module, kind).pulumi_type
     names = _types.input_type_py_to_pulumi_names(getattr(module, f"{kind}Args"))
 
-    def record(name: str, opts: pulumi.ResourceOptions, **inputs: Any) -> Declared:
+    def record(name: str, /, opts: pulumi.ResourceOptions, **inputs: Any) -> Declared:
         given = {names[key]: value for key, value in inputs.items() if value is not None}
         found.append(Declared(name, token, given, opts))
         return found[-1]
@@ -132,14 +132,17 @@ class Stack:
         """Read every resource anew: the steps that change something."""
         steps = []
         for name, old in list(self.resources.items()):
-            found = provider.read(self.cloud.kinds[old.token], old.id, old.inputs)
+            kind = self.cloud.kinds[old.token]
+            found = provider.read(kind, old.id, old.state, old.inputs)
             if found is None:
                 del self.resources[name]
                 steps.append(f"forget {name}")
-            else:
-                if found != (old.state, old.inputs):
-                    steps.append(f"refresh {name}")
-                old.state, old.inputs = found
+                continue
+            # What counts is what an update would change afterwards: pkg/resource/deploy/step.go, RefreshStep.Apply.
+            changed = provider.difference(kind, *found, old.inputs).changed
+            if changed:
+                steps.append(f"refresh {name} ({', '.join(changed)})")
+            old.state, old.inputs = found
         return steps
 
     def stored(self) -> Any:

@@ -1,27 +1,28 @@
-"""The resources of the stand-in for pulumi-aws that carry security groups, and the networks that those stand in.
+"""The resources of the emulated pulumi-aws that carry security groups, and the networks that those are in.
 
 What it does with a property is what Terraform's provider does:
-https://github.com/hashicorp/terraform-provider-aws/tree/main/internal/service/ec2 (vpc_.go, vpc_subnet.go, ec2_instance.go,
-ec2_launch_template.go).
+https://github.com/hashicorp/terraform-provider-aws/tree/main/internal/service/ec2 (``vpc_.go``, ``vpc_subnet.go``,
+``ec2_instance.go``, ``ec2_launch_template.go``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from sandbox.aws.provider import Tagged, call, found, tag_specifications
+from sandbox.aws.calls import call, found
+from sandbox.aws.tags import Tagged, tags_of
 from sandbox.provider import Kind, Properties, beyond
 
 
-def kinds(ec2: Any) -> Iterator[Kind]:
+def kinds(ec2: Any, tags: Mapping[str, str]) -> Iterator[Kind]:
     """The resources, on an EC2 client of boto3's."""
     from pulumi_aws import ec2 as sdk
 
-    yield Vpc(ec2, sdk.VpcArgs)
-    yield Subnet(ec2, sdk.SubnetArgs)
-    yield Instance(ec2, sdk.InstanceArgs)
-    yield LaunchTemplate(ec2, sdk.LaunchTemplateArgs)
+    yield Vpc(ec2, sdk.VpcArgs, tags)
+    yield Subnet(ec2, sdk.SubnetArgs, tags)
+    yield Instance(ec2, sdk.InstanceArgs, tags)
+    yield LaunchTemplate(ec2, sdk.LaunchTemplateArgs, tags)
 
 
 class _Resource(Tagged):
@@ -29,7 +30,13 @@ class _Resource(Tagged):
 
     named: ClassVar[int | None] = None
     known: ClassVar[tuple[str, ...]]
+    #: ForceNew in the schema.
     fixed: ClassVar[tuple[str, ...]]
+    #: Optional and Computed in the schema: what a program leaves out stays as it is.
+    computed: ClassVar[tuple[str, ...]] = ()
+
+    def planned(self, state: Properties, inputs: Properties) -> Properties:
+        return {name: state[name] for name in self.computed if name in state} | super().planned(state, inputs)
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         return beyond((*self.known, *self.fixed, "tags"), inputs, "aws")
@@ -37,15 +44,16 @@ class _Resource(Tagged):
     def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
         return self.fixed
 
-    def same(self, name: str, stored: Any, given: Any) -> bool:
-        return name == "tags" and not stored and not given
-
     def read(self, id: str) -> Properties | None:
         raise NotImplementedError
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
         self.tag(id, state, inputs)
-        return self.read(id) or {}
+        return self.now(id, inputs)
+
+    def now(self, id: str, planned: Properties) -> Properties:
+        """The state after a creation or an update: both end with a read."""
+        return self.refreshed(planned, self.read(id) or {})
 
 
 class Vpc(_Resource):
@@ -54,18 +62,22 @@ class Vpc(_Resource):
     token = "aws:ec2/vpc:Vpc"  # noqa: S105
     known = ("enableDnsHostnames", "enableDnsSupport")
     fixed = ("cidrBlock",)
+    computed = ("enableDnsHostnames",)
+    #: Default in the schema.
+    defaults: ClassVar[Mapping[str, Any]] = {"enableDnsSupport": True}
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
-        id = call(self.ec2.create_vpc, CidrBlock=inputs["cidrBlock"], **_tagged("vpc", inputs))["Vpc"]["VpcId"]
+        planned = self.planned({}, inputs)
+        id = call(self.ec2.create_vpc, CidrBlock=inputs["cidrBlock"], **self.tagged("vpc", planned))["Vpc"]["VpcId"]
         self.attributes(id, inputs)
-        return id, self.read(id) or {}
+        return id, self.now(id, planned)
 
     def read(self, id: str) -> Properties | None:
         answer = found(self.ec2.describe_vpcs, VpcIds=[id])
         if answer is None:
             return None
         vpc = answer["Vpcs"][0]
-        state = {"id": id, "cidrBlock": vpc["CidrBlock"], "ownerId": vpc.get("OwnerId", ""), **_tags_of(vpc)}
+        state = {"id": id, "cidrBlock": vpc["CidrBlock"], "ownerId": vpc.get("OwnerId", ""), **tags_of(vpc)}
         for name in self.known:
             field = name[0].upper() + name[1:]
             state[name] = call(self.ec2.describe_vpc_attribute, VpcId=id, Attribute=name)[field]["Value"]
@@ -91,14 +103,20 @@ class Subnet(_Resource):
     token = "aws:ec2/subnet:Subnet"  # noqa: S105
     known = ()
     fixed = ("vpcId", "cidrBlock", "availabilityZone")
+    computed = ("availabilityZone",)
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
+        planned = self.planned({}, inputs)
         place = {"AvailabilityZone": inputs["availabilityZone"]} if "availabilityZone" in inputs else {}
         answer = call(
-            self.ec2.create_subnet, VpcId=inputs["vpcId"], CidrBlock=inputs["cidrBlock"], **place, **_tagged("subnet", inputs)
+            self.ec2.create_subnet,
+            VpcId=inputs["vpcId"],
+            CidrBlock=inputs["cidrBlock"],
+            **place,
+            **self.tagged("subnet", planned),
         )
         id = answer["Subnet"]["SubnetId"]
-        return id, self.read(id) or {}
+        return id, self.now(id, planned)
 
     def read(self, id: str) -> Properties | None:
         answer = found(self.ec2.describe_subnets, SubnetIds=[id])
@@ -106,7 +124,7 @@ class Subnet(_Resource):
             return None
         subnet = answer["Subnets"][0]
         fields = {name: subnet[name[0].upper() + name[1:]] for name in self.fixed}
-        return {"id": id, "ownerId": subnet.get("OwnerId", ""), **fields, **_tags_of(subnet)}
+        return {"id": id, "ownerId": subnet.get("OwnerId", ""), **fields, **tags_of(subnet)}
 
     def delete(self, id: str) -> None:
         found(self.ec2.delete_subnet, SubnetId=id)
@@ -118,15 +136,18 @@ class Instance(_Resource):
     token = "aws:ec2/instance:Instance"  # noqa: S105
     known = ("vpcSecurityGroupIds", "sourceDestCheck")
     fixed = ("ami", "instanceType", "subnetId", "launchTemplate")
+    computed = ("ami", "instanceType", "vpcSecurityGroupIds")
+    #: Default in the schema.
+    defaults: ClassVar[Mapping[str, Any]] = {"sourceDestCheck": True}
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """AtLeastOneOf: ec2_instance.go; the subnet is the stand-in's wish, for it has no default VPC in mind."""
+        """AtLeastOneOf; the subnet is asked for by the emulator alone, which has no default VPC."""
         yield from super().check(inputs)
         for name in ("ami", "instanceType"):
             if name not in inputs and "launchTemplate" not in inputs:
                 yield name, f"one of {name}, launchTemplate must be given"
         if "subnetId" not in inputs:
-            yield "subnetId", "the stand-in for aws runs no instance outside a subnet"
+            yield "subnetId", "the emulator of aws runs no instance outside a subnet"
 
     def same(self, name: str, stored: Any, given: Any) -> bool:
         """Groups are a set; of a template its id and version count."""
@@ -137,6 +158,7 @@ class Instance(_Resource):
         return super().same(name, stored, given)
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
+        planned = self.planned({}, inputs)
         names = {"ami": "ImageId", "instanceType": "InstanceType", "subnetId": "SubnetId"}
         names |= {"vpcSecurityGroupIds": "SecurityGroupIds"}
         arguments = {theirs: inputs[ours] for ours, theirs in names.items() if ours in inputs}
@@ -144,11 +166,22 @@ class Instance(_Resource):
             template = inputs["launchTemplate"]
             keys = {"id": "LaunchTemplateId", "name": "LaunchTemplateName", "version": "Version"}
             arguments["LaunchTemplate"] = {keys[key]: str(value) for key, value in template.items()}
-        answer = call(self.ec2.run_instances, MinCount=1, MaxCount=1, **arguments, **_tagged("instance", inputs))
+        answer = call(self.ec2.run_instances, MinCount=1, MaxCount=1, **arguments, **self.tagged("instance", planned))
         id = answer["Instances"][0]["InstanceId"]
         if "sourceDestCheck" in inputs:
             call(self.ec2.modify_instance_attribute, InstanceId=id, SourceDestCheck={"Value": inputs["sourceDestCheck"]})
-        return id, self._state(id, inputs)
+        return id, self.now(id, planned)
+
+    def refreshed(self, before: Properties, found: Properties) -> Properties:
+        """flattenInstanceLaunchTemplate: $Latest and $Default stay as they were written while the instance runs that version."""
+        seen = super().refreshed(before, found)
+        if "launchTemplate" not in before or "launchTemplate" not in seen:
+            return {name: value for name, value in seen.items() if name != "launchTemplate"}
+        given, has = before["launchTemplate"], seen["launchTemplate"]
+        template = call(self.ec2.describe_launch_templates, LaunchTemplateIds=[has["id"]])["LaunchTemplates"][0]
+        named = {"$Latest": "LatestVersionNumber", "$Default": "DefaultVersionNumber"}.get(given.get("version", "$Default"))
+        current = named is not None and str(template[named]) == has["version"]
+        return seen | {"launchTemplate": {**given, **({} if current else {"version": has["version"]})}}
 
     def read(self, id: str) -> Properties | None:
         answer = found(self.ec2.describe_instances, InstanceIds=[id])
@@ -164,7 +197,8 @@ class Instance(_Resource):
             "vpcSecurityGroupIds": [group["GroupId"] for group in instance["SecurityGroups"]],
             "sourceDestCheck": instance["SourceDestCheck"],
             "privateIp": instance["PrivateIpAddress"],
-            **_tags_of(instance),
+            **_launched_from(instance),
+            **tags_of(instance),
         }
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
@@ -174,16 +208,17 @@ class Instance(_Resource):
             call(self.ec2.modify_instance_attribute, InstanceId=id, Groups=inputs["vpcSecurityGroupIds"])
         if "sourceDestCheck" in inputs and inputs["sourceDestCheck"] != state["sourceDestCheck"]:
             call(self.ec2.modify_instance_attribute, InstanceId=id, SourceDestCheck={"Value": inputs["sourceDestCheck"]})
-        self.tag(id, state, inputs)
-        return self._state(id, inputs)
+        return super().update(id, state, inputs)
 
     def delete(self, id: str) -> None:
         found(self.ec2.terminate_instances, InstanceIds=[id])
 
-    def _state(self, id: str, inputs: Properties) -> Properties:
-        """As EC2 has it, with the template as it was given: EC2 keeps that in a tag of its own."""
-        kept = {"launchTemplate": inputs["launchTemplate"]} if "launchTemplate" in inputs else {}
-        return {**(self.read(id) or {}), **kept}
+
+def _launched_from(instance: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The template and version that an instance was launched from, which EC2 keeps in tags of its own."""
+    prefix = "aws:ec2launchtemplate:"
+    kept = {tag["Key"].removeprefix(prefix): tag["Value"] for tag in instance.get("Tags", []) if tag["Key"].startswith(prefix)}
+    return {"launchTemplate": kept} if kept else {}
 
 
 class LaunchTemplate(_Resource):
@@ -205,14 +240,20 @@ class LaunchTemplate(_Resource):
         return super().same(name, stored, given)
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
+        planned = self.planned({}, inputs)
         answer = call(
             self.ec2.create_launch_template,
             LaunchTemplateName=inputs["name"],
             LaunchTemplateData=self._data(inputs),
-            **_tagged("launch-template", inputs),
+            **self.tagged("launch-template", planned),
         )
         id = answer["LaunchTemplate"]["LaunchTemplateId"]
-        return id, self._state(id, inputs)
+        return id, self.now(id, planned)
+
+    def refreshed(self, before: Properties, found: Properties) -> Properties:
+        """That a new version becomes the default one is in the state alone."""
+        own = {name: before[name] for name in ("updateDefaultVersion",) if name in before}
+        return super().refreshed(before, found) | own
 
     def read(self, id: str) -> Properties | None:
         answer = found(self.ec2.describe_launch_templates, LaunchTemplateIds=[id])
@@ -229,7 +270,7 @@ class LaunchTemplate(_Resource):
             "latestVersion": template["LatestVersionNumber"],
             "defaultVersion": template["DefaultVersionNumber"],
             **{name: value for name, value in data.items() if value},
-            **_tags_of(template),
+            **tags_of(template),
         }
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
@@ -240,25 +281,10 @@ class LaunchTemplate(_Resource):
             if inputs.get("updateDefaultVersion"):
                 number = str(answer["LaunchTemplateVersion"]["VersionNumber"])
                 call(self.ec2.modify_launch_template, LaunchTemplateId=id, DefaultVersion=number)
-        self.tag(id, state, inputs)
-        return self._state(id, inputs)
+        return super().update(id, state, inputs)
 
     def delete(self, id: str) -> None:
         found(self.ec2.delete_launch_template, LaunchTemplateId=id)
 
     def _data(self, inputs: Properties) -> dict[str, Any]:
         return {field: inputs[name] for name, field in self._DATA.items() if name in inputs}
-
-    def _state(self, id: str, inputs: Properties) -> Properties:
-        kept = {"updateDefaultVersion": inputs["updateDefaultVersion"]} if "updateDefaultVersion" in inputs else {}
-        return {**(self.read(id) or {}), **kept}
-
-
-def _tagged(kind: str, inputs: Properties) -> dict[str, Any]:
-    return {"TagSpecifications": tag_specifications(kind, inputs)} if inputs.get("tags") else {}
-
-
-def _tags_of(item: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Tags but those that EC2 sets itself."""
-    tags = {tag["Key"]: tag["Value"] for tag in item.get("Tags", []) if not tag["Key"].startswith("aws:")}
-    return {"tags": tags, "tagsAll": tags}

@@ -76,6 +76,10 @@ class StrictEC2(EC2Backend):
             if rule is None:
                 raise refusals.InvalidSecurityGroupRuleIdNotFoundError(rule_id)
             permission = _permission(new)
+            _check_group_id(new.get("ReferencedGroupId"))
+            for given in permission["source_groups"]:
+                if given["GroupId"] == rule.source_group.get("GroupId"):
+                    given["UserId"] = rule.source_group["UserId"]  # a request to change a rule has no place for it
             self._check({"group_name_or_id": group_id, **permission}, egress=rule.is_egress, instead_of=rule)
             (changed,) = self._iterate_security_rules(
                 permission["ip_protocol"],
@@ -132,6 +136,9 @@ class StrictEC2(EC2Backend):
         for given in ranges:
             weights["ipv4" if "CidrIp" in _canonical(given) else "ipv6"] += 1
         for given in groups:
+            _check_group_id(given.get("GroupId"))
+            if self._is_foreign(given):
+                continue
             source = self.get_security_group_from_id(given.get("GroupId", ""))
             if source is None or source.vpc_id != group.vpc_id:
                 raise refusals.InvalidSecurityGroupNotFoundError(given.get("GroupId"))
@@ -146,6 +153,16 @@ class StrictEC2(EC2Backend):
                 weights[family] += self._weight(rule, family) if rule is not instead_of else 0
             if weights[family] > self.rules:
                 raise refusals.RulesPerSecurityGroupLimitExceededError
+
+    def _is_foreign(self, given: dict[str, Any]) -> bool:
+        """Whether a group is another account's, of a peer VPC: https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html."""
+        return given.get("UserId") not in (None, self.account_id)
+
+    def _add_source_group(self, source_groups: list[dict[str, Any]] | None, vpc_id: str | None) -> list[dict[str, Any]]:
+        """Groups with their owners; those of other accounts can't be looked up here."""
+        given = source_groups or []
+        own: list[dict[str, Any]] = super()._add_source_group([each for each in given if not self._is_foreign(each)], vpc_id)
+        return own + [{"OwnerId": each["UserId"], **each} for each in given if self._is_foreign(each)]
 
     def _weight(self, rule: SecurityGroupRule, family: str) -> int:
         """How many rules of a family a stored one counts as."""
@@ -191,6 +208,11 @@ class StrictRule(SecurityGroupRule):
             if source.get("Description"):
                 return str(source["Description"])
         return None
+
+    @property
+    def group_owner_id(self) -> str:
+        """The account of its group: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html."""
+        return str(self.ec2_backend.account_id)
 
     @property
     def kind(self) -> str:
@@ -259,6 +281,12 @@ def _check_ports(protocol: str | None, from_port: Any, to_port: Any) -> None:
         raise refusals.InvalidParameterValue("Invalid value for portRange. Must specify both type and code with ICMP.")
     if name in ("icmp", "icmpv6") and from_port is not None and int(from_port) == -1 and int(to_port) != -1:
         raise refusals.InvalidParameterValue("ICMP code must be -1 where the type is -1")
+
+
+def _check_group_id(id: str | None) -> None:
+    """An id alone, without its account: terraform-provider-aws #30664 and pulumi-aws #4776 have the message."""
+    if id is not None and not re.fullmatch(r"sg-[0-9a-z]+", id):
+        raise refusals.EC2ClientError("InvalidGroupId.Malformed", f'Invalid id: "{id}" (expecting "sg-...")')
 
 
 def _canonical(given: dict[str, Any]) -> dict[str, str]:

@@ -17,7 +17,9 @@ from sandbox.provider import UNKNOWN
 RULE = "urn:pulumi:s::p::aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule::rule"
 GROUP = "urn:pulumi:s::p::aws:ec2/securityGroup:SecurityGroup::group"
 FIREWALL = "urn:pulumi:s::p::gcp:compute/firewall:Firewall::fire"
-SSH = {"securityGroupId": UNKNOWN, "ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "cidrIpv4": "10.0.0.0/8"}
+SSH: dict[str, Any] = {"securityGroupId": UNKNOWN, "ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "cidrIpv4": "10.0.0.0/8"}
+#: The state of a resource without tags has all its tags, too.
+BARE: dict[str, Any] = {"tagsAll": {}}
 OPEN = {"network": "default", "sourceRanges": ["10.0.0.0/8"], "allows": [{"protocol": "ipip"}]}
 
 
@@ -111,11 +113,12 @@ def test_an_automatic_name_is_kept_and_one_of_the_users_own_is_not_touched(gcp: 
 
 
 def test_the_group_and_the_kind_of_source_replace_a_rule_on_aws_and_nothing_else(aws: Client) -> None:
-    assert aws.diff(RULE, SSH, SSH | {"toPort": 23}) == ({"toPort"}, set())
-    assert aws.diff(RULE, SSH, SSH | {"cidrIpv4": "11.0.0.0/8"}) == ({"cidrIpv4"}, set())
-    assert aws.diff(RULE, SSH, SSH | {"securityGroupId": "sg-1"})[1] == {"securityGroupId"}
+    state = SSH | BARE
+    assert aws.diff(RULE, state, SSH | {"toPort": 23}) == ({"toPort"}, set())
+    assert aws.diff(RULE, state, SSH | {"cidrIpv4": "11.0.0.0/8"}) == ({"cidrIpv4"}, set())
+    assert aws.diff(RULE, state, SSH | {"securityGroupId": "sg-1"})[1] == {"securityGroupId"}
     other = {name: value for name, value in SSH.items() if name != "cidrIpv4"} | {"cidrIpv6": "::/0"}
-    assert aws.diff(RULE, SSH, other)[1] == {"cidrIpv4", "cidrIpv6"}
+    assert aws.diff(RULE, state, other)[1] == {"cidrIpv4", "cidrIpv6"}
 
 
 def test_order_case_and_a_networks_name_make_no_difference_on_gcp(gcp: Client) -> None:
@@ -154,9 +157,9 @@ def test_a_property_that_does_nothing_here_is_refused(aws: Client, change: dict[
 
 
 def test_groups_change_an_instance_in_place_whatever_their_order_and_an_image_replaces_it(aws: Client) -> None:
-    assert aws.diff(INSTANCE, NODE, NODE | {"vpcSecurityGroupIds": ["sg-0b", "sg-0a"]}) == (set(), set())
-    assert aws.diff(INSTANCE, NODE, NODE | {"vpcSecurityGroupIds": ["sg-0a"]}) == ({"vpcSecurityGroupIds"}, set())
-    assert aws.diff(INSTANCE, NODE, NODE | {"ami": "ami-0b"}) == ({"ami"}, {"ami"})
+    assert aws.diff(INSTANCE, NODE | BARE, NODE | {"vpcSecurityGroupIds": ["sg-0b", "sg-0a"]}) == (set(), set())
+    assert aws.diff(INSTANCE, NODE | BARE, NODE | {"vpcSecurityGroupIds": ["sg-0a"]}) == ({"vpcSecurityGroupIds"}, set())
+    assert aws.diff(INSTANCE, NODE | BARE, NODE | {"ami": "ami-0b"}) == ({"ami"}, {"ami"})
 
 
 def test_tags_change_a_vm_in_place_and_its_subnetwork_replaces_it(gcp: Client) -> None:

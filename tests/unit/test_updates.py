@@ -12,11 +12,12 @@ from hypothesis import settings as hypothesis_settings
 from kubeports.check import check
 
 from tests.counts import counts
-from tests.memory import GCP
+from tests.memory import AWS, GCP
+from tests.neutron import OpenStack
 from tests.strategies import histories
 from tests.updates import Cloud, holds, tour
 
-CLOUDS: dict[str, Callable[[], Cloud]] = {"gcp": GCP}
+CLOUDS: dict[str, Callable[[], Cloud]] = {"aws": AWS, "gcp": GCP, "openstack": OpenStack}
 #: Each example is three settings, and each to each other: six updates. Together at least 2,000.
 EXAMPLES = 340
 

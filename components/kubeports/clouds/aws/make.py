@@ -1,8 +1,8 @@
 """AWS: one security group per target, one standalone rule resource per rule.
 
-A rule whose source is a group does not say its family on EC2 and lets IPv4 and IPv6 pass
+A rule whose source is a group has no family on EC2 and lets IPv4 and IPv6 pass
 (https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html): rules of both families are one resource, and a
-tag says for which families the plan has it.
+tag says for which families the plan has it. A prefix list has one family of its own, which the rule does not repeat.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def encode(plan: Plan) -> Resources:
         if rule.source.kind == "cidr":
             inputs[_CIDR[rule.family]] = rule.source.value
         elif rule.source.kind == "ref" and refs[rule.source.value].kind == "prefixes":
+            name = f"{rule.stem}-{rule.source.key}"
             inputs["prefix_list_id"] = Reference(rule.source.value)
             inputs["tags"] = {FAMILIES_TAG: rule.family}
         else:
@@ -204,5 +205,20 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
         inputs = resolve(resource.inputs, groups, settings.refs)
         if tags := {**common, **inputs.get("tags", {})}:
             inputs["tags"] = tags
-        kinds[resource.kind](f"{name}-{key}", **inputs, opts=opts)
+        kinds[resource.kind](f"{name}-{key}", **inputs, opts=_options(resource, settings, opts))
     return made
+
+
+def _options(resource: Resource, settings: Settings, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """A rule that names a group of another account can't be updated in place (terraform-provider-aws #30664).
+
+    Its description is written once and then left, and another group is another rule. An Output may be such a group.
+    """
+    import pulumi
+
+    source = resource.inputs.get("referenced_security_group_id")
+    id = settings.refs[source.name].id if isinstance(source, Reference) else ""
+    if isinstance(id, str) and "/" not in id:
+        return opts
+    kept = pulumi.ResourceOptions(ignore_changes=["description"], replace_on_changes=["referencedSecurityGroupId"])
+    return pulumi.ResourceOptions.merge(opts, kept)

@@ -1,4 +1,4 @@
-"""The stand-in for EC2 refuses what EC2 refuses and keeps what it keeps; the pages are in sandbox/aws/ec2.py."""
+"""The emulated EC2 refuses what EC2 refuses and keeps what it keeps; the pages are in sandbox/aws/ec2.py."""
 
 from __future__ import annotations
 
@@ -107,6 +107,18 @@ def test_a_group_of_another_vpc_is_no_source(aws: AWS, group: str) -> None:
     foreign = aws.ec2.create_security_group(GroupName="foreign", Description="d", VpcId=other)["GroupId"]
     with refused("InvalidGroup.NotFound"):
         ingress(aws, group, permission(UserIdGroupPairs=[{"GroupId": foreign}]))
+
+
+def test_a_group_of_another_account_is_named_with_its_account_and_changes_without_it(aws: AWS, group: str) -> None:
+    """terraform-provider-aws #30664: ModifySecurityGroupRules has no place for the account."""
+    pair = {"UserId": "210987654321", "GroupId": "sg-0123456789abcdef0"}
+    (rule,) = ingress(aws, group, permission(UserIdGroupPairs=[pair]))
+    new = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "Description": "new"}
+    with refused("InvalidGroupId.Malformed"):
+        change(aws, group, rule["SecurityGroupRuleId"], ReferencedGroupId="210987654321/sg-0123456789abcdef0", **new)
+    change(aws, group, rule["SecurityGroupRuleId"], ReferencedGroupId="sg-0123456789abcdef0", **new)
+    (stored,) = aws.ec2.describe_security_group_rules(SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])["SecurityGroupRules"]
+    assert stored["ReferencedGroupInfo"]["UserId"] == "210987654321" and stored["Description"] == "new"
 
 
 def test_the_families_have_a_quota_each_and_a_group_counts_in_both(aws: AWS, group: str) -> None:

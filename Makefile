@@ -45,7 +45,7 @@ torture: setup ## faults and kills on the real Neutron, N times over: make tortu
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 
 unit: setup ## the tests that need no engine, in 2 minutes
-	@$(PYTEST) tests/unit tests/component tests/policy tests/lab
+	@$(PYTEST) -m "not slow" tests/unit tests/component tests/policy tests/lab
 
 lint: setup apidocs ## ruff and mypy, and the API reference without a warning
 	@.venv/bin/ruff check .

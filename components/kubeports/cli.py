@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "plan": "What does a stack open, to whom and why? With --diff: what would change?",
         "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",
         "report": "How do I show it to others? One page: matrix, picture, rules, what is closed, what differs.",
+        "host": "How does each node protect itself? The plan as a node's own firewall (nftables): printed, or loaded by ssh.",
         "audit": "Is it so in the cloud? What is open beyond the plan, what is closed, who opened it?",
     }
 )

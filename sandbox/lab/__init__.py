@@ -13,7 +13,8 @@ What there is:
 
 - ``switch``, a namespace with the bridges ``lan`` (nodes) and ``wan`` (outside hosts), which routes between them;
 - nodes, at 10.77.0.11, .12, … and fd77::11, fd77::12, …, each with a network, processes, mounts and a /run of its own, and a
-  disk: /etc, /var/lib and /root are copies on write, which survive ``reboot``. With ``ssh=True``, the default, each has an sshd;
+  disk: /etc, /var/lib and /root are copies on write, which survive ``reboot``. With ``ssh=True``, the default, each has an sshd.
+  There is no systemd: ``systemctl`` is emulated (sandbox/lab/systemctl) for services of the type oneshot;
 - outside hosts with any addresses: ``admin``, ``client`` and ``stranger`` by default (``OUTSIDE``);
 - with ``pods=True`` a pod behind an interface ``cali…`` on every node, at 10.233.N.2 and fd33:N::2, and Calico's VXLAN device
   between the nodes, with forwarded traffic. The kernel may have no ipip device: raw protocol 4 carries instead.

@@ -41,6 +41,7 @@ for part in {parts}; do
   mkdir -p "{disk}/$part" "{disk}/.work/$part"
   mount -t overlay overlay -o "lowerdir=/$part,upperdir={disk}/$part,workdir={disk}/.work/$part" "/$part"
 done
+mount --bind {systemctl} /usr/bin/systemctl
 hostname {name}
 """
 
@@ -66,7 +67,8 @@ class Host:
         kinds = ["--net", "--pid", "--fork"]
         if self.disk is not None:
             kinds += ["--mount", "--uts"]
-            mounts = _MOUNTS.format(parts=" ".join(_DISK), disk=self.disk, name=self.name)
+            systemctl = Path(__file__).with_name("systemctl")
+            mounts = _MOUNTS.format(parts=" ".join(_DISK), disk=self.disk, name=self.name, systemctl=systemctl)
         life = f"while read -r _; do :; done\n{self._last}" if self._last else "exec cat"
         command = ["unshare", *kinds, "sh", "-c", _INIT.format(mounts=mounts, life=life)]
         # A session of its own: Ctrl-C in a terminal is for whoever made the lab.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,12 +153,10 @@ class Lab:
         """Have the router know an outside host."""
         ip(self.switch, [f"route replace {address} dev wan" for address in host.addresses])
 
-    def reboot(self, name: str, boot: Callable[[Host], None] | None = None) -> None:
-        """End a node as when its power goes, and start it again: its disk stays, its rules and processes do not.
+    def reboot(self, name: str) -> None:
+        """End a node as when its power goes, and start it again with the services that are enabled.
 
-        Args:
-            name: a node's.
-            boot: what starts before the node has a network.
+        Its disk stays, its rules and processes do not. What is enabled starts before the node has a network.
         """
         if self._pods:
             raise SandboxError("a node with pods can't be rebooted: its pod would lose its interface")
@@ -167,8 +165,7 @@ class Lab:
         # The kernel takes a namespace's devices away in its own time.
         ip(self.switch, [f"link delete {self.port(name)}"], check=False)
         host.restart()
-        if boot is not None:
-            boot(host)
+        host.run(["systemctl", "boot"])
         self.plug(name)
         if self._ssh:
             keys.serve(self.folder, host)

@@ -23,6 +23,9 @@ _SILENCE = 0.03  # seconds without a packet: no more come
 _BUFFER = 1 << 24
 _GROUP = 0x0003  # ETH_P_ALL
 _ETHER = {4: 0x0800, 6: 0x86DD}
+#: <linux/netlink.h>, <linux/netfilter/nfnetlink.h>.
+_NETFILTER, _CTNETLINK, _DELETE, _REQUEST, _ACK = 12, 1, 2, 1, 4
+Address = IPv4Address | IPv6Address
 _OTHER = "02:77:00:00:ff:01"
 
 
@@ -50,6 +53,7 @@ class Wire:
 
     def arrives(self, packets: Sequence[Packet]) -> list[bool]:
         """Send packets to the node's address of their family; whether each reaches it."""
+        self.forget()
         numbers = self._numbered(packets)
         kinds = {(packet.protocol, packet.peer.version) for packet in packets}
         with ExitStack() as stack:
@@ -67,8 +71,25 @@ class Wire:
                 found |= _received(receivers)
         return [number in found for number, _ in numbers]
 
+    def arrives_raw(self, protocol: int, start: bytes, peer: Address) -> bool:
+        """Send a packet whose payload begins so (a type and a code of ICMP); whether it reaches the node."""
+        ((number, _),) = self._numbered([Packet(protocol, None, peer)])
+        own = ip_address(self.node.ipv4 if peer.version == 4 else self.node.ipv6)
+        body = start.ljust(8, b"\0") + _MARK + number.to_bytes(4)
+        pseudo = peer.packed + own.packed + struct.pack("!IHBB", len(body), 0, 0, protocol) if peer.version == 6 else b""
+        body = body[:2] + struct.pack("!H", _checksum(pseudo + body)) + body[4:]
+        frame = _bytes(self.mac) + _bytes(_OTHER) + struct.pack("!H", _ETHER[peer.version])
+        with ExitStack() as stack:
+            with self.switch.inside():
+                sender = stack.enter_context(_tap(self.port))
+            with self.node.inside():
+                receiver = stack.enter_context(_raw(protocol, peer.version))
+            sender.send(frame + _header(peer, own, protocol, len(body)) + body)
+            return number in _received([receiver])
+
     def leaves(self, packets: Sequence[Packet]) -> list[bool]:
         """Have the node send packets to ``peer``; whether each leaves it."""
+        self.forget()
         numbers = self._numbered(packets)
         with ExitStack() as stack:
             with self.switch.inside():
@@ -88,6 +109,16 @@ class Wire:
                         continue
                 found |= _received([tap])
         return [number in found for number, _ in numbers]
+
+    def forget(self) -> None:
+        """Have the node's kernel forget every connection: a packet then begins one, whatever was sent before."""
+        # nfnetlink_conntrack.h: CTNETLINK's message to delete, for all (IPCTNL_MSG_CT_DELETE without a tuple).
+        message = struct.pack("=IHHIIBBH", 20, _CTNETLINK << 8 | _DELETE, _REQUEST | _ACK, 1, 0, 0, 0, 0)
+        with self.node.inside(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as netlink:
+            netlink.send(message)
+            error = struct.unpack("=i", netlink.recv(4096)[16:20])[0]
+        if error:
+            raise OSError(-error, "the kernel does not forget its connections")
 
     def _know(self, packets: Iterable[Packet]) -> None:
         """Give the node a neighbour for the addresses of its own network that nobody has, so that it need not ask."""
@@ -145,9 +176,6 @@ def _received(receivers: Iterable[socket.socket]) -> set[int]:
                     last = time.monotonic()
         time.sleep(0.002)
     return found
-
-
-Address = IPv4Address | IPv6Address
 
 
 def built(number: int, protocol: int, port: int | None, source: Address, target: Address) -> bytes:

@@ -16,6 +16,7 @@ PROGRAMS: Mapping[str, debian.Program] = {
     "nft": debian.Program(("nft",), ("nftables",)),
     "ssh": debian.Program(("ssh",), ("openssh-client",)),
     "sshd": debian.Program(("sshd",), ("openssh-server",)),
+    "systemctl": debian.Program(("systemctl",), ("systemd",)),
     "unshare": debian.Program(("unshare",), ("util-linux",)),
 }
 

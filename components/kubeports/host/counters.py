@@ -1,0 +1,121 @@
+"""What a node's table has counted, read back as rows of the plan: what was let in, and who was (or would be) denied. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kubeports.host.ruleset import TABLE
+from kubeports.plan import states
+from kubeports.rules import Plan
+from kubeports.traffic import entry
+
+_WAYS = {"from": "in", "to": "out"}
+_CHAINS = {"incoming": "in", "outgoing": "out"}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Packets that began a connection.
+
+    Args:
+        node: where.
+        way: ``in`` or ``out``.
+        verdict: ``allowed`` or ``denied``; in the audit stage it would be denied.
+        service: the rows that it is of; empty: no row has this entry.
+        entry: protocol and port, ``tcp/22``.
+        peer: who was denied; empty for what was allowed.
+        packets: how many.
+    """
+
+    node: str
+    way: str
+    verdict: str
+    service: str
+    entry: str
+    peer: str
+    packets: int
+
+    def json(self) -> dict[str, Any]:
+        """The count as ``kubeports host --counters --format json`` has it."""
+        return {name: getattr(self, name) for name in ("node", "way", "verdict", "service", "entry", "peer", "packets")}
+
+
+def counts(node: str, ruleset: Mapping[str, Any], plan: Plan) -> list[Count]:
+    """What a node has counted since its rules were loaded; who was denied, in the last hour.
+
+    Args:
+        node: its name.
+        ruleset: ``nft -n --json list ruleset``.
+        plan: whose rows they are.
+    """
+    found = []
+    for rule in entries(ruleset, "rule"):
+        parts = {kind: value for expression in rule["expr"] for kind, value in expression.items() if kind != "match"}
+        if "counter" in parts and "accept" in parts and rule["chain"] in _CHAINS and rule.get("comment") != "would be denied":
+            packets = parts["counter"]["packets"]
+            way, what = _CHAINS[rule["chain"]], _entry(rule["expr"])
+            found.append(Count(node, way, "allowed", rule.get("comment", ""), what, "", packets))
+    allowed: dict[Count, int] = {}
+    for each in found:
+        key = Count(each.node, each.way, each.verdict, each.service, each.entry, "", 0)
+        allowed[key] = allowed.get(key, 0) + each.packets
+    joined = [replace(key, packets=packets) for key, packets in allowed.items()]
+    return joined + sorted(_denied(node, ruleset, plan), key=lambda each: -each.packets)
+
+
+def _denied(node: str, ruleset: Mapping[str, Any], plan: Plan) -> Iterable[Count]:
+    for found in entries(ruleset, "set"):
+        prefix, _, rest = found["name"].partition("_")
+        if prefix != "denied":
+            continue
+        for each in found.get("elem", ()):
+            peer, protocol, *port = each["elem"]["val"]["concat"]
+            number, start = int(protocol), int(port[0]) if port else None
+            packets = each["elem"].get("counter", {}).get("packets", 0)
+            service = ", ".join(_services(plan, number, start))
+            yield Count(node, _WAYS[rest.partition("_")[0]], "denied", service, entry(number, start, start), str(peer), packets)
+
+
+def _services(plan: Plan, protocol: int, port: int | None) -> Iterable[str]:
+    """The rows that have a protocol and port, on or off."""
+    found = {}
+    for state in states(plan.rows, plan.settings):
+        row = state.row
+        if row.protocol == protocol and (port is None or (row.start or 0) <= port <= (row.end or 65535)):
+            found[row.service + (" (off)" if state.closed else "")] = True
+    return found
+
+
+def _entry(expressions: Iterable[Mapping[str, Any]]) -> str:
+    """What a rule of ours matches, besides its other end."""
+    for expression in expressions:
+        match = expression.get("match")
+        if match is None:
+            continue
+        left, right = match["left"], match["right"]
+        payload = left.get("payload", {})
+        if payload.get("field") == "dport":
+            first, last = right["range"] if isinstance(right, Mapping) else (right, right)
+            return f"{payload['protocol']}/{first}" + (f"-{last}" if last != first else "")
+        if left.get("meta", {}).get("key") == "l4proto":
+            return entry(int(right), None, None)
+    return "all"
+
+
+def entries(ruleset: Mapping[str, Any], kind: str, table: str = TABLE) -> Iterable[Mapping[str, Any]]:
+    """The rules, sets or chains of a table of ours."""
+    for each in ruleset["nftables"]:
+        found = each.get(kind)
+        if found is not None and (found["family"], found["table"]) == ("inet", table):
+            yield found
+
+
+def element(found: Any) -> str:
+    """An element of a set as nft's JSON has it: an address, a prefix, or either with a state."""
+    if isinstance(found, Mapping) and "elem" in found:
+        found = found["elem"]["val"]
+    if isinstance(found, Mapping) and "prefix" in found:
+        return f"{found['prefix']['addr']}/{found['prefix']['len']}"
+    return str(found)

@@ -1,0 +1,196 @@
+"""A node's rules on the node: tried, confirmed over a new connection, read back, removed. By ssh and nft; nothing is installed.
+
+A trial is safe without anybody's help. It is a table beside the one in force (if there is one): its drop, and the rest of the
+other one, hang on elements of sets that the kernel itself removes in time. Whatever becomes of the connection, of this machine
+or of the node's processes, the node has its old rules again. Only a confirmation, over a new connection that the trial lets in,
+puts the new table in the old one's place, and on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubeports.errors import bad
+from kubeports.host.counters import element, entries
+from kubeports.host.lockout import Connection, connection
+from kubeports.host.ruleset import TABLE, TRIAL, Ruleset
+from kubeports.host.unit import FILE, FOLDER, UNIT_FILE, UNIT_TEXT
+from kubeports.nodes import Node
+from kubeports.ssh import Answer, Ssh
+
+_STATE = "/run/kubeports"
+_TIMEOUT = 60  # seconds for a command on a node
+_OVER = 3  # the script's exit code: no trial is in force
+_FILE_FROM, _UNIT_FROM = "#### file", "#### unit"
+
+#: What runs on the node, as root: ``sh -c SCRIPT kubeports ACTION ARGUMENT``. ``confirm`` gets what to load, the file and the
+#: unit.
+_SCRIPT = f"""\
+set -eu
+action=$1 argument=$2
+command -v nft >/dev/null || {{ echo "nft is not installed; install the package nftables" >&2; exit 4; }}
+is_there() {{ nft list table inet "$1" >/dev/null 2>&1; }}
+chains() {{ nft -s list table inet {TABLE} | sed -n '/chain /,$p' | cksum; }}
+load() {{
+    nft -f "$1"
+    mkdir -p {_STATE}
+    chains > {_STATE}/chains
+    sed -n 's/^# Written.* rules: //p' "$2" > {_STATE}/rules
+}}
+case $action in
+read)
+    if ! is_there {TABLE}; then echo none
+    elif [ "$(cat {_STATE}/chains 2>/dev/null)" = "$(chains)" ]; then cat {_STATE}/rules
+    else echo changed; fi
+    nft -n --json list ruleset
+    ;;
+trial)
+    {{
+        cat
+        if nft list set inet {TABLE} superseded >/dev/null 2>&1; then
+            echo "flush set inet {TABLE} superseded"
+            echo "add element inet {TABLE} superseded {{ ipv4 timeout ${{argument}}s, ipv6 timeout ${{argument}}s }}"
+        fi
+    }} | nft -f -
+    ;;
+confirm)
+    nft list set inet {TRIAL} enforced 2>/dev/null | grep -q expires || {{ echo "the trial is over" >&2; exit {_OVER}; }}
+    umask 022
+    mkdir -p {FOLDER} {_STATE}
+    cat > {_STATE}/all
+    sed '/^{_FILE_FROM}$/,$d' {_STATE}/all > {_STATE}/load
+    sed '1,/^{_FILE_FROM}$/d; /^{_UNIT_FROM}$/,$d' {_STATE}/all > {FILE}.new
+    if [ -d {UNIT_FILE.rpartition("/")[0]} ]; then sed '1,/^{_UNIT_FROM}$/d' {_STATE}/all > {UNIT_FILE}; fi
+    nft -c -f {FILE}.new
+    echo "delete table inet {TRIAL}" >> {_STATE}/load
+    load {_STATE}/load {FILE}.new
+    mv {FILE}.new {FILE}
+    rm -f {_STATE}/all {_STATE}/load
+    if command -v systemctl >/dev/null; then
+        systemctl daemon-reload >/dev/null 2>&1 || :
+        systemctl enable kubeports.service >/dev/null 2>&1 || echo "kubeports.service can't be enabled"
+    else echo "there is no systemd: load {FILE} at boot"; fi
+    ;;
+audit)
+    mkdir -p {_STATE}
+    cat > {_STATE}/audit
+    load {_STATE}/audit {_STATE}/audit
+    rm {_STATE}/audit
+    ;;
+withdraw)
+    if nft list set inet {TABLE} superseded >/dev/null 2>&1; then nft flush set inet {TABLE} superseded; fi
+    if is_there {TRIAL}; then nft delete table inet {TRIAL}; fi
+    ;;
+remove)
+    if command -v systemctl >/dev/null; then systemctl disable kubeports.service >/dev/null 2>&1 || :; fi
+    rm -rf {UNIT_FILE} {FOLDER} {_STATE}
+    for table in {TRIAL} {TABLE}; do
+        if is_there $table; then nft delete table inet $table; fi
+    done
+    ;;
+esac
+"""
+#: The way to root, and what sshd says of the connection, which sudo takes away.
+_WRAPPER = """\
+PATH=$PATH:/usr/sbin:/sbin
+[ "$2" != read ] || echo "${SSH_CONNECTION:-}"
+if [ "$(id -u)" = 0 ]; then exec sh -c "$1" kubeports "$2" "$3"; else exec sudo -n sh -c "$1" kubeports "$2" "$3"; fi
+"""
+
+
+class NodeError(Exception):
+    """A node refuses, or its trial is over: why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a node has.
+
+    Args:
+        connection: the one over which it was read.
+        digest: of the rules that kubeports has loaded; ``none`` without any, ``changed`` where others changed them since.
+        ruleset: ``nft -n --json list ruleset``: with names, 94 would be ``ipip``, and 4 on another machine.
+    """
+
+    connection: Connection
+    digest: str
+    ruleset: Mapping[str, Any]
+
+    @property
+    def enforces(self) -> bool:
+        """Whether a table of ours drops what the plan does not allow."""
+        return any("drop" in expression for rule in entries(self.ruleset, "rule") for expression in rule["expr"])
+
+    def elements(self) -> dict[str, list[str]]:
+        """Set -> its elements, as the plan's sets have them."""
+        return {found["name"]: [element(each) for each in found.get("elem", ())] for found in entries(self.ruleset, "set")}
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A node whose rules are read and changed."""
+
+    ssh: Ssh
+    node: Node
+
+    def read(self) -> Loaded:
+        """What the node has; nothing is changed.
+
+        Raises:
+            UnreachableError: there is no connection.
+            NodeError: the node does not answer as it should.
+            InputError: sshd says nothing of the connection in use.
+        """
+        spoken, _, rest = self._do("read", fresh=True).stdout.partition("\n")
+        digest, _, listed = rest.partition("\n")
+        try:
+            ruleset = json.loads(listed)
+        except ValueError:
+            raise NodeError("nft --json list ruleset does not answer with JSON; is it built without?") from None
+        return Loaded(connection(spoken, self.node.name), digest.strip(), ruleset)
+
+    def trial(self, rules: Ruleset, seconds: int) -> None:
+        """Put rules in force for so many seconds, instead of those that are."""
+        self._do("trial", str(seconds), rules.text("trial", seconds))
+
+    def confirm(self, rules: Ruleset, loaded: Loaded) -> str:
+        """Over a new connection: put the rules that are on trial in force for good; what the node has to say.
+
+        Where nothing but sets differs from what is loaded, only they are touched.
+        """
+        load = rules.update(loaded.elements()) if loaded.enforces and loaded.digest == rules.digest else rules.text()
+        content = f"{load}{_FILE_FROM}\n{rules.text()}{_UNIT_FROM}\n{UNIT_TEXT}"
+        return self._do("confirm", input=content, fresh=True).stdout.strip()
+
+    def withdraw(self) -> None:
+        """End a trial at once."""
+        self._do("withdraw")
+
+    def audit(self, rules: Ruleset) -> None:
+        """Count and log what the rules would drop; nothing is dropped."""
+        self._do("audit", input=rules.text("audit"))
+
+    def remove(self) -> None:
+        """Leave nothing of kubeports on the node."""
+        self._do("remove")
+
+    def _do(self, action: str, argument: str = "", input: str = "", fresh: bool = False) -> Answer:
+        command = ["sh", "-c", _WRAPPER, "kubeports", _SCRIPT, action, argument]
+        answer = self.ssh.run(self.node, command, input, _TIMEOUT, fresh)
+        if answer.code:
+            raise NodeError(answer.reason)
+        return answer
+
+
+def refuse_audit(loaded: Loaded, node: Node) -> None:
+    """The audit stage would open what the rules in force close.
+
+    Raises:
+        InputError: the node's rules are in force.
+    """
+    if loaded.enforces:
+        what = "has rules in force, which an audit stage would replace"
+        raise bad(node.name, what, "read their counters with --counters, or take them away first with --remove")

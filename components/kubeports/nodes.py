@@ -1,0 +1,351 @@
+"""Nodes with their roles and addresses, read from a file: a plain list, or a KubeKey configuration.
+
+A plain list, in YAML or JSON (``roles``, ``ssh`` and ``port`` may be left out):
+
+    - name: node-1
+      roles: [control-plane, etcd]
+      addresses: [10.0.0.11, "fd00::11"]
+      ssh: root@node-1.example.com
+
+KubeKey 3's ``Cluster``: HostCfg, GroupHosts and getHostsRange in cmd/kk/apis/kubekey/v1alpha2/cluster_types.go of
+https://github.com/kubesphere/kubekey/tree/3.x. KubeKey 4's ``Inventory``: api/core/v1/inventory_types.go (GetHostsFromGroup) and
+builtin/core/defaults/inventory of https://github.com/kubesphere/kubekey. Read in November 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+from kubeports import stackfile
+from kubeports.errors import Problems, bad, show, suggest
+from kubeports.networks import Family
+from kubeports.table import ROLES
+from kubeports.values import mapping, port, sequence
+
+Address = IPv4Address | IPv6Address
+
+#: KubeKey's names of roles, and ours; KubeKey's other groups (nfs, k8s_cluster) open no port of their own.
+_KUBEKEY = {
+    "master": "control-plane",
+    "control-plane": "control-plane",
+    "kube_control_plane": "control-plane",
+    "worker": "worker",
+    "kube_worker": "worker",
+    "etcd": "etcd",
+    "registry": "registry",
+    "image_registry": "registry",
+}
+_KEYS = ("name", "roles", "addresses", "ssh", "port")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+#: What ssh connects to: no option, no space, nothing that a shell reads.
+_SSH = re.compile(r"([A-Za-z0-9._][A-Za-z0-9._-]*@)?[A-Za-z0-9:][A-Za-z0-9._:%-]*")
+_MOST = 100_000  # nodes of one file
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node.
+
+    Args:
+        name: its name.
+        roles: those of ``kubeports.table.ROLES`` that it has; none: it is one of the nodes and nothing else.
+        addresses: the addresses from which the other nodes see it, of one family or both.
+        ssh: what ssh connects to, ``host`` or ``user@host``.
+        port: of its ssh server; None: as ssh's own configuration says.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    addresses: tuple[Address, ...]
+    ssh: str
+    port: int | None = None
+
+    def of(self, family: Family) -> tuple[Address, ...]:
+        """Its addresses of a family."""
+        version = 4 if family == "ipv4" else 6
+        return tuple(address for address in self.addresses if address.version == version)
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The nodes of a cluster.
+
+    Args:
+        nodes: in the order of the file.
+        plugin: the network plugin that a KubeKey configuration names, in its own word (``calico``, ``kubeovn``); None: none.
+        name: what messages call the file.
+    """
+
+    nodes: tuple[Node, ...]
+    plugin: str | None = None
+    name: str = "nodes"
+
+    def by_name(self, name: str) -> Node:
+        """The node of a name.
+
+        Raises:
+            InputError: there is none.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise bad(self.name, f"no node is called {show(name)}", suggest(name, [node.name for node in self.nodes]))
+
+    def with_role(self, role: str) -> tuple[Node, ...]:
+        """The nodes of a role; of ``nodes``, all."""
+        return self.nodes if role == "nodes" else tuple(node for node in self.nodes if role in node.roles)
+
+
+def load(path: Path) -> Nodes:
+    """The nodes of a file.
+
+    Raises:
+        InputError: it can't be read, or is none of the three kinds, or a node is wrong; with every problem found.
+    """
+    return read(stackfile.load(path), str(path))
+
+
+def read(content: Any, name: str) -> Nodes:
+    """The nodes of a file's content.
+
+    Args:
+        content: what YAML or JSON makes of it.
+        name: what messages call the file.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    if isinstance(content, list):
+        return _checked(_listed(content, name), None, name)
+    right = "write a list of nodes with name, roles and addresses, or name a KubeKey configuration (kind: Cluster or Inventory)"
+    if not isinstance(content, Mapping):
+        raise bad(name, f"{show(content)} lists no nodes", right)
+    kind, spec = content.get("kind"), content.get("spec")
+    if kind not in ("Cluster", "Inventory"):
+        raise bad(f"{name}: kind", f"{show(kind)} is not a kind of KubeKey's that has nodes", right)
+    spec = mapping(spec, f"{name}: spec")
+    if kind == "Inventory":
+        return _checked(_inventory(spec, f"{name}: spec"), None, name)
+    network = spec.get("network")
+    plugin = network.get("plugin") if isinstance(network, Mapping) else None
+    return _checked(_cluster(spec, f"{name}: spec"), plugin if isinstance(plugin, str) else None, name)
+
+
+def _checked(nodes: list[Node], plugin: str | None, name: str) -> Nodes:
+    """The nodes, no two of which have a name or an address in common; where none is of etcd, the control plane has it."""
+    problems = Problems()
+    if not nodes:
+        raise bad(name, "has no node", "list one at least")
+    if len(nodes) > _MOST:
+        raise bad(name, f"has {len(nodes)} nodes", f"list at most {_MOST}")
+    seen: dict[object, str] = {}
+    for node in nodes:
+        for what, key in (("name", node.name), *(("address", address) for address in node.addresses)):
+            if (what, key) in seen:
+                with problems:
+                    other = f"the {what} {key} is that of {seen[what, key]} too"
+                    raise bad(f"{name}: {node.name}", other, f"give each node {'its own name' if what == 'name' else 'its own'}")
+            seen[what, key] = node.name
+    problems.raise_any()
+    if not any("etcd" in node.roles for node in nodes):
+        nodes = [
+            replace(node, roles=_ordered((*node.roles, "etcd"))) if "control-plane" in node.roles else node for node in nodes
+        ]
+    return Nodes(tuple(nodes), plugin, name)
+
+
+def _listed(content: list[Any], name: str) -> list[Node]:
+    problems = Problems()
+    nodes = []
+    for i, item in enumerate(content):
+        with problems:
+            nodes.append(_node(mapping(item, f"{name}[{i}]"), f"{name}[{i}]"))
+    problems.raise_any()
+    return nodes
+
+
+def _node(item: Mapping[str, Any], at: str) -> Node:
+    problems = Problems()
+    for key in item:
+        if key not in _KEYS:
+            with problems:
+                raise bad(f"{at}.{key}", "is not a key of a node", suggest(key, _KEYS))
+    for key in ("name", "addresses"):
+        if key not in item:
+            with problems:
+                raise bad(f"{at}.{key}", "is missing", "write the node's name and its addresses")
+    problems.raise_any()
+    with problems:
+        name = _name(item["name"], f"{at}.name")
+    roles: list[str] = []
+    with problems:
+        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles")):
+            if role not in ROLES:
+                with problems:
+                    raise bad(f"{at}.roles[{i}]", f"{show(role)} is not a role", suggest(role, ROLES))
+            else:
+                roles.append(role)
+    with problems:
+        given = sequence(item["addresses"], f"{at}.addresses")
+        addresses = _addresses(given, f"{at}.addresses")
+    number = None
+    with problems:
+        number = port(item["port"], f"{at}.port") if "port" in item else None
+    with problems:
+        ssh = _ssh(item["ssh"], f"{at}.ssh") if "ssh" in item else None
+    problems.raise_any()
+    return Node(name, _ordered(roles), addresses, name if ssh is None else ssh, number)
+
+
+def _cluster(spec: Mapping[str, Any], at: str) -> list[Node]:
+    """KubeKey 3: hosts with ``address`` (of ssh) and ``internalAddress`` (one of each family), and ``roleGroups``."""
+    problems = Problems()
+    hosts: dict[str, Node] = {}
+    for i, item in enumerate(sequence(spec.get("hosts", []), f"{at}.hosts")):
+        place = f"{at}.hosts[{i}]"
+        with problems:
+            host = mapping(item, place)
+            name = _name(host.get("name"), f"{place}.name")
+            given = host.get("internalAddress") or host.get("address")
+            texts = given.split(",") if isinstance(given, str) else [given]
+            addresses = _addresses(
+                [text.strip() if isinstance(text, str) else text for text in texts], f"{place}.internalAddress"
+            )
+            target = host.get("address") or str(addresses[0])
+            number = port(host["port"], f"{place}.port") if host.get("port") is not None else None
+            if name in hosts:
+                raise bad(f"{place}.name", f"the name {name} stands twice", "give each node its own name")
+            hosts[name] = Node(name, (), addresses, _login(host.get("user"), target, place), number)
+    groups = mapping(spec.get("roleGroups") or {}, f"{at}.roleGroups")
+    roles: dict[str, list[str]] = {}
+    for group, listed in groups.items():
+        place = f"{at}.roleGroups.{group}"
+        with problems:
+            for item in sequence(listed or [], place):
+                for name in _range(item, place):
+                    _put(roles, name, group, hosts, place)
+    problems.raise_any()
+    return [replace(host, roles=_ordered(roles.get(name, ()))) for name, host in hosts.items()]
+
+
+def _range(item: Any, at: str) -> Iterable[str]:
+    """``node[2:10]`` is node2 to node10."""
+    if not isinstance(item, str):
+        raise bad(at, f"{show(item)} is not the name of a node", "write the name of one of the hosts")
+    found = re.fullmatch(r"(.*)\[(\d{1,6}):(\d{1,6})\]", item)
+    if not found:
+        return [item]
+    prefix, first, last = found[1], int(found[2]), int(found[3])
+    if last - first > _MOST:
+        raise bad(at, f"{item} is {last - first + 1} nodes", f"list at most {_MOST}")
+    return [f"{prefix}{number}" for number in range(first, last + 1)]
+
+
+def _inventory(spec: Mapping[str, Any], at: str) -> list[Node]:
+    """KubeKey 4: hosts by name with ``internal_ipv4``, ``internal_ipv6`` and ``connector``, and groups of hosts and groups."""
+    problems = Problems()
+    hosts: dict[str, Node] = {}
+    for name, item in mapping(spec.get("hosts") or {}, f"{at}.hosts").items():
+        place = f"{at}.hosts.{name}"
+        with problems:
+            host = mapping(item or {}, place)
+            connector = mapping(host.get("connector") or {}, f"{place}.connector")
+            target = connector.get("host") or name
+            given = [host[key] for key in ("internal_ipv4", "internal_ipv6") if host.get(key)]
+            if not given and isinstance(target, str) and not _is_address(target):
+                raise bad(f"{place}.internal_ipv4", "is missing", "write the node's address: the name of its host is not one")
+            number = port(connector["port"], f"{place}.connector.port") if connector.get("port") is not None else None
+            addresses = _addresses(given or [target], f"{place}.internal_ipv4")
+            hosts[name] = Node(_name(name, place), (), addresses, _login(connector.get("user"), target, place), number)
+    groups = mapping(spec.get("groups") or {}, f"{at}.groups")
+    roles: dict[str, list[str]] = {}
+    for group in groups:
+        with problems:
+            for name in _members(group, groups, f"{at}.groups", ()):
+                _put(roles, name, group, hosts, f"{at}.groups.{group}")
+    problems.raise_any()
+    return [replace(host, roles=_ordered(roles.get(name, ()))) for name, host in hosts.items()]
+
+
+def _members(group: str, groups: Mapping[str, Any], at: str, within: tuple[str, ...]) -> Iterable[str]:
+    """The hosts of a group, and of the groups that it names."""
+    if group in within:
+        raise bad(f"{at}.{group}", "contains itself", "leave the circle out")
+    if group not in groups:
+        raise bad(f"{at}.{within[-1] if within else group}", f"no group is called {show(group)}", suggest(group, groups))
+    found = mapping(groups[group] or {}, f"{at}.{group}")
+    for each in sequence(found.get("groups") or [], f"{at}.{group}.groups"):
+        yield from _members(str(each), groups, at, (*within, group))
+    for name in sequence(found.get("hosts") or [], f"{at}.{group}.hosts"):
+        yield str(name)
+
+
+def _put(roles: dict[str, list[str]], name: str, group: str, hosts: Mapping[str, Node], at: str) -> None:
+    if name not in hosts:
+        raise bad(at, f"{show(name)} is not among the hosts", suggest(name, hosts))
+    if group in _KUBEKEY:
+        roles.setdefault(name, []).append(_KUBEKEY[group])
+
+
+def _ordered(roles: Iterable[str]) -> tuple[str, ...]:
+    given = set(roles)
+    return tuple(role for role in ROLES if role in given)
+
+
+def _name(value: Any, at: str) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > 253:
+        raise bad(at, f"{show(value)} is not a node's name", "write letters, digits, . _ and - inside")
+    return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _addresses(given: list[Any], at: str) -> tuple[Address, ...]:
+    problems = Problems()
+    found: list[Address] = []
+    if not given:
+        raise bad(at, "is empty", "write the addresses from which the other nodes see this one")
+    for i, item in enumerate(given):
+        with problems:
+            address = _address(item, f"{at}[{i}]" if len(given) > 1 else at)
+            if address in found:
+                raise bad(at, f"{address} stands twice", "write it once")
+            found.append(address)
+    problems.raise_any()
+    return tuple(found)
+
+
+def _address(item: Any, at: str) -> Address:
+    right = "write an IPv4 or IPv6 address, such as 10.0.0.11"
+    if not isinstance(item, str) or "%" in item:
+        raise bad(at, f"{show(item)} is not an address", right)
+    try:
+        address = ip_address(item)
+    except ValueError:
+        raise bad(at, f"{show(item)} is not an address", right) from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise bad(at, f"{item} is an IPv4-mapped IPv6 address", f"write {address.ipv4_mapped}")
+    if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
+        raise bad(at, f"{item} is not an address by which other nodes know this one", right)
+    return address
+
+
+def _login(user: Any, host: Any, at: str) -> str:
+    return _ssh(host if user is None else f"{user}@{host}", at)
+
+
+def _ssh(value: Any, at: str) -> str:
+    if not isinstance(value, str) or not _SSH.fullmatch(value):
+        raise bad(at, f"{show(value)} is not a host of ssh", "write host or user@host; a host of ~/.ssh/config will do")
+    return value

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from sandbox.aws import AWS
+from importlib import import_module
+
 from sandbox.cloud import Cloud
-from sandbox.gcp import GCP
-from sandbox.openstack import OpenStack
+
+#: Loaded when it is needed: each loads SDKs of its own.
+_CLASSES = {"aws": "AWS", "gcp": "GCP", "openstack": "OpenStack"}
 
 
 def cloud(name: str) -> Cloud:
     """A cloud by the name that the setting ``cloud`` has for it, not yet running."""
-    made: dict[str, type[Cloud]] = {"aws": AWS, "gcp": GCP, "openstack": OpenStack}
-    return made[name]()
+    made: Cloud = getattr(import_module(f"sandbox.{name}"), _CLASSES[name])()
+    return made

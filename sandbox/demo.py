@@ -1,7 +1,7 @@
-"""`make demo`: the main job, from the requirement's table to rules that a cloud has stored, on a cloud on this machine.
+"""`make demo`: the full deploy cycle, from KubeSphere's port requirements to rules that a cloud has stored, on this machine.
 
-On OpenStack, the default, all is real: Pulumi's engine, the Terraform provider, Keystone, Neutron. On AWS and GCP the engine is.
-No account, nothing but loopback.
+On OpenStack, the default, everything is real: the Pulumi engine, the Terraform provider, Keystone and Neutron. On AWS and GCP the
+engine is real, and the provider and the cloud's API are emulated. It needs no account, and connects to loopback addresses only.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from sandbox.run import PACK, Project, Result, copy
 
 REQUIREMENT = Path(__file__).with_name("requirement.csv")
 TITLES = {"openstack": "OpenStack", "aws": "AWS", "gcp": "GCP"}
-NAMES = {"openstack": "Neutron", "aws": "EC2's stand-in", "gcp": "Compute's stand-in"}
+NAMES = {"openstack": "Neutron", "aws": "the emulated EC2", "gcp": "the emulated Compute Engine"}
 #: What the row "IPENCAP / IPIP" is as protocol numbers (https://www.iana.org/assignments/protocol-numbers).
 IPENCAP, IPIP = 4, 94
 _NUMBERS = {"TCP": 6, "UDP": 17}
 
 INTRODUCTION = """\
-KubeSphere's table of ports becomes rules on {cloud}.
-{about}No account is used, and nothing stays.
-About {seconds} seconds, and some 10 minutes more the first time, to build and install what is missing."""
-_SECONDS = {"openstack": 80, "aws": 65, "gcp": 65, "all": 90}
+This demo deploys KubeSphere's port table as firewall rules on {cloud}, changes settings, and deletes everything again.
+{about}It needs no account. It takes about {seconds} seconds.
+The first run also builds and installs tools, in 5 to 8 minutes on 2 cores."""
+_SECONDS = {"openstack": 60, "aws": 45, "gcp": 45, "all": 60}
 
-#: What somebody adds to the program in a hurry.
+#: A rule that a careless change adds to the program.
 MISTAKES = {
     "openstack": """
 from pulumi_openstack import networking
@@ -64,9 +64,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 def main(name: str) -> int:
-    """Run the demo on a cloud, or on all; 0, or 1 if a cloud does not have what the requirement asks for."""
+    """Run the demo on a cloud, or on all; 0, or 1 if a row of the port requirements is missing on a cloud."""
     if name not in (*CLOUDS, "all"):
-        raise SandboxError(f"CLOUD={name}: unknown; it may be {', '.join(CLOUDS)} or all")
+        raise SandboxError(f"CLOUD={name}: unknown cloud. Fix: write {', '.join(CLOUDS)} or all")
     with swept("kubeports-demo-") as folder:
         if name == "all":
             console.print(INTRODUCTION.format(cloud="all three clouds", about=_about_all(), seconds=_SECONDS[name]))
@@ -98,7 +98,7 @@ def running(name: str, folder: Path) -> Iterator[tuple[Project, Cloud]]:
         yield project, here
     left = processes(folder) + (processes(here.folder) if hasattr(here, "folder") else [])
     if left:
-        raise SandboxError(f"processes left: {', '.join(map(str, left))}")
+        raise SandboxError(f"these processes still run: {', '.join(map(str, left))}")
 
 
 class Demo:
@@ -111,28 +111,28 @@ class Demo:
 
     def run(self) -> int:
         """All steps; 0, or 1 if a row of the requirement is missing in the cloud."""
-        heading(f"1. Preview and up: the stack {self.stack}, from nothing")
+        heading(f"1. Preview and deploy the stack {self.stack}")
         self.engine("preview")
         self.engine("up")
-        heading("2. The policy pack: somebody adds a rule to the program that opens ssh to the world, and previews")
+        heading("2. Policy pack: a change opens ssh to the internet; the preview must fail")
         self.violation()
-        heading("3. The toggles: each is one setting of the stack's config, and changes its own rules alone")
+        heading("3. Settings: each change of the stack's config changes only its own rules")
         self.toggle("calico: classic", calico="classic")
-        self.toggle("calico: ipip, as before", calico="ipip")
+        self.toggle("calico: ipip (the default again)", calico="ipip")
         self.toggle("offline: true", offline=True)
         self.toggle("nfs: true", nfs=True)
-        heading("4. Once more, with nothing changed")
+        heading("4. Deploy again without a change: nothing may change")
         self.engine("up", unchanged=True)
-        heading(f"5. The requirement, row by row, as {NAMES[self.cloud.name]} has it stored")
+        heading(f"5. KubeSphere's port requirements, row by row, and the rules that {NAMES[self.cloud.name]} has stored")
         missing = show_requirement(self.cloud.stored(), NAMES[self.cloud.name])
         heading("6. Destroy")
         self.engine("destroy")
         left = self.cloud.left()
-        console.print(f"groups and rules left: {', '.join(left) if left else 'none'}")
+        console.print(f"groups and rules that remain: {', '.join(left) if left else 'none'}")
         if missing or left:
-            console.print(Text(f"failed: missing rows: {missing}; left: {left}"), style="red")
+            console.print(Text(f"failed: missing rows: {missing}; not deleted: {left}"), style="red")
             return 1
-        console.print("done: every row of the requirement was open, and nothing is left.", style="green")
+        console.print("passed: the cloud had a rule for every required row, and everything is deleted.", style="green")
         return 0
 
     def engine(self, operation: str, unchanged: bool = False) -> Result:
@@ -148,14 +148,14 @@ class Demo:
         line = f"{what} {would}created {count['create']}, deleted {count['delete']}, unchanged {count['same']}"
         console.print(f"pulumi {operation}: {line}")
         if unchanged and result.changes:
-            raise SandboxError(f"an up without a change changed {dict(result.changes)}; nothing should")
+            raise SandboxError(f"pulumi up without a change of settings changed resources: {dict(result.changes)}")
         return result
 
     def violation(self) -> None:
-        """A preview that must fail: a rule beside the component's that no row of the table allows.
+        """A preview that must fail: the program has a rule of its own that no row of the table allows.
 
         Raises:
-            SandboxError: the policy pack has let it pass.
+            SandboxError: the policy pack has not refused it.
         """
         program = self.project.folder / "__main__.py"
         good = program.read_text(encoding="utf-8")
@@ -166,12 +166,12 @@ class Demo:
         program.write_text(good, encoding="utf-8")
         caught = [each for each in judged.violations if each.level == "mandatory"]
         if judged.ok or "world-open" not in {each.policy for each in caught}:
-            raise SandboxError("the policy pack let ssh from the world pass:\n" + "\n".join(judged.diagnostics))
+            raise SandboxError("the policy pack did not refuse ssh from the internet:\n" + "\n".join(judged.diagnostics))
         for each in caught:
             console.print(Text(f"preview failed: {each.policy}: {each.says.splitlines()[-1]}"))
 
     def toggle(self, title: str, **settings: object) -> None:
-        """Change settings, and show exactly the rules that come and go."""
+        """Change settings, and show which rules are created and deleted."""
         self.project.configure(self.stack, **settings)
         console.print(f"\n{title}", style="bold")
         result = self.engine("up")
@@ -181,10 +181,10 @@ class Demo:
 
 
 def compare(folder: Path) -> int:
-    """Every cloud with every toggle on, row by row beside each other; 0, or 1 if one lacks a row."""
+    """Every cloud with all settings on, compared row by row; 0, or 1 if a row is missing on one."""
     stored: dict[str, list[Stored]] = {}
     for name in CLOUDS:
-        heading(f"{name}: up with offline, nfs and calico: classic; read back; destroy")
+        heading(f"{TITLES[name]}: deploy with offline, nfs and calico: classic; read back; destroy")
         with running(name, folder) as (project, here):
             demo = Demo(project, here)
             project.configure(demo.stack, offline=True, nfs=True, calico="classic", sources=SOURCES)
@@ -192,13 +192,13 @@ def compare(folder: Path) -> int:
             stored[name] = here.stored()
             demo.engine("destroy")
             if here.left():
-                raise SandboxError(f"left on {name}: {', '.join(here.left())}")
+                raise SandboxError(f"not deleted on {TITLES[name]}: {', '.join(here.left())}")
     return 1 if show_comparison(stored) else 0
 
 
 def show_comparison(stored: Mapping[str, list[Stored]]) -> list[str]:
     """Print a line per row of the requirement, with a column per cloud; the rows that a cloud lacks."""
-    heading("The requirement, row by row, as each cloud has it stored: the cloud's own spelling, and from whom")
+    heading("KubeSphere's port requirements, row by row, as each cloud has stored them: protocol, ports, sources")
     table = Table(box=None, pad_edge=False)
     for column in ("service", "requirement", *(NAMES[name] for name in stored)):
         table.add_column(column, overflow="fold")
@@ -214,7 +214,7 @@ def show_comparison(stored: Mapping[str, list[Stored]]) -> list[str]:
                 cells.append("MISSING")
         table.add_row(row["service"], wanted(row), *cells)
     console.print(table)
-    console.print(f"{len(requirement())} rows in the requirement, {len(missing)} missing on any cloud")
+    console.print(f"{len(requirement())} rows required, {len(missing)} missing on a cloud")
     return missing
 
 
@@ -239,8 +239,9 @@ def show_requirement(rules: Iterable[Stored], who: str) -> list[str]:
     """Print a line per row of the requirement, with the rules that are stored for it; the rows that have none."""
     rules = list(rules)
     table = Table(box=None, pad_edge=False)
-    for column in ("service", "requirement", f"stored by {who}", "from", "rule"):
+    for column in ("service", "requirement", f"stored by {who}", "from"):
         table.add_column(column, overflow="fold")
+    table.add_column("rule", overflow="ellipsis", no_wrap=True)  # on a narrow terminal the ids give way
     missing = []
     for row in requirement():
         found = stored_for(row, rules)
@@ -250,7 +251,7 @@ def show_requirement(rules: Iterable[Stored], who: str) -> list[str]:
             missing.append(f"{row['service']} {wanted(row)}")
             table.add_row(row["service"], wanted(row), Text("MISSING", style="red"))
     console.print(table)
-    console.print(f"{len(requirement())} rows in the requirement, {len(missing)} missing")
+    console.print(f"{len(requirement())} rows required, {len(missing)} missing")
     return missing
 
 
@@ -303,5 +304,5 @@ if __name__ == "__main__":
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; nothing is left", file=sys.stderr)
+        print("interrupted; all processes have ended, and all files outside the cache are removed", file=sys.stderr)
         sys.exit(130)

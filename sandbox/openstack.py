@@ -114,7 +114,7 @@ class OpenStack:
     """
 
     name = "openstack"
-    about = "Pulumi's engine, the Terraform provider for OpenStack, Keystone and Neutron are the real ones"
+    about = "real: the Pulumi engine, the Terraform provider for OpenStack, Keystone and Neutron; emulated: nothing"
 
     def __init__(
         self, *, groups: int = 10, rules: int = 100, stays: bool = False, folder: Path | None = None, proxied: bool = False

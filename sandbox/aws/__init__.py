@@ -29,7 +29,7 @@ class AWS:
     """
 
     name = "aws"
-    about = "Pulumi's engine is the real one; EC2 is moto's, made stricter, and the provider for AWS is a stand-in too"
+    about = "real: the Pulumi engine; emulated: the EC2 API (moto, made as strict as EC2) and the AWS provider"
 
     def __init__(self, rules: int = 60) -> None:
         self._rules = rules

@@ -44,7 +44,7 @@ class GCP:
     """
 
     name = "gcp"
-    about = "Pulumi's engine is the real one; the Compute API and the provider for GCP are stand-ins"
+    about = "real: the Pulumi engine; emulated: the Compute Engine API and the GCP provider"
 
     def __init__(self, spells_ipip: bool = False) -> None:
         self._spells_ipip = spells_ipip

@@ -26,7 +26,7 @@ def test_the_demo_shows_every_row_and_leaves_nothing(
 ) -> None:
     assert Demo(projects(cloud), cloud).run() == 0
     shown = capsys.readouterr().out
-    assert "14 rows in the requirement, 0 missing" in shown
+    assert "14 rows required, 0 missing" in shown
     assert f"+ {IPIP[cloud.name]}" in shown and f"- {IPIP[cloud.name]}" in shown
     assert not cloud.left()
 
@@ -54,5 +54,5 @@ def test_the_demo_of_all_clouds_shows_them_beside_each_other(
     monkeypatch.setattr(demo, "CLOUDS", ("aws", "gcp"))
     assert demo.compare(tmp_path) == 0
     shown = capsys.readouterr().out
-    assert "EC2's stand-in" in shown and "Compute's stand-in" in shown and "MISSING" not in shown
-    assert "14 rows in the requirement, 0 missing on any cloud" in shown
+    assert "the emulated EC2" in shown and "the emulated Compute Engine" in shown and "MISSING" not in shown
+    assert "14 rows required, 0 missing on a cloud" in shown

@@ -25,7 +25,7 @@ def test_it_accepts_an_openstack_and_leaves_nothing(
     monkeypatch.setenv("CONFIRM", "yes")
     before = neutron.left()
     assert live.main("openstack") == 0
-    assert "14 rows in the requirement, 0 missing" in capsys.readouterr().out
+    assert "14 rows required, 0 missing" in capsys.readouterr().out
     assert neutron.left() == before
 
 
@@ -45,7 +45,7 @@ def test_it_accepts_an_aws_account_and_its_calls_are_those_that_the_policy_lists
     before = aws.left()
     assert live.main("aws") == 0
     aws.ec2.meta.events.unregister("before-call.ec2", note)
-    assert "14 rows in the requirement, 0 missing" in capsys.readouterr().out
+    assert "14 rows required, 0 missing" in capsys.readouterr().out
     assert aws.left() == before
     (policy,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "live.md").read_text(), flags=re.S)
     assert called and called <= set(json.loads(policy)["Statement"][0]["Action"])
@@ -57,5 +57,5 @@ def test_it_accepts_a_gcp_project(gcp: GCP, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(live, "_PLUGINS", {"PULUMI_DEBUG_PROVIDERS": gcp.env["PULUMI_DEBUG_PROVIDERS"]})
     monkeypatch.setattr(live.LiveGCP, "connect", lambda self: gcp.connect())
     assert live.main("gcp") == 0
-    assert "14 rows in the requirement, 0 missing" in capsys.readouterr().out
+    assert "14 rows required, 0 missing" in capsys.readouterr().out
     assert not gcp.left()

@@ -142,4 +142,4 @@ def test_the_demo_fails_where_a_row_is_missing_in_the_cloud(
     monkeypatch.setattr("sandbox.demo.show_requirement", without_ipip)
     assert Demo(project(), neutron).run() == 1
     shown = capsys.readouterr().out
-    assert "MISSING" in shown and "14 rows in the requirement, 1 missing" in shown
+    assert "MISSING" in shown and "14 rows required, 1 missing" in shown

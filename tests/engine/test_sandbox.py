@@ -71,7 +71,7 @@ def test_a_demo_that_is_interrupted_says_that_nothing_is_left_and_leaves_nothing
         wait_for("pulumi", tmp_path)
         process.terminate()
         said = process.communicate()[1]
-    assert said.endswith("interrupted; nothing is left\n"), said
+    assert said.endswith("interrupted; all processes have ended, and all files outside the cache are removed\n"), said
     assert process.returncode == 130
     assert not list(tmp_path.iterdir()) and not processes(tmp_path)
 

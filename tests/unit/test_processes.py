@@ -86,4 +86,12 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
 def test_a_demo_of_no_cloud_is_bad_input() -> None:
     env = os.environ | {"CLOUD": "foo"}
     demo = subprocess.run([sys.executable, "-m", "sandbox.demo"], cwd=ROOT, env=env, capture_output=True, text=True)
-    assert (demo.returncode, demo.stderr) == (2, "error: CLOUD=foo: unknown; it may be openstack, aws, gcp or all\n")
+    assert (demo.returncode, demo.stderr) == (2, "error: CLOUD=foo: unknown cloud. Fix: write openstack, aws, gcp or all\n")
+
+
+def test_a_command_that_is_interrupted_while_it_loads_prints_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    env = os.environ | {"PYTHONPATH": str(tmp_path), "CLOUD": "aws"}
+    demo = subprocess.run([sys.executable, "-m", "sandbox.demo"], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (demo.returncode, demo.stderr) == (-signal.SIGINT, "interrupted\n")

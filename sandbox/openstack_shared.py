@@ -93,7 +93,8 @@ def _launch(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Run one until nobody holds the lock of its users."""
     running = folder / _RUNNING
-    with OpenStack(folder=folder / "services") as cloud, open(folder / _USERS, "a") as users:
+    # The lock is released last: who comes meanwhile waits, and starts another one.
+    with open(folder / _USERS, "a") as users, OpenStack(folder=folder / "services") as cloud:
         part = running.with_suffix(".part")
         part.touch(mode=0o600)
         part.write_text(json.dumps(cloud.env), encoding="utf-8")
@@ -101,7 +102,6 @@ def main(folder: Path) -> None:
         try:
             fcntl.flock(users, fcntl.LOCK_EX)
         finally:
-            cloud.stop()
             running.unlink()
 
 

@@ -14,14 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import yaml
+
 from sandbox.aws import AWS
 from sandbox.cloud import CLOUDS, Cloud
-from sandbox.demo import Demo, console
+from sandbox.demo import Demo, console, heading
 from sandbox.errors import SandboxError
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
 from sandbox.processes import interrupt_on_signals
-from sandbox.run import CREDENTIALS, Project, copy
+from sandbox.run import CREDENTIALS, Project, copy, stack_file
 
 #: What a user must say, and what it is.
 NEEDS = {
@@ -31,9 +33,24 @@ NEEDS = {
 }
 _PLUGINS = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
 
+#: Documentation networks (RFC 5737), so that nobody gains access.
+_CLIENTS, _CLUSTER = ["198.51.100.0/24", "203.0.113.0/24"], "192.0.2.0/24"
+INTERNET = "0.0.0.0/0"
+#: Updates, the sources that each sets, and those that must be gone afterwards.
+NARROWING: tuple[tuple[str, dict[str, list[str]], set[str]], ...] = (
+    ("clients: the internet", {"clients": [INTERNET]}, set()),
+    ("clients: the internet -> two networks", {"clients": _CLIENTS}, {INTERNET}),
+    ("clients: two networks -> one", {"clients": _CLIENTS[:1]}, {INTERNET, _CLIENTS[1]}),
+    ("clients: one network -> nobody", {"clients": []}, {INTERNET, *_CLIENTS}),
+    ("clients: nobody -> the internet", {"clients": [INTERNET]}, set(_CLIENTS)),
+    ("clients: the internet -> nobody", {"clients": []}, {INTERNET, *_CLIENTS}),
+    ("cluster: its group and a network", {"clients": [], "cluster": ["self", _CLUSTER]}, {INTERNET, *_CLIENTS}),
+    ("cluster: its group and a network -> its group", {"clients": []}, {INTERNET, _CLUSTER}),
+)
+
 INTRODUCTION = """\
 This makes security groups or firewall rules in your own {cloud} account, all named {cluster}, and deletes them again after some
-3 minutes: at most 1 group and 18 rules. None of them costs anything by itself; no machine and no address is made.
+5 minutes: at most 1 group and 32 rules. None of them costs anything by itself; no machine and no address is made.
 What it may do, and the least permissions that it needs: docs/live.md. {where}"""
 
 
@@ -44,6 +61,7 @@ class LiveAWS(AWS):
 
     def __init__(self, cluster: str) -> None:
         super().__init__()
+        self.about = type(self).about
         self.cluster = cluster
 
     def __enter__(self) -> LiveAWS:
@@ -82,6 +100,7 @@ class LiveGCP(GCP):
 
     def __init__(self, cluster: str) -> None:
         super().__init__()
+        self.about = type(self).about
         self.cluster = cluster
 
     def __enter__(self) -> LiveGCP:
@@ -168,7 +187,7 @@ def accept(cloud: Cloud) -> int:
     """The demo's steps on a running cloud; whatever happens, what was made is destroyed, or the user is told how."""
     folder = Path(tempfile.mkdtemp(prefix="kubeports-live-"))
     project = Project(copy(folder / "project"), cloud.env, folder / "state")
-    demo = Demo(project, cloud)
+    demo = Acceptance(project, cloud)
     project.configure(demo.stack, **cloud.settings)
     try:
         return demo.run()
@@ -181,6 +200,29 @@ def accept(cloud: Cloud) -> int:
             console.print(
                 f"still there: {', '.join(left)}; the stack and its state are kept in {folder}: docs/live.md says how to clean up"
             )
+
+
+class Acceptance(Demo):
+    """The demo's steps, and updates that narrow and close: each must take away from the cloud what it closes."""
+
+    def further(self) -> None:
+        """Clients: the internet, networks, nobody; the cluster: its group and a network, its group alone.
+
+        Raises:
+            SandboxError: the cloud still has a source that an update has taken away.
+        """
+        heading("   Narrowing and closing: what an update takes away is gone from the cloud")
+        config = yaml.safe_load(stack_file(self.project.folder, self.stack).read_text(encoding="utf-8"))["config"]
+        before = config["kubeports:sources"]
+        for title, changes, gone in NARROWING:
+            self.toggle(title, sources=before | changes)
+            stored = {source for rule in self.cloud.stored() if rule.ingress for source in rule.source.split(", ")}
+            if kept := gone & stored:
+                raise SandboxError(
+                    f"{title}: the cloud still has {', '.join(sorted(kept))}; nothing else is changed: see docs/updates.md"
+                )
+            console.print(f"gone from the cloud: {', '.join(sorted(gone)) or 'nothing was to go'}")
+        self.toggle("sources as before", sources=before)
 
 
 def _own_credentials() -> dict[str, str]:

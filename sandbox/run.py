@@ -23,7 +23,7 @@ from typing import Any, Literal
 import yaml
 from kubeports.errors import suggest
 
-from sandbox import tools
+from sandbox import plugins, tools
 from sandbox.errors import SandboxError
 from sandbox.forked import Child
 
@@ -117,9 +117,15 @@ class Project:
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
             _install(state / "home", f"analyzer-policy-python-{tools.ENGINE}", _HOST)
-            if _STAND_IN not in env:
-                plugin = f"resource-openstack-v{version('pulumi-openstack')}"  # the version that the SDK asks for
-                _install(state / "home", plugin, tools.openstack_provider(), _PROVIDER)
+            # In the version that the SDK asks for.
+            if real := plugins.named(env):
+                package, plugin = real
+                _install(
+                    state / "home", f"resource-{package}-v{version(f'pulumi-{package}')}", plugin, f"pulumi-resource-{package}"
+                )
+            elif _STAND_IN not in env:
+                name = f"resource-openstack-v{version('pulumi-openstack')}"
+                _install(state / "home", name, tools.openstack_provider(), _PROVIDER)
         elif pack is not None:
             # In the user's own home nothing is installed: the engine finds what it lacks on PATH, and says so.
             self.env["PATH"] += os.pathsep + str(_HOST.parent)

@@ -73,7 +73,7 @@ def settings(draw: st.DrawFn, cloud: str | None = None, existing: bool = False) 
         "sources": sources,
         "refs": refs,
         "services": draw(services(families, names)),
-        "limits": {"rules": 100 if cloud == "aws" else 5000},
+        "limits": {"rules": 200 if cloud == "aws" else 5000},
     }
     if cloud != "openstack":
         raw["network"] = "vpc-0a" if cloud == "aws" else "default"

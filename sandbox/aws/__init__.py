@@ -1,7 +1,7 @@
-"""AWS on this machine, as far as security groups and their nodes need it: stand-ins for EC2 and for its Pulumi provider.
+"""AWS on this machine, as far as security groups and their nodes need it: EC2 and its Pulumi provider, both emulated.
 
 EC2 is moto's, made stricter (``sandbox.aws.ec2``, ``sandbox.aws.nodes``), and answers boto3 and the AWS command line on
-loopback; the provider is in this process (``sandbox.provider``). The engine is the real one.
+loopback; the provider is in this process (``sandbox.provider``), or with PROVIDERS=real Pulumi's own. The engine is the real one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,30 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
+from sandbox import plugins
 from sandbox.cloud import Stored, protocol_number
 from sandbox.provider import serve
 
 REGION = "eu-central-1"
 _PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
-_KEY = "sandbox"  # the stand-in for EC2 asks for no secret
+_KEY = "sandbox"  # the emulated EC2 asks for no secret
+#: The functions of moto's backend that change groups and rules.
+_CHANGING = (
+    "create_security_group",
+    "delete_security_group",
+    "modify_security_group_rules",
+    *(f"{verb}_security_group_{direction}" for verb in ("authorize", "revoke") for direction in ("ingress", "egress")),
+)
+
+
+def _real_config(url: str) -> dict[str, Any]:
+    """What leads Pulumi's own provider to the emulated EC2: https://www.pulumi.com/registry/packages/aws/installation-configuration/.
+
+    The account is asked for (sts), for the provider tells a group of another account from one of its own by it.
+    """
+    skipped = ("skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation")
+    endpoints = [{"ec2": url, "sts": url, "iam": url}]
+    return {"aws:endpoints": endpoints, **{f"aws:{name}": True for name in skipped}}
 
 
 class AWS:
@@ -33,6 +51,9 @@ class AWS:
 
     def __init__(self, rules: int = 60) -> None:
         self._rules = rules
+        self._is_real = plugins.real()
+        if self._is_real:
+            self.about = "real: the Pulumi engine and the AWS provider; emulated: the EC2 API (moto, made as strict as EC2)"
         self.config: dict[str, Any] = {}
 
     def __enter__(self) -> AWS:
@@ -40,7 +61,6 @@ class AWS:
         from moto.server import ThreadedMotoServer
 
         from sandbox.aws.nodes import StrictNodes
-        from sandbox.aws.provider import provider
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         ec2_backends.clear()
@@ -52,10 +72,9 @@ class AWS:
             self.url = "http://{}:{}".format(*server.get_host_and_port())
             self.ec2 = self.connect()
             self.vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
-            port = stack.enter_context(serve(provider(self._client)))
+            env = self._provider(stack)
             self._stack = stack.pop_all()
-        self.env = {
-            "PULUMI_DEBUG_PROVIDERS": f"aws:{port}",
+        self.env = env | {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": _KEY,
             "AWS_SECRET_ACCESS_KEY": _KEY,
@@ -63,11 +82,20 @@ class AWS:
         }
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": self.vpc}
-        self.config = {"aws:region": REGION}
+        self.config = {"aws:region": REGION, **(_real_config(self.url) if self._is_real else {})}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+
+    def _provider(self, stack: ExitStack) -> dict[str, str]:
+        """What the engine needs for the provider: Pulumi's own plugin, or the emulated one, which is served here."""
+        if self._is_real:
+            return plugins.environment("aws")
+        from sandbox.aws.provider import provider
+
+        port = stack.enter_context(serve(provider(self._client)))
+        return {"PULUMI_DEBUG_PROVIDERS": f"aws:{port}"}
 
     def _client(self, region: str | None) -> Any:
         """The client of the provider's for a region: ``recording`` listens to the one of the own region."""
@@ -98,6 +126,10 @@ class AWS:
     @contextmanager
     def recording(self) -> Iterator[list[dict[str, Any]]]:
         """What is stored, now and after each call of the provider's that changes something."""
+        if self._is_real:
+            with self._recording_calls() as states:
+                yield states
+            return
         states, lock, events = [self.raw()], threading.RLock(), self.ec2.meta.events
 
         def before(model: Any, **_: Any) -> None:
@@ -116,6 +148,41 @@ class AWS:
         finally:
             events.unregister("before-call.ec2", before)
             events.unregister("after-call.ec2", after)
+
+    @contextmanager
+    def _recording_calls(self) -> Iterator[list[dict[str, Any]]]:
+        """As ``recording``, where another process makes the calls: after each change of EC2's groups and rules."""
+        from moto.ec2.models import ec2_backends
+
+        from sandbox.aws.in_process import Client
+
+        states, lock = [self.raw()], threading.RLock()
+        backend: Any = next(iter(ec2_backends.values()))[REGION]
+        here = Client(backend=backend)
+
+        def recorded(function: Any) -> Any:
+            def call(*arguments: Any, **more: Any) -> Any:
+                with lock:
+                    answer = function(*arguments, **more)
+                    ids = [group.id for group in backend.groups[self.vpc].values() if group.name != "default"]
+                    rules = here.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": ids}])
+                    states.append(
+                        {
+                            "groups": here.describe_security_groups(GroupIds=ids)["SecurityGroups"],
+                            "rules": rules["SecurityGroupRules"],
+                        }
+                    )
+                    return answer
+
+            return call
+
+        for name in _CHANGING:
+            setattr(backend, name, recorded(getattr(backend, name)))
+        try:
+            yield states
+        finally:
+            for name in _CHANGING:
+                delattr(backend, name)
 
     def stored(self) -> list[Stored]:
         """The rules of ``raw``."""

@@ -44,14 +44,15 @@ class _Vpc:
 
 
 class Client:
-    """EC2 without groups and prefix lists, new each time.
+    """EC2 without groups and prefix lists, new each time, or the one that a server has.
 
     Args:
         rules: the account's quota of rules per group, direction and family.
+        backend: a server's.
     """
 
-    def __init__(self, rules: int = 60) -> None:
-        self.backend = _Groups(rules)
+    def __init__(self, rules: int = 60, backend: StrictEC2 | None = None) -> None:
+        self.backend = backend or _Groups(rules)
 
     def create_security_group(self, **request: Any) -> Answer:
         """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html."""

@@ -1,7 +1,7 @@
-"""GCP on this machine, as far as firewall rules and nodes need it: stand-ins for the Compute API and for its Pulumi provider.
+"""GCP on this machine, as far as firewall rules and nodes need it: the Compute API and its Pulumi provider, both emulated.
 
 Requests are held against Google's discovery document (``sandbox.gcp.compute``, ``sandbox.gcp.nodes``); the provider is in this
-process (``sandbox.provider``). The engine is the real one.
+process (``sandbox.provider``), or with PROVIDERS=real Pulumi's own. The engine is the real one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
+from sandbox import plugins
 from sandbox.cloud import Stored, protocol_number
 from sandbox.provider import serve
 
@@ -48,13 +49,15 @@ class GCP:
 
     def __init__(self, spells_ipip: bool = False) -> None:
         self._spells_ipip = spells_ipip
+        self._is_real = plugins.real()
+        if self._is_real:
+            self.about = "real: the Pulumi engine and the GCP provider; emulated: the Compute Engine API"
         self.config: dict[str, Any] = {}
 
     def __enter__(self) -> GCP:
         from sandbox.gcp.compute import TOKEN
         from sandbox.gcp.compute import serve as serve_api
         from sandbox.gcp.nodes import Nodes
-        from sandbox.gcp.provider import over_http, provider
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         with ExitStack() as stack:
@@ -65,11 +68,10 @@ class GCP:
             for name, rule in DEFAULTS.items():
                 body = {"name": name, "network": "global/networks/default", "priority": 65534, **rule}
                 self.api.firewalls().insert(project=PROJECT, body=body).execute()
-            port = stack.enter_context(serve(provider(over_http(self.api), PROJECT)))
+            env = self._provider(stack)
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="kubeports-gcp-")))
             self._stack = stack.pop_all()
-        self.env = {
-            "PULUMI_DEBUG_PROVIDERS": f"gcp:{port}",
+        self.env = env | {
             "GOOGLE_PROJECT": PROJECT,
             # As Terraform's provider is led to another endpoint, and Google's clients to a service account.
             "GOOGLE_COMPUTE_CUSTOM_ENDPOINT": f"{self.url}/compute/v1/",
@@ -78,10 +80,22 @@ class GCP:
         #: What a stack must say to be on this cloud.
         self.settings: dict[str, Any] = {"network": "default"}
         self.config = {"gcp:project": PROJECT}
+        if self._is_real:
+            # https://www.pulumi.com/registry/packages/gcp/installation-configuration/
+            self.config["gcp:computeCustomEndpoint"] = f"{self.url}/compute/v1/"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+
+    def _provider(self, stack: ExitStack) -> dict[str, str]:
+        """What the engine needs for the provider: Pulumi's own plugin, or the emulated one, which is served here."""
+        if self._is_real:
+            return plugins.environment("gcp")
+        from sandbox.gcp.provider import over_http, provider
+
+        port = stack.enter_context(serve(provider(over_http(self.api), PROJECT)))
+        return {"PULUMI_DEBUG_PROVIDERS": f"gcp:{port}"}
 
     def connect(self) -> Any:
         """A client of google-api-python-client for the Compute API."""

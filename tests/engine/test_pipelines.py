@@ -22,6 +22,7 @@ from tests.golden import ROOT, STACKS
 pytestmark = pytest.mark.engine
 
 PIPELINE = ROOT / "docs" / "pipelines" / "github-actions.yml"
+NIGHTLY = ROOT / ".github" / "workflows" / "nightly.yml"
 PAGES = ("docs/fleets.md", "docs/upgrades.md", "docs/failures.md", "docs/pipelines/github-actions.yml")
 
 
@@ -38,8 +39,18 @@ def lint(actionlint: Path, text: str) -> str:
     return subprocess.run(command, input=text, capture_output=True, text=True, cwd=ROOT).stdout
 
 
-def test_github_would_take_the_pipeline(actionlint: Path) -> None:
-    assert lint(actionlint, PIPELINE.read_text(encoding="utf-8")) == ""
+@pytest.mark.parametrize("workflow", [PIPELINE, NIGHTLY], ids=lambda path: path.name)
+def test_github_would_take_the_workflow(actionlint: Path, workflow: Path) -> None:
+    assert lint(actionlint, workflow.read_text(encoding="utf-8")) == ""
+
+
+def test_the_nightly_workflow_runs_everything_with_the_real_providers_of_the_pinned_engine() -> None:
+    (job,) = yaml.safe_load(NIGHTLY.read_text(encoding="utf-8"))["jobs"].values()
+    assert job["env"]["PROVIDERS"] == "real"
+    steps = [step.get("run", "") for step in job["steps"]]
+    assert {"make test-all", "make demo CLOUD=aws", "make demo CLOUD=gcp"} <= set(steps)
+    (pulumi,) = [step for step in job["steps"] if step.get("uses", "").startswith("pulumi/actions@")]
+    assert f"v{pulumi['with']['pulumi-version']}" == tools.ENGINE
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,10 @@ test-all: setup ## every test, in half an hour; REST=1: those that make test lea
 live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK=vpc-... (docs/live.md)
 	@CLOUD=$(CLOUD) NETWORK=$(NETWORK) $(PY) -m sandbox.live
 
-torture: setup ## faults and kills on the real Neutron, N times over: make torture N=10
+torture: setup ## faults and kills on the real Neutron, and 20 N faults in the lab: make torture N=10
 	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) is no whole number above 0; write: make torture N=10" >&2; exit 2; }
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
+	@KUBEPORTS_FAULTS=$$(( $(N) * 20 )) $(PY) -m pytest tests/lab/test_probe.py
 
 unit: setup ## the tests that need no engine, in 2 minutes
 	@$(PYTEST) -m "not slow" tests/unit tests/component tests/policy tests/lab

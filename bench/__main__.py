@@ -1,4 +1,4 @@
-"""Measure, and print: python -m bench [plan|neutron|many].
+"""Measure, and print: python -m bench [plan|neutron|many|probe].
 
 Ratios within one run count; single times say more about the machine.
 """
@@ -18,6 +18,7 @@ from kubeports import table
 from kubeports.plan import plan
 from kubeports.settings import parse
 
+from bench.probe import bench_probe
 from sandbox.openstack import OpenStack
 from sandbox.run import ROOT, Project, copy
 
@@ -34,6 +35,8 @@ def main(what: str) -> None:
         bench_neutron()
     if what in ("many", "all"):
         bench_many()
+    if what in ("probe", "all"):
+        bench_probe()
 
 
 def bench_plan() -> None:

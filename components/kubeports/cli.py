@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "report": "How do I show it to others? One page: matrix, picture, rules, what is closed, what differs.",
         "host": "How does each node protect itself? The plan as a node's own firewall (nftables): printed, or loaded by ssh.",
         "audit": "Is it so in the cloud? What is open beyond the plan, what is closed, who opened it?",
+        "probe": "Do the packets pass? What the plan allows and denies, proved between the nodes themselves.",
     }
 )
 

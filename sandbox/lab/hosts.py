@@ -145,7 +145,7 @@ class Host:
     def silence(self) -> None:
         """End all that ``listen`` started."""
         for listener in self._listeners:
-            _end(listener)
+            end(listener)
         self._listeners.clear()
 
     @contextmanager
@@ -209,7 +209,8 @@ def signal(process: subprocess.Popen[str], number: int) -> None:
             os.kill(int(pid), number)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[str]) -> None:
+    """End a command that ``Host.start`` started."""
     signal(process, SIGKILL)
     process.wait(_PATIENCE)
     if process.stdout is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from typing import Self
 from sandbox.errors import SandboxError
 from sandbox.lab import pods as pod_network
 from sandbox.lab import ssh as keys
-from sandbox.lab.hosts import Host
+from sandbox.lab.hosts import Host, end
 from sandbox.lab.packets import Wire
 from sandbox.lab.tools import program, why_not
 
@@ -75,6 +76,7 @@ class Lab:
         self._outside, self._pods, self._ssh = outside, pods, ssh
         self.hosts: dict[str, Host] = {}
         self.pods: dict[str, Host] = {}
+        self._late: dict[str, subprocess.Popen[str]] = {}
 
     def __enter__(self) -> Self:
         if reason := why_not():
@@ -118,11 +120,12 @@ class Lab:
     def _switch(self) -> None:
         sysctl(self.switch, {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1})
         lines = ["link set lo up"]
-        for bridge, addresses in (
-            ("lan", (f"{GATEWAYS[0]}/16", f"{GATEWAYS[1]}/64")),
-            ("wan", (f"{_WAN[0]}/32", f"{_WAN[1]}/64")),
+        for bridge, mac, addresses in (
+            # A bridge without a hardware address of its own takes another one when its ports change.
+            ("lan", "02:77:00:00:01:01", (f"{GATEWAYS[0]}/16", f"{GATEWAYS[1]}/64")),
+            ("wan", "02:77:00:00:01:02", (f"{_WAN[0]}/32", f"{_WAN[1]}/64")),
         ):
-            lines.append(f"link add name {bridge} type bridge mcast_snooping 0")
+            lines.append(f"link add name {bridge} address {mac} type bridge mcast_snooping 0")
             lines += [f"address add {address} dev {bridge}" for address in addresses]
             lines.append(f"link set {bridge} up")
         ip(self.switch, lines)
@@ -148,6 +151,30 @@ class Lab:
         for is_ipv6 in dict.fromkeys(":" in address for address in host.addresses):
             lines.append(f"route add default via {gateways[is_ipv6]} dev eth0 onlink")
         ip(host, lines)
+
+    def delay(self, name: str, seconds: float) -> None:
+        """Have every frame to and from a host be late, so many seconds each way; 0: no more."""
+        late = self._late.pop(name, None)
+        port, bridge = self.port(name), "wan" if name in self._outside else "lan"
+        if late is not None:
+            end(late)
+            ip(self.switch, [f"link delete {port}d", f"link set {port} master {bridge}"])
+        if seconds:
+            ip(
+                self.switch,
+                [
+                    f"link set {port} nomaster",
+                    f"link add name {port}d type veth peer name {port}e",
+                    f"link set {port}d up",
+                    f"link set {port}e master {bridge} up",
+                ],
+            )
+            script = Path(__file__).with_name("delay.py")
+            carrier = self.switch.start([sys.executable, script, port, f"{port}d", str(seconds)], stdout=subprocess.PIPE)
+            assert carrier.stdout is not None
+            if carrier.stdout.readline().strip() != "ready":
+                raise SandboxError(f"the frames of {name} can't be carried late")
+            self._late[name] = carrier
 
     def _leave(self, host: Host) -> None:
         """Have the router know an outside host."""

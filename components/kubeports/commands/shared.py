@@ -180,6 +180,15 @@ def indented(text: str) -> object:
 
 
 @contextmanager
+def steps(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what is being done, step by step; nothing where stderr is no terminal."""
+    from rich.console import Console
+
+    with Console(stderr=True, markup=False, emoji=False).status(what) as status:
+        yield lambda step: status.update(f"{what}: {step}")
+
+
+@contextmanager
 def progress(what: str) -> Iterator[None]:
     """Say on stderr what takes longer than a second, while it does; nothing where stderr is no terminal."""
     from rich.console import Console

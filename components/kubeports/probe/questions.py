@@ -1,0 +1,177 @@
+"""What a probe asks: each row's ports, their neighbours, the rows that are off, and a sample of everything else. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Literal
+
+from kubeports.networks import Family
+from kubeports.plan import states
+from kubeports.probe.hosts import Host
+from kubeports.rules import Packet, Plan, Verdict, allows
+from kubeports.table import Row
+from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, IPENCAP, IPIP, LAST_PORT, TCP, UDP, entry, has_ports, meaningful
+
+About = Literal["row", "neighbour", "sample"]
+#: A protocol for experiments (RFC 3692), which no row has.
+EXPERIMENT = 253
+_WITHIN = 2  # seeded ports of a range, besides the first, the last and the middle
+_SAMPLE = {TCP: 8, UDP: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A protocol and port that nodes are asked, in one family.
+
+    Args:
+        family: of the packets.
+        protocol: the IP protocol number.
+        port: None where the protocol has none.
+        service: the row that it is about; empty for the sample.
+        entry: the row's protocol and ports.
+        about: the row itself, what is next to it, or the sample.
+    """
+
+    family: Family
+    protocol: int
+    port: int | None
+    service: str = field(default="", compare=False)
+    entry: str = field(default="", compare=False)
+    about: About = field(default="sample", compare=False)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether only a raw socket can send it, and connection tracking knows it by its addresses alone."""
+        return not has_ports(self.protocol) and not self.is_icmp
+
+    @property
+    def is_icmp(self) -> bool:
+        """Whether the kernel answers it."""
+        return self.protocol in (ICMP, ICMPV6)
+
+    @property
+    def what(self) -> str:
+        """Protocol and port as people write them."""
+        return entry(self.protocol, self.port, self.port)
+
+
+def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool = False) -> tuple[Question, ...]:
+    """What is asked of nodes, each once; a port of several rows is about the first that is on.
+
+    Args:
+        plan: the rows come from.
+        families: of the nodes' addresses, also those that the plan does not have.
+        seed: chooses ports within ranges, and the sample.
+        all_ports: every port of every row that is on.
+    """
+    chosen = random.Random(seed)  # noqa: S311
+    found: dict[Question, None] = {}
+    rows = states(plan.rows, plan.settings)
+    ordered = [(state.row, True) for state in rows if state.closed is None]
+    ordered += [(state.row, False) for state in rows if state.closed is not None]
+    ports = {id(row): tuple(_ports(row, chosen, all_ports and on)) for row, on in ordered}
+    for family in families:
+        for row, _ in ordered:
+            if family in meaningful(row.protocol):
+                found |= dict.fromkeys(
+                    Question(family, row.protocol, port, row.service, str(row), "row") for port in ports[id(row)]
+                )
+        for row, _ in ordered:
+            found |= dict.fromkeys(_neighbours(row, family))
+    for protocol, number in _SAMPLE.items():
+        for port in chosen.sample(range(FIRST_PORT, LAST_PORT + 1), number):
+            found |= dict.fromkeys(Question(family, protocol, port, entry=entry(protocol, port, port)) for family in families)
+    return tuple(found)
+
+
+def _ports(row: Row, chosen: random.Random, every: bool) -> Iterator[int | None]:
+    if row.start is None or row.end is None:
+        yield None
+        return
+    if every:
+        yield from range(row.start, row.end + 1)
+        return
+    inner = range(row.start + 1, row.end)
+    yield from (row.start, row.end, (row.start + row.end) // 2)
+    yield from chosen.sample(inner, min(_WITHIN, len(inner)))
+
+
+def _neighbours(row: Row, family: Family) -> Iterator[Question]:
+    """What is open where a rule is a port too wide, of the wrong protocol, or has a protocol's number as its port."""
+
+    def question(protocol: int, port: int | None) -> Question:
+        return Question(family, protocol, port, row.service, entry(protocol, port, port), "neighbour")
+
+    if row.start is None or row.end is None:
+        if row.protocol not in (ICMP, ICMPV6):
+            yield from (question(protocol, row.protocol) for protocol in (TCP, UDP))
+            if family in row.families:
+                yield from (question(protocol, None) for protocol in (IPENCAP, IPIP, EXPERIMENT) if protocol != row.protocol)
+        return
+    yield from (question(row.protocol, port) for port in (row.start - 1, row.end + 1) if FIRST_PORT <= port <= LAST_PORT)
+    yield question(UDP if row.protocol == TCP else TCP, row.start)
+
+
+class Expected:
+    """What a plan says to the questions; the answer is found once for hosts that the plan does not tell apart."""
+
+    def __init__(self, plan: Plan, asked: tuple[Question, ...]) -> None:
+        self.plan = plan
+        self.asked = asked
+        self._known: dict[object, tuple[Verdict, ...]] = {}
+
+    @cached_property
+    def _networks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(rule.source.value for rule in self.plan.rules if rule.source.kind == "cidr"))
+
+    def kind(self, host: Host) -> object:
+        """What the plan knows of a host: equal for hosts that it treats alike."""
+        inside = []
+        for family, address in sorted(host.addresses.items()):
+            peer = ip_address(address)
+            inside.append((family, *(value for value in self._networks if peer in self.plan._networks[value])))
+        return (host.is_node, host.roles, *inside)
+
+    def verdicts(self, sender: Host, receiver: Host) -> tuple[Verdict, ...]:
+        """The plan's verdict on each question from one host to another, in the order of the questions."""
+        key = (self.kind(sender), self.kind(receiver))
+        if key not in self._known:
+            self._known[key] = tuple(self._verdict(sender, receiver, question) for question in self.asked)
+        return self._known[key]
+
+    def _verdict(self, sender: Host, receiver: Host, question: Question) -> Verdict:
+        family = question.family
+        if family not in sender.addresses or family not in receiver.addresses:
+            return Verdict(False, None)
+        peer = ip_address(sender.addresses[family])
+        verdict = Verdict(False, None)
+        for target in receiver.roles or ("nodes",):
+            found = allows(self.plan, Packet(question.protocol, question.port, peer, groups_of(sender), target))
+            if found.allowed:
+                verdict = found
+                break
+            verdict = found if verdict.rule is None else verdict
+        if verdict.allowed and sender.is_node and self._decides_egress:
+            to = ip_address(receiver.addresses[family])
+            targets = sender.roles or ("nodes",)
+            out = [
+                allows(self.plan, Packet(question.protocol, question.port, to, groups_of(receiver), target, "egress"))
+                for target in targets
+            ]
+            if not any(each.allowed for each in out):
+                return out[0]
+        return verdict
+
+    @cached_property
+    def _decides_egress(self) -> bool:
+        """Whether the plan has rules for outbound traffic: an externally managed group keeps its own."""
+        return any(rule.direction == "egress" for rule in self.plan.rules)
+
+
+def groups_of(host: Host) -> frozenset[str]:
+    """The groups that a host carries."""
+    return frozenset(("nodes", *host.roles)) if host.is_node else frozenset()

@@ -1,0 +1,373 @@
+"""One probe: start the agents, have them ask in rounds, ask again what is not certain, end them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kubeports.networks import FAMILIES
+from kubeports.probe import agents as remote
+from kubeports.probe.agents import Agent, LostError
+from kubeports.probe.hosts import Host, check_outside
+from kubeports.probe.judge import Outcome, Receiver, is_settled, outcome, version
+from kubeports.probe.questions import Expected, questions
+from kubeports.probe.schedule import Item, Pair, Schedule, one_at_a_time, oriented, schedule
+from kubeports.rules import Plan
+from kubeports.traffic import TCP, UDP
+
+#: Seconds that a try waits for its answer: less than the kernel's second SYN takes; and when it is asked once more.
+_PATIENCE, _MORE_PATIENCE = 0.9, 2.0
+_RAW_PATIENCE = 0.3  # for an ICMP error: what arrives is the receiver's to say
+_ROUNDS_AT_ONCE = 3
+#: Tries of a question that is asked again, where a service of the node's own listens, and elsewhere.
+_AGAIN_HELD, _AGAIN = 12, 24
+#: So many senders are asked again, of those that ask a node about one row, before the others are taken to be alike.
+_ALIKE = 6
+_SETTLE = 0.3  # seconds for the last packets to arrive
+_ANSWER = 120.0  # seconds for all answers of an ask
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a probe is run.
+
+    Args:
+        seed: chooses ports within ranges, and the sample.
+        ssh: how ssh is called.
+        sudo: have agents be root where that needs no password.
+        all_ports: every port of every row that is on.
+    """
+
+    seed: int = 1
+    ssh: str = remote.SSH
+    sudo: bool = True
+    all_ports: bool = False
+
+
+@dataclass
+class Found:
+    """What a probe has seen.
+
+    Args:
+        plan: that was asked about.
+        schedule: what was asked; its hosts are those that answered.
+        outcomes: pair of sender and receiver -> question -> what was seen.
+        receivers: host -> what it can see.
+        root: the hosts that have raw sockets.
+        lost: a host's name -> why it does not answer, from the beginning or from some time on.
+        warnings: what a reader should know besides.
+        seconds: that it took.
+    """
+
+    plan: Plan
+    schedule: Schedule
+    outcomes: dict[Pair, dict[int, Outcome]] = field(default_factory=dict)
+    receivers: dict[int, Receiver] = field(default_factory=dict)
+    root: set[int] = field(default_factory=set)
+    lost: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+async def probe(plan: Plan, hosts: Sequence[Host], options: Options, progress: Callable[[str], None]) -> Found:
+    """Ask all questions.
+
+    Args:
+        plan: what should be open.
+        hosts: nodes and outside hosts.
+        options: how.
+        progress: gets what is being done, in words.
+
+    Raises:
+        InputError: an outside host asks as a source keyword that does not list it.
+    """
+    run = _Run(plan, hosts, options, progress)
+    began = time.monotonic()
+    try:
+        found = await run.all()
+    finally:
+        await remote.end(run.agents)
+    found.seconds = time.monotonic() - began
+    return found
+
+
+class _Run:
+    def __init__(self, plan: Plan, hosts: Sequence[Host], options: Options, progress: Callable[[str], None]) -> None:
+        self.plan, self.given, self.options, self.progress = plan, hosts, options, progress
+        self.agents = [Agent(host, options.ssh, options.sudo) for host in hosts]
+        self.alive: list[Agent] = []
+        self.id = secrets.token_hex(8)
+        self.warnings: list[str] = []
+        self.number = 0
+        self.stage = 0
+        self.sheets: dict[tuple[int, object], int] = {}
+
+    async def all(self) -> Found:
+        hosts = await self.start()
+        families = [family for family in FAMILIES if any(family in host.addresses for host in hosts if host.is_node)]
+        expected = Expected(self.plan, questions(self.plan, families, self.options.seed, self.options.all_ports))
+        self.schedule = schedule(expected, hosts)
+        self.found = Found(self.plan, self.schedule, warnings=self.warnings)
+        self.found.root = {i for i, agent in enumerate(self.alive) if self.has_root[agent]}
+        self.keys = {
+            (version(question), question.protocol, question.port or 0): number
+            for number, question in enumerate(self.schedule.questions)
+        }
+        phases = self.schedule.phases()
+        for number, window in enumerate(phases, 1):
+            of = f", ports {number} of {len(phases)}" if len(phases) > 1 else ""
+            await self.listen(window, of)
+            await self.ask_ports(window, of)
+            await self.ask_raw(window, of)
+            await self.ask_again(window, of)
+        for agent in self.agents:
+            if agent.lost is not None:
+                self.found.lost[agent.host.name] = agent.lost
+        return self.found
+
+    # Starting
+
+    async def start(self) -> list[Host]:
+        """Start the agents; the hosts that answer, with their addresses."""
+        self.progress(f"starting on {len(self.agents)} hosts over ssh")
+        await remote.start(self.agents)
+        self.alive = [agent for agent in self.agents if agent.lost is None]
+        hosts = await asyncio.gather(*(self.hello(number, agent) for number, agent in enumerate(self.alive)))
+        both = [(agent, host) for agent, host in zip(self.alive, hosts, strict=True) if host is not None]
+        self.alive = [agent for agent, _ in both]
+        self.has_root = {agent: self.hellos[agent]["root"] for agent in self.alive}
+        known = [host for _, host in both]
+        return list(await asyncio.gather(*(self.addressed(agent, host, known) for agent, host in both)))
+
+    hellos: dict[Agent, dict[str, Any]]
+
+    async def hello(self, number: int, agent: Agent) -> Host | None:
+        self.hellos = getattr(self, "hellos", {})
+        mine = {version_of(family): address for family, address in agent.host.addresses.items() if agent.host.is_node}
+        try:
+            hello = await agent.call(
+                "start", "hello", run=self.id, me=number, addresses=mine, silence=remote.SILENCE, limit=remote.LIFE
+            )
+        except LostError:
+            return None
+        self.hellos[agent] = hello
+        for address in hello["absent"]:
+            self.warnings.append(f"{agent.host.name} does not have the address {address}: nothing is asked there")
+        left = {family: address for family, address in agent.host.addresses.items() if address not in hello["absent"]}
+        return replace(agent.host, addresses=left)
+
+    async def addressed(self, agent: Agent, host: Host, known: Sequence[Host]) -> Host:
+        """An outside host with the addresses that it has on the way to the nodes, unless they are given."""
+        if host.is_node:
+            return host
+        nodes = [each for each in known if each.is_node]
+        to = {version_of(family): address for node in reversed(nodes) for family, address in node.addresses.items()}
+        with suppress(LostError):
+            answer = await agent.call("route", "route", to=to)
+            own = {family: answer["route"][version_of(family)] for family in FAMILIES if version_of(family) in answer["route"]}
+            host = replace(host, addresses=host.addresses or own)
+        check_outside(host, self.plan.settings)
+        return host
+
+    # Asking
+
+    async def listen(self, window: frozenset[int], of: str) -> None:
+        self.progress(f"listening{of}")
+        asked = [self.schedule.questions[number] for number in sorted(window)]
+        ports = {
+            protocol: sorted({question.port or 0 for question in asked if question.protocol == protocol})
+            for protocol in (TCP, UDP)
+        }
+        raw = sorted({(version(question), question.protocol) for question in asked if question.port is None})
+
+        async def one(number: int, agent: Agent) -> None:
+            node = self.schedule.hosts[number].is_node
+            with suppress(LostError):
+                answer = await agent.call(
+                    "listen", "listening", tcp=ports[TCP] if node else [], udp=ports[UDP] if node else [], raw=raw
+                )
+                self.found.receivers[number] = Receiver(
+                    held={tuple(each[:3]): each[3] for each in answer["listening"]},
+                    failed={tuple(each[:3]): each[3] for each in answer["failed"]},
+                    raw=frozenset((each[0], each[1]) for each in answer["raw"]),
+                )
+
+        await asyncio.gather(*(one(number, agent) for number, agent in enumerate(self.alive)))
+
+    async def ask_ports(self, window: frozenset[int], of: str) -> None:
+        """All rounds of the tournament."""
+        items = {pair: self.within(sheet, window) for pair, sheet in self.schedule.ports.items()}
+        await self.in_rounds(self.schedule.rounds, items, _PATIENCE, f"round {{}} of {len(self.schedule.rounds)}{of}")
+
+    async def in_rounds(
+        self, rounds: Sequence[Sequence[Pair]], items: Mapping[Pair, Sequence[Item]], patience: float, words: str
+    ) -> None:
+        """Ask: a round begins when all packets of the one before are sent; the answers to that are waited for meanwhile."""
+        waiting: list[asyncio.Future[Any]] = []
+        for number, pairs in enumerate(rounds, 1):
+            self.progress(words.format(number))
+            asks = [self.begin(pair, items[pair], patience) for pair in pairs]
+            waiting.append(asyncio.gather(*(answered for _, answered in asks)))
+            await asyncio.gather(*(sent for sent, _ in asks))
+            if len(waiting) >= _ROUNDS_AT_ONCE:
+                await waiting.pop(0)
+        await asyncio.gather(*waiting)
+        await self.arrivals()
+
+    async def ask_raw(self, window: frozenset[int], of: str) -> None:
+        """Protocols without ports: one direction of each pair, then the other."""
+        first = oriented(self.schedule.hosts)
+        for name, pairs in (
+            ("one way", [pair for pair in self.schedule.raw if pair in first]),
+            ("the other way", [pair for pair in self.schedule.raw if pair not in first]),
+        ):
+            items = {pair: self.within(self.schedule.raw[pair], window) for pair in pairs}
+            items = {pair: of_pair for pair, of_pair in items.items() if of_pair}
+            if items:
+                self.progress(f"protocols without ports, {name}{of}")
+                await asyncio.gather(*(self.begin(pair, each, _RAW_PATIENCE)[1] for pair, each in items.items()))
+                await self.arrivals()
+                await self.forget(items)
+
+    async def forget(self, items: dict[Pair, Sequence[Item]]) -> None:
+        sent: dict[int, set[tuple[int, str, int]]] = defaultdict(set)
+        for (i, j), asked in items.items():
+            for item in asked:
+                question = self.schedule.questions[item.question]
+                sent[i].add((version(question), self.schedule.hosts[j].addresses[question.family], question.protocol))
+        able = [(self.alive[i], pairs) for i, pairs in sent.items() if i in self.found.root and self.schedule.hosts[i].is_node]
+        calls = [agent.call("forget", "forgot", pairs=sorted(pairs)) for agent, pairs in able]
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def ask_again(self, window: frozenset[int], of: str) -> None:
+        """Ask once more, more often and with more patience, what was not answered although it should be."""
+        done: set[tuple[Pair, int]] = set()
+        for alike in (_ALIKE, 0):
+            again: dict[Pair, list[Item]] = defaultdict(list)
+            counts: dict[object, int] = defaultdict(int)
+            for pair, item in self.unsettled(window, done):
+                question = self.schedule.questions[item.question]
+                row = (question.service, question.protocol, question.family, pair[1])
+                counts[row] += 1
+                if alike and counts[row] > alike:
+                    continue
+                if not alike and not self.came_clean(row, done):
+                    continue
+                held = self.found.receivers[pair[1]].listener(question) == "another"
+                again[pair].append(replace(item, tries=_AGAIN_HELD if held else _AGAIN))
+            if not again:
+                return
+            before = {(pair, item.question): self.found.outcomes[pair][item.question] for pair in again for item in again[pair]}
+            for pair, number in before:
+                self.found.outcomes[pair][number] = Outcome()
+            self.stage += 1
+            rounds = one_at_a_time(again)
+            await self.in_rounds(rounds, again, _MORE_PATIENCE, f"asking again, {{}} of {len(rounds)}{of}")
+            for (pair, number), earlier in before.items():
+                later = self.found.outcomes[pair][number]
+                self.found.outcomes[pair][number] = combined(earlier, later, self.schedule.questions[number].protocol == TCP)
+            done |= set(before)
+
+    def unsettled(self, window: frozenset[int], done: set[tuple[Pair, int]]) -> Iterable[tuple[Pair, Item]]:
+        for pair, items in self.schedule.ports.items():
+            if pair not in self.found.outcomes or self.alive[pair[0]].lost or self.alive[pair[1]].lost:
+                continue
+            for item in items:
+                if item.question not in window or (pair, item.question) in done:
+                    continue
+                found = self.found.outcomes[pair].get(item.question)
+                question = self.schedule.questions[item.question]
+                if found and not is_settled(question, item.allowed, found, self.found.receivers[pair[1]]):
+                    yield pair, item
+
+    def came_clean(self, row: object, done: set[tuple[Pair, int]]) -> bool:
+        """Whether one of the questions of a row that were asked again was answered then."""
+        for pair, number in done:
+            question = self.schedule.questions[number]
+            if (question.service, question.protocol, question.family, pair[1]) == row:
+                found = self.found.outcomes[pair][number]
+                if found.ok or found.arrived:
+                    return True
+        return False
+
+    def within(self, sheet: Sequence[Item], window: frozenset[int]) -> Sequence[Item]:
+        return sheet if len(window) == len(self.schedule.questions) else tuple(i for i in sheet if i.question in window)
+
+    def begin(self, pair: Pair, items: Sequence[Item], patience: float) -> tuple[asyncio.Future[Any], asyncio.Future[Any]]:
+        """Have one host ask another: a future for when all is sent, and one for when all is answered."""
+        i, j = pair
+        agent = self.alive[i]
+        if not items or agent.lost is not None or self.alive[j].lost is not None:
+            return asyncio.ensure_future(asyncio.sleep(0)), asyncio.ensure_future(asyncio.sleep(0))
+        sheet = self.sheet(i, items)
+        self.number += 1
+        sent, did = agent.expect(f"sent {self.number}"), agent.expect(f"did {self.number}")
+        to = {version_of(family): address for family, address in self.schedule.hosts[j].addresses.items()}
+        held = [list(key) for key in self.found.receivers[j].held] if j in self.found.receivers else []
+        agent.send(
+            "ask", id=self.number, peer=j, to=to, sheet=sheet, stage=self.stage, patience=patience, held=held
+        )  # fmt: skip
+        return asyncio.ensure_future(self.sent(agent, sent)), asyncio.ensure_future(self.answered(agent, pair, items, did))
+
+    async def sent(self, agent: Agent, future: asyncio.Future[dict[str, Any]]) -> None:
+        with suppress(LostError):
+            await agent.answer(future, _ANSWER)
+
+    async def answered(self, agent: Agent, pair: Pair, items: Sequence[Item], future: asyncio.Future[dict[str, Any]]) -> None:
+        with suppress(LostError):
+            message = await agent.answer(future, _ANSWER)
+            known = self.found.outcomes.setdefault(pair, {})
+            for number, (item, code) in enumerate(zip(items, message["got"], strict=True)):
+                question = self.schedule.questions[item.question]
+                seen = outcome(question, item.tries, item.large, code, message["more"].get(str(number), {}))
+                known[item.question] = known.get(item.question, Outcome()) + seen
+
+    def sheet(self, i: int, items: Sequence[Item]) -> int:
+        """The number of a sheet, which the agent has after that."""
+        key = (i, tuple(items))
+        if key not in self.sheets:
+            self.sheets[key] = len(self.sheets)
+            asked = []
+            for item in items:
+                question = self.schedule.questions[item.question]
+                asked.append([version(question), question.protocol, question.port or 0, item.tries, int(item.large)])
+            self.alive[i].send("sheet", id=self.sheets[key], questions=asked)
+        return self.sheets[key]
+
+    async def arrivals(self) -> None:
+        """Add what the receivers have counted."""
+        rtt = max((seen.rtt for known in self.found.outcomes.values() for seen in known.values()), default=0)
+        await asyncio.sleep(_SETTLE + rtt / 1000)
+
+        async def one(j: int, agent: Agent) -> None:
+            with suppress(LostError):
+                answer = await agent.call("arrivals", "arrivals")
+                for i, stage, family, protocol, port, small, large in answer["arrivals"]:
+                    number = self.keys.get((family, protocol, port))
+                    known = self.found.outcomes.get((i, j), {})
+                    if stage == self.stage and number in known:
+                        known[number] = known[number].with_arrivals(small, large)
+
+        await asyncio.gather(*(one(j, agent) for j, agent in enumerate(self.alive) if agent.lost is None))
+
+
+def combined(earlier: Outcome, later: Outcome, is_tcp: bool) -> Outcome:
+    """What counts of a question that was asked twice: without a loss the second time, the first was the moment's."""
+    rtt = min(earlier.rtt, later.rtt) if earlier.ok else later.rtt
+    lost = later.lost + later.again if is_tcp else later.sent - max(later.arrived, later.ok)
+    if (later.ok or later.arrived) and not lost:
+        return replace(later, rtt=rtt)
+    icmp = later.icmp or earlier.icmp
+    large = later.large if later.large is not None else earlier.large
+    return replace(earlier + later, rtt=rtt, icmp=icmp, large=large)
+
+
+def version_of(family: str) -> str:
+    """The family as the agent writes it."""
+    return "4" if family == "ipv4" else "6"

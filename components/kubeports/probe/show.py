@@ -1,0 +1,244 @@
+"""A probe's result as text: a table, JSON, Markdown and JUnit's XML. Pure, but for the width of the terminal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from kubeports.commands import shared
+from kubeports.errors import printable
+from kubeports.probe.differences import KINDS, NEXT, REST, Cell, Difference, Result
+
+#: The version of the JSON.
+VERSION = 1
+#: From so many kinds of hosts on, the matrix for people has a column for who asks alone.
+_COLUMNS = 6
+#: From so many rows on, differences of one kind between the same hosts are one line for people.
+_MANY = 6
+_LAST = 1 << 20  # after all rows
+_LINES = 15  # with more of them, those of one kind are one line
+_STYLES = {"open": "red", "closed": "yellow", "rejected": "yellow", "lost": "red"}
+
+
+def content(result: Result, seed: int) -> dict[str, Any]:
+    """The result as plain data, in the shape that ``kubeports probe --format json`` prints and ``report --probe`` reads."""
+    found = result.found
+    return {
+        "version": VERSION,
+        "cluster": found.plan.settings.cluster,
+        "cloud": found.plan.settings.cloud,
+        "seed": seed,
+        "seconds": round(found.seconds, 1),
+        "questions": result.questions,
+        "hosts": [
+            {"name": host.name, "roles": list(host.roles), "as": host.word, "addresses": dict(host.addresses)}
+            for host in found.schedule.hosts
+        ],
+        "matrix": [
+            {
+                "service": service,
+                "entry": entry,
+                "from": sender,
+                "to": receiver,
+                "allowed": cell.allowed,
+                "ok": cell.ok,
+                "different": cell.different,
+                "unasked": cell.unasked,
+                "kinds": sorted(cell.states),
+            }
+            for (service, entry, sender, receiver), cell in _ordered(result)
+        ],
+        "differences": [each.json() for each in result.differences],
+        "unasked": [
+            {"why": why, "asked": [{"what": what, "from": sender, "to": to} for what, sender, to in of]}
+            for why, of in result.unasked.items()
+        ],
+        "warnings": list(found.warnings),
+    }
+
+
+def _ordered(result: Result) -> list[tuple[tuple[str, str, str, str], Cell]]:
+    """The cells in the order of the table, what no row has at the end."""
+    rank = {row.service: i for i, row in reversed(list(enumerate((*result.found.plan.rows, *result.found.plan.settings.own))))}
+    last = {NEXT: _LAST, REST: _LAST + 1}
+    return sorted(result.cells.items(), key=lambda each: last.get(each[0][1], rank.get(each[0][0], _LAST - 1)))
+
+
+def title(result: Result) -> str:
+    """The result in a sentence."""
+    found, number = result.found, len(result.differences)
+    nodes = sum(host.is_node for host in found.schedule.hosts)
+    others = len(found.schedule.hosts) - nodes
+    words = "as planned" if not number else "1 difference" if number == 1 else f"{number} differences"
+    asked = sum(len(of) for of in result.unasked.values())
+    words += f", {asked:,} questions not asked" if asked else ""
+    between = f"{nodes} nodes" + (f" and {others} outside host{'s' * (others > 1)}" if others else "")
+    return (
+        f"{found.plan.settings.cluster}: {words} ({result.questions - asked:,} questions between {between} "
+        f"in {found.seconds:.1f} seconds)"
+    )
+
+
+def table(result: Result) -> str:
+    """The result for people."""
+    parts: list[object] = [(title(result), "bold"), matrix(result).table()]
+    joined = _joined(result.differences)
+    if joined:
+        parts += [("\nDifferences", "bold"), _sheet(joined).table(), ("\nWhat to look at next", "bold")]
+        parts += [shared.indented(f"{kind}: {text}") for kind, text in _next(joined)]
+    parts += [(f"\nnot asked: {text}", "yellow") for text in _unasked(result)]
+    parts += [(f"\nwarning: {printable(warning)}", "yellow") for warning in result.found.warnings]
+    return shared.rendered(*parts)
+
+
+def markdown(result: Result) -> str:
+    """The result for reviews."""
+    text = [f"**{shared.escaped(title(result))}**", matrix(result).markdown()]
+    joined = _joined(result.differences)
+    if joined:
+        text += [_sheet(joined).markdown()]
+        text += ["\n".join(f"- {kind}: {shared.escaped(what)}" for kind, what in _next(joined))]
+    notes = [f"not asked: {each}" for each in _unasked(result)] + list(result.found.warnings)
+    if notes:
+        text.append("Warnings:\n\n" + "\n".join(f"- {shared.escaped(note)}" for note in notes))
+    return "\n\n".join(text)
+
+
+def junit(result: Result) -> str:
+    """The result as test cases: one for each row, from one kind of host to another."""
+    suite = Element("testsuite", name=f"kubeports probe {result.found.plan.settings.cluster}")
+    failures = skipped = 0
+    for (service, entry, sender, receiver), cell in _ordered(result):
+        name = f"{service or entry} {entry if service else ''}".strip()
+        case = SubElement(suite, "testcase", classname=f"{sender} to {receiver}", name=name)
+        if cell.different:
+            failures += 1
+            words = f"{', '.join(sorted(cell.states))}: {cell.different} of {cell.ok + cell.different}"
+            failure = SubElement(case, "failure", message=words)
+            failure.text = "\n".join(_line(each) for each in result.differences if each.service == service)
+        elif cell.unasked and not cell.ok:
+            skipped += 1
+            SubElement(case, "skipped", message="not asked")
+    for each in result.differences:
+        if each.kind in ("lost", "taken"):
+            failures += 1
+            case = SubElement(suite, "testcase", classname=each.kind, name=", ".join(each.receivers))
+            SubElement(case, "failure", message=_line(each))
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(failures))
+    suite.set("skipped", str(skipped))
+    suite.set("time", f"{result.found.seconds:.1f}")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(suite, encoding="unicode")
+
+
+def matrix(result: Result) -> shared.Sheet:
+    """Row by row, from whom to whom: as planned, or how many of the questions differ."""
+    order = list(dict.fromkeys(host.group for host in result.found.schedule.hosts))
+    ways = sorted(
+        {(sender, receiver) for _, _, sender, receiver in result.cells}, key=lambda way: [order.index(each) for each in way]
+    )
+    by_sender = len(ways) > _COLUMNS
+    columns = list(dict.fromkeys(sender for sender, _ in ways)) if by_sender else [f"{a} → {b}" for a, b in ways]
+    lines: dict[tuple[str, str], dict[str, list[Cell]]] = {}
+    for (service, entry, sender, receiver), cell in _ordered(result):
+        column = sender if by_sender else f"{sender} → {receiver}"
+        lines.setdefault((service, entry), {}).setdefault(column, []).append(cell)
+    rows = [(service, entry, *(_word(cells.get(column, [])) for column in columns)) for (service, entry), cells in lines.items()]
+    styles = ["red" if any(word.isupper() for cell in row for word in cell.split()[:1] if cell) else "" for row in
+              ([str(each) for each in row[2:]] for row in rows)]  # fmt: skip
+    heads = [f"from {column}" if by_sender else column for column in columns]
+    return shared.Sheet(("row", "ports", *heads), rows, styles)
+
+
+def _word(cells: list[Cell]) -> str:
+    """A cell of the matrix: what is, in lower case as planned, in capitals where it differs."""
+    ok, different = sum(cell.ok for cell in cells), sum(cell.different for cell in cells)
+    if different:
+        states = sorted(set().union(*(cell.states for cell in cells)))
+        return f"{'/'.join(states).upper()} {different} of {ok + different}"
+    if ok:
+        return "open" if any(cell.allowed for cell in cells) else "denied"
+    return "not asked" if any(cell.unasked for cell in cells) else ""
+
+
+def _joined(differences: Sequence[Difference]) -> list[Difference]:
+    """For people: where very many rows differ alike between the same hosts, they are one difference."""
+    grouped: dict[tuple[object, ...], list[Difference]] = defaultdict(list)
+    for each in differences:
+        grouped[each.kind, each.senders, each.receivers].append(each)
+    found = []
+    for of in grouped.values():
+        found += [_one(of)] if len(of) >= _MANY and of[0].kind != "lost" else of
+    if len(found) <= _LINES:
+        return found
+    kinds: dict[str, list[Difference]] = defaultdict(list)
+    for each in differences:
+        kinds[each.kind].append(each)
+    return [each for of in kinds.values() for each in ([_one(of)] if len(of) >= _MANY and of[0].kind != "lost" else of)]
+
+
+def _one(of: list[Difference]) -> Difference:
+    """Differences of one kind as one."""
+
+    def joined(values: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value for each in values for value in each))
+
+    return replace(
+        of[0],
+        service=shared.some([each.service or "others" for each in of], 3),
+        asked=joined(each.asked for each in of),
+        families=tuple(sorted(joined(each.families for each in of))),
+        senders=joined(each.senders for each in of),
+        receivers=joined(each.receivers for each in of),
+        rules=joined(each.rules for each in of),
+        setting=f"{len({each.service for each in of})} rows, and what is next to them: --format json lists all",
+    )
+
+
+def _sheet(differences: Iterable[Difference]) -> shared.Sheet:
+    rows, styles = [], []
+    for each in differences:
+        families = " and ".join({"ipv4": "IPv4", "ipv6": "IPv6"}[family] for family in each.families)
+        rows.append(
+            (
+                each.kind,
+                each.service,
+                shared.some(each.asked, 3),
+                families,
+                shared.some(each.senders, 3),
+                shared.some(each.receivers, 3),
+                printable(each.seen),
+                each.setting,
+                shared.some(each.rules, 1),
+            )
+        )
+        styles.append(_STYLES.get(each.kind, ""))
+    return shared.Sheet(("what", "row", "asked", "family", "from", "to", "seen", "decided by", "rule"), rows, styles)
+
+
+def _line(each: Difference) -> str:
+    way = f" from {', '.join(each.senders)}" if each.senders else ""
+    return f"{each.kind}: {each.service} {', '.join(each.asked)}{way} to {', '.join(each.receivers)}: {each.seen}; {each.next}"
+
+
+def _next(differences: Iterable[Difference]) -> list[tuple[str, str]]:
+    """Each kind that was found: what it is, and what to look at next."""
+    found: dict[tuple[str, str], None] = {}
+    for each in differences:
+        found[each.kind, f"{KINDS[each.kind][0]}: {each.next}"] = None
+    return list(found)
+
+
+def _unasked(result: Result) -> list[str]:
+    """What could not be asked, by why."""
+    found = []
+    for why, of in result.unasked.items():
+        whats = shared.some(dict.fromkeys(what for what, _, _ in of), 4)
+        hosts = shared.some(
+            dict.fromkeys(to if why.startswith(("the receiver", "a program")) else sender for _, sender, to in of), 4
+        )
+        found.append(f"{whats} ({hosts}): {why}")
+    return found

@@ -47,11 +47,17 @@ class Kind(Protocol):
     #: the inputs (pkg/tfbridge/schema.go, applyDefaults).
     defaults: ClassVar[Mapping[str, Any]]
 
+    def automatic(self, name: str) -> str:
+        """What an automatic name begins with, by the logical name."""
+
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         """What the provider refuses before it calls the cloud: property and reason."""
 
     def planned(self, state: Properties, inputs: Properties) -> Properties:
-        """The properties that an update will give the resource: the inputs, but for what the provider adds, keeps or hides."""
+        """The properties that an update will give the resource, as the provider says before it.
+
+        The inputs, but for what the provider adds, keeps or hides; None where it takes a property away that is not among them.
+        """
 
     def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
         """The properties of which a difference replaces the resource."""
@@ -79,6 +85,10 @@ class AsGiven:
     """A kind whose provider changes nothing of what a program gives it."""
 
     defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def automatic(self, name: str) -> str:
+        """The logical name."""
+        return name
 
     def planned(self, state: Properties, inputs: Properties) -> Properties:
         """The inputs."""
@@ -119,17 +129,14 @@ def check(
         new: the inputs as the program gives them.
         seed: for the random part of an automatic name.
     """
-    failures = [*_fits(kind.args, new), *kind.check(new)]
     defaults = {key: value for key, value in kind.defaults.items() if key not in new}
+    failures = [*_fits(kind.args, new)]
     if kind.named is not None and "name" not in new:
-        defaults["name"] = None
+        defaults["name"], wrong = _automatic_name(kind.automatic(name), kind.named, seed)
+        failures += [("name", wrong)] if wrong else []
     kept = {key: old[key] for key in defaults if key in old and key in old.get(DEFAULTS, ())}
-    if "name" in defaults and "name" not in kept:
-        kept["name"] = _automatic_name(name, seed)
-        if kind.named is not None and len(kept["name"]) > kind.named:
-            what = f"name '{name}-' plus {_SUFFIX} random chars is longer than maximum length {kind.named}"
-            failures.append(("name", what))
-    return (new | defaults | kept | {DEFAULTS: sorted(defaults)} if defaults else new), failures
+    inputs = new | defaults | kept
+    return inputs | ({DEFAULTS: sorted(defaults)} if defaults else {}), [*failures, *kind.check(inputs)]
 
 
 def difference(kind: Kind, state: Properties, given: Properties, new: Properties) -> Difference:
@@ -137,12 +144,12 @@ def difference(kind: Kind, state: Properties, given: Properties, new: Properties
     planned = kind.planned(state, without_defaults(new))
     changed: dict[str, Literal["ADD", "UPDATE", "DELETE"]] = {}
     for name in sorted({*planned, *given} - {DEFAULTS}):
-        if name not in planned:
-            if name in state:
-                changed[name] = "DELETE"
-        elif name not in state:
+        before, after = state.get(name), planned.get(name)
+        if before is None and after is not None:
             changed[name] = "ADD"
-        elif state[name] != planned[name] and not kind.same(name, state[name], planned[name]):
+        elif before is not None and after is None:
+            changed[name] = "DELETE"
+        elif before != after and not kind.same(name, before, after):
             changed[name] = "UPDATE"
     replaced = tuple(name for name in kind.replaces(state, planned) if name in changed)
     # A name that the program has chosen can't stand twice.
@@ -161,11 +168,9 @@ def read(kind: Kind, id: str, before: Properties, given: Properties) -> tuple[Pr
     found = kind.read(id)
     if found is None:
         return None
+    # What was given, as it is stored: pkg/tfbridge/schema.go, extractInputs.
     state = kind.refreshed(before, found)
-    names = given if given else _types_of(kind.args)
-    inputs = {name: state[name] for name in names if name in state}
-    # As it was given, where that is stored in another spelling only.
-    inputs |= {name: value for name, value in given.items() if name in state and kind.same(name, state[name], value)}
+    inputs = {name: state[name] for name in given or _types_of(kind.args) if name in state}
     return state, inputs | ({DEFAULTS: given[DEFAULTS]} if DEFAULTS in given else {})
 
 
@@ -340,10 +345,15 @@ def _struct(properties: Mapping[str, Any]) -> Any:
     return json_format.ParseDict(properties, struct_pb2.Struct())
 
 
-def _automatic_name(name: str, seed: bytes | None) -> str:
-    """The logical name with a random suffix: sdk/go/common/resource/resource_id.go, NewUniqueName, which cuts none."""
+def _automatic_name(name: str, most: int, seed: bytes | None) -> tuple[str, str]:
+    """The name with a random suffix, and what is wrong with it; none is cut.
+
+    https://www.pulumi.com/docs/iac/concepts/resources/names/; sdk/go/common/resource/resource_id.go, NewUniqueName.
+    """
     digits = random.Random(seed)  # noqa: S311
-    return f"{name}-{digits.getrandbits(4 * _SUFFIX):0{_SUFFIX}x}"
+    unique = f"{name}-{digits.getrandbits(4 * _SUFFIX):0{_SUFFIX}x}"
+    long = f"name '{name}-' plus {_SUFFIX} random chars is longer than maximum length {most}"
+    return unique, long if len(unique) > most else ""
 
 
 @cache

@@ -14,6 +14,8 @@ THEIRS = {"aws": "sg-0b", "gcp": "theirs", "openstack": "5c1e0a77-8f3d-4b7e-9a57
 LISTS = {"aws": "pl-0a", "openstack": "7d2f0a11-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
 NETWORKS = {"aws": "vpc-0a", "gcp": "default", "openstack": ""}
 
+LINK = "projects/kubeports-sandbox/global/networks/default"
+
 #: Protocols of own rows without ports: GRE, ICMP in each family, and two that GCP calls by name.
 UNPORTED = (47, 1, 58, 50, 132)
 
@@ -133,6 +135,9 @@ def histories(draw: st.DrawFn, cloud: str, length: int = 3) -> list[dict[str, An
             key = draw(st.sampled_from([together, *((key,) for key in ("offline", "nfs", "calico", "roles", "sources"))]))
             other = changed(found[-1], other, key)
         found.append(other)
+    if cloud == "gcp":  # one network in its forms, and another one
+        for raw in found:
+            raw["network"] = draw(st.sampled_from(["default", "global/networks/default", LINK, "other"]))
     return found
 
 

@@ -659,4 +659,6 @@ def _network(value: Any, where: str, cloud: str | None) -> object:
         raise bad(where, f"{show(value)} is no VPC id", "write one such as vpc-0123456789abcdef0")
     if cloud == "gcp" and isinstance(value, str) and not re.fullmatch(_SELF_LINK, value):
         raise bad(where, f"{show(value)} is no network", "write its name, or projects/PROJECT/global/networks/NAME")
-    return value
+    # Terraform's provider compares a name or a path from projects/ on; another form would differ at every update:
+    # google/tpgresource/self_link_helpers.go, CompareSelfLinkOrResourceName.
+    return value.removeprefix("global/networks/") if isinstance(value, str) else value

@@ -1,18 +1,17 @@
-"""The resources of the stand-in for pulumi-gcp that carry network tags, and the networks that those stand in.
+"""The resources of the emulated pulumi-gcp that carry network tags, and the networks that those are in.
 
-What it does with a property is what Terraform's provider does:
-https://github.com/hashicorp/terraform-provider-google/tree/main/google/services/compute (resource_compute_network.go,
-resource_compute_subnetwork.go, resource_compute_instance.go).
+Files that are cited are those of ``sandbox.gcp.provider``. The emulator has the properties in ``known``, and refuses others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network
 from typing import Any, ClassVar
 
 from sandbox.gcp.compute import LINK
 from sandbox.gcp.provider import Api, Called, network_link, same_link
-from sandbox.provider import Kind, Properties, beyond
+from sandbox.provider import Kind, Properties, RefusedError, beyond
 
 
 def kinds(api: Api, project: str) -> Iterator[Kind]:
@@ -31,7 +30,12 @@ class _Resource(Called):
     changed: ClassVar[tuple[str, ...]] = ()
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        return beyond((*self.known, "name", "project"), inputs, "gcp")
+        yield from super().check(inputs)
+        yield from beyond((*self.known, "name", "project"), inputs, "gcp")
+
+    def planned(self, state: Properties, inputs: Properties) -> Properties:
+        """The inputs, with the provider's project: google/tpgresource/utils.go, DefaultProviderProject."""
+        return inputs | {"project": self.owner(inputs)}
 
     def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
         return (*(name for name in self.known if name not in self.changed), "name", "project")
@@ -47,16 +51,26 @@ class _Resource(Called):
         return {"id": id, "project": id.split("/")[1], "name": id.rpartition("/")[2], "selfLink": f"{LINK}{id}"}
 
 
-class Network(_Resource):
-    """gcp.compute.Network."""
+class _Lowercase(_Resource):
+    """One whose automatic name is in lower case: pulumi-gcp's provider/resources.go, lowercaseAutoName."""
+
+    named: ClassVar[int | None] = 63
+
+    def automatic(self, name: str) -> str:
+        return name.lower()
+
+
+class Network(_Lowercase):
+    """gcp.compute.Network: google/services/compute/resource_compute_network.go."""
 
     token = "gcp:compute/network:Network"  # noqa: S105
     known = ("autoCreateSubnetworks",)
+    defaults: ClassVar[Mapping[str, Any]] = {"autoCreateSubnetworks": True}
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         """The stand-in makes no subnetworks by itself."""
         yield from super().check(inputs)
-        if inputs.get("autoCreateSubnetworks", True) is not False:
+        if inputs["autoCreateSubnetworks"] is not False:
             yield "autoCreateSubnetworks", "the stand-in for gcp has no automatic subnetworks: say false"
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
@@ -69,11 +83,12 @@ class Network(_Resource):
         return item and {**self.common(id), "autoCreateSubnetworks": item["autoCreateSubnetworks"]}
 
 
-class Subnetwork(_Resource):
-    """gcp.compute.Subnetwork."""
+class Subnetwork(_Lowercase):
+    """gcp.compute.Subnetwork: google/services/compute/resource_compute_subnetwork.go."""
 
     token = "gcp:compute/subnetwork:Subnetwork"  # noqa: S105
     known = ("network", "ipCidrRange", "region")
+    changed = ("ipCidrRange",)
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         """The provider's own region is not the stand-in's."""
@@ -81,6 +96,17 @@ class Subnetwork(_Resource):
         for name in self.known:
             if name not in inputs:
                 yield name, f"the stand-in for gcp needs {name}"
+
+    def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
+        """Other ranges replace it, but for a wider one: IsShrinkageIpCidr."""
+        yield from super().replaces(state, inputs)
+        if not IPv4Network(state["ipCidrRange"]).subnet_of(IPv4Network(inputs["ipCidrRange"])):
+            yield "ipCidrRange"
+
+    def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
+        """A wider range: resourceComputeSubnetworkUpdate."""
+        self.call("expandIpCidrRange", id, body={"ipCidrRange": inputs["ipCidrRange"]})
+        return self.read(id) or {}
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         project = self.owner(inputs)
@@ -102,11 +128,12 @@ class Subnetwork(_Resource):
 
 
 class Instance(_Resource):
-    """gcp.compute.Instance of one disk and one interface."""
+    """gcp.compute.Instance of one disk and one interface: google/services/compute/resource_compute_instance.go."""
 
     token = "gcp:compute/instance:Instance"  # noqa: S105
     known = ("bootDisk", "canIpForward", "machineType", "networkInterfaces", "tags", "zone")
-    changed = ("tags",)
+    changed = ("tags", "machineType", "canIpForward")
+    defaults: ClassVar[Mapping[str, Any]] = {"canIpForward": False}
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
         """An image and a subnetwork are all that the stand-in makes an instance of."""
@@ -157,7 +184,11 @@ class Instance(_Resource):
         }
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
-        """The tags alone change in place, with the fingerprint of those that are there."""
+        """The tags alone change in place, with the fingerprint of those that are there: resourceComputeInstanceUpdate."""
+        if state["machineType"] != inputs["machineType"]:
+            raise RefusedError("Changing the machine_type on a started instance requires stopping it: allow_stopping_for_update")
+        if state["canIpForward"] != inputs["canIpForward"]:
+            raise RefusedError("the emulator for gcp does not change canIpForward")
         fingerprint = self.call("get", id)["tags"]["fingerprint"]
         self.call("setTags", id, body={"items": inputs.get("tags", []), "fingerprint": fingerprint})
         return self.read(id) or {}

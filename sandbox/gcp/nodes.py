@@ -23,7 +23,7 @@ class Nodes(Compute):
 
     served: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **Compute.served,
-        "subnetworks": ("insert", "get", "list", "delete"),
+        "subnetworks": ("insert", "get", "list", "delete", "expandIpCidrRange"),
         "instances": ("insert", "get", "list", "delete", "setTags"),
         "projects": ("enableXpnHost", "enableXpnResource"),
     }
@@ -56,6 +56,13 @@ class Nodes(Compute):
                 raise ApiError(412, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint.")
             instance["tags"] = _tags(body.get("items", []))
             return self.begin(method, instance["selfLink"])
+        if method == "expandIpCidrRange":
+            subnetwork = self.stored["subnetworks"][key]
+            # https://cloud.google.com/vpc/docs/create-modify-vpc-networks#expand-subnet: a range only grows.
+            if not IPv4Network(subnetwork["ipCidrRange"]).subnet_of(IPv4Network(body["ipCidrRange"])):
+                raise invalid("ipCidrRange", body["ipCidrRange"], "Must contain the current range")
+            self.stored["subnetworks"][key] = self._subnetwork(key, subnetwork | body)
+            return self.begin(method, subnetwork["selfLink"])
         if method == "enableXpnHost":
             self.shared.setdefault(key[0], set())
         else:
@@ -72,7 +79,11 @@ class Nodes(Compute):
         except ValueError:
             raise invalid("ipCidrRange", item.get("ipCidrRange"), "Must be a CIDR address range") from None
         for other in self.stored["subnetworks"].values():
-            if other["network"] == item["network"] and mine.overlaps(IPv4Network(other["ipCidrRange"])):
+            if (
+                other["name"] != item["name"]
+                and other["network"] == item["network"]
+                and mine.overlaps(IPv4Network(other["ipCidrRange"]))
+            ):
                 raise invalid("ipCidrRange", str(mine), f"It conflicts with the existing subnetwork '{other['name']}'")
         return item | {"region": f"{LINK}projects/{key[0]}/{key[1]}", "gatewayAddress": str(mine[1])}
 

@@ -1,12 +1,14 @@
-"""The stand-in for pulumi-gcp: compute.Firewall, on the Compute API; ``compute_resources`` has the others.
+"""The emulated pulumi-gcp, on the Compute API: what its resources share; ``firewall`` and ``compute_resources`` have them.
 
-What it does with a property is what Terraform's provider does:
-https://github.com/hashicorp/terraform-provider-google/blob/main/google/services/compute/resource_compute_firewall.go
+What it does with a property is what Terraform's provider for Google and Pulumi's layer over it do. The files that are cited are
+those of https://github.com/hashicorp/terraform-provider-google (google/...), https://github.com/pulumi/pulumi-gcp (provider/...)
+and https://github.com/pulumi/pulumi-terraform-bridge (pkg/...), as they were in August 2026.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import version
@@ -16,11 +18,12 @@ import httplib2
 from googleapiclient.errors import HttpError
 
 from sandbox.gcp.compute import LINK, ApiError, Compute
-from sandbox.provider import AsGiven, Kind, Properties, RefusedError, StandIn
+from sandbox.provider import UNKNOWN, AsGiven, Kind, Properties, RefusedError, StandIn
 
-_SETS = ("sourceRanges", "destinationRanges", "sourceTags", "targetTags", "sourceServiceAccounts", "targetServiceAccounts")
-_ENTRIES = {"allows": "allowed", "denies": "denied"}
-_PLAIN = ("name", "description", "direction", "priority", "disabled")
+#: provider/resources.go, SetAutonaming: the longest automatic name, unless a resource has its own (lowercaseAutoName).
+AUTOMATIC = 255
+#: google/verify/validation.go, ValidateGCEName.
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _TIMEOUT = 30.0  # seconds
 
 #: One call of the Compute API: ``firewalls.insert``, the arguments of its path, and its body; its answer.
@@ -28,10 +31,11 @@ Api = Callable[[str, dict[str, str], dict[str, Any] | None], Any]
 
 
 def provider(api: Api, project: str) -> StandIn:
-    """The stand-in on the Compute API, for a project unless a provider says another one."""
+    """The provider on the Compute API, for a project unless a provider says another one."""
     from pulumi_gcp import compute
 
     from sandbox.gcp import compute_resources
+    from sandbox.gcp.firewall import Firewall
 
     def kinds(config: Properties) -> Iterable[Kind]:
         owner = config.get("project", project)
@@ -44,7 +48,7 @@ def provider(api: Api, project: str) -> StandIn:
 class Called(AsGiven):
     """What all resources share: the client, the provider's project, and calls that wait for their operation."""
 
-    named: ClassVar[int | None] = 63
+    named: ClassVar[int | None] = AUTOMATIC
 
     def __init__(self, api: Api, project: str, args: type) -> None:
         self.api = api
@@ -54,6 +58,11 @@ class Called(AsGiven):
     def owner(self, inputs: Properties) -> str:
         """The project of a resource: its own property, or the provider's."""
         return str(inputs.get("project", self.project))
+
+    def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
+        """Names of Google's form alone."""
+        if inputs.get("name") != UNKNOWN and not _NAME.fullmatch(str(inputs.get("name"))):
+            yield "name", f"{inputs.get('name')!r} is not a match of regex {_NAME.pattern!r}"
 
     def call(self, method: str, id: str, body: dict[str, Any] | None = None) -> Any:
         """One call about a resource by its id (``projects/P/zones/Z/instances/NAME``), and the wait for its operation.
@@ -82,71 +91,15 @@ class Called(AsGiven):
 
 
 def same_link(stored: str, given: str) -> bool:
-    """Whether a resource's self link is given, maybe by its last parts alone."""
-    return stored == given or stored.endswith("/" + given.removeprefix(LINK))
+    """Whether a resource's self link is given by its name, or by its path from ``projects/`` on.
 
-
-class Firewall(Called):
-    """gcp.compute.Firewall."""
-
-    token = "gcp:compute/firewall:Firewall"  # noqa: S105
-
-    def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """Exactly what allows or denies must be there; logging and params are not the stand-in's."""
-        if not inputs.get("allows") and not inputs.get("denies"):
-            yield "allows", "one of allows, denies must be given"
-        if inputs.get("enableLogging") or "logConfig" in inputs or "params" in inputs:
-            yield "logConfig", "the stand-in for gcp has no logging and no params"
-
-    def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
-        """As the provider's schema says; a new network needs replace_on_changes."""
-        return ("name", "project")
-
-    def same(self, name: str, stored: Any, given: Any) -> bool:
-        """Lists are sets; a network's name stands for its self link; protocols are compared without case."""
-        if name in _SETS:
-            return set(stored) == set(given)
-        if name == "network":
-            return same_link(stored, given)
-        if name in _ENTRIES:
-            return _entries(stored) == _entries(given)
-        return name == "description" and not stored and not given
-
-    def create(self, inputs: Properties) -> tuple[str, Properties]:
-        project = self.owner(inputs)
-        id = f"projects/{project}/global/firewalls/{inputs['name']}"
-        self.call("insert", id, body=self.body(inputs, project))
-        return id, self.read(id) or {}
-
-    def read(self, id: str) -> Properties | None:
-        """The rule as the API has it, in the SDK's names."""
-        item = self.get(id)
-        if item is None:
-            return None
-        state: Properties = {"id": id, "project": id.split("/")[1], "selfLink": item["selfLink"], "network": item["network"]}
-        state |= {name: item[name] for name in (*_PLAIN, *_SETS) if name in item}
-        for name, field in _ENTRIES.items():
-            if field in item:
-                state[name] = [{"protocol": entry["IPProtocol"], **_ports(entry)} for entry in item[field]]
-        return state
-
-    def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
-        """A patch with every field, those that are gone emptied."""
-        body = self.body(inputs, id.split("/")[1])
-        for name in _SETS:
-            if name in state and name not in inputs:
-                body[name] = []
-        self.call("patch", id, body=body)
-        return self.read(id) or {}
-
-    def body(self, inputs: Properties, project: str) -> dict[str, Any]:
-        """The request of the Compute API."""
-        body = {name: inputs[name] for name in (*_PLAIN, *_SETS) if name in inputs}
-        body["network"] = network_link(inputs["network"], project)
-        for name, field in _ENTRIES.items():
-            if name in inputs:
-                body[field] = [{"IPProtocol": entry["protocol"], **_ports(entry)} for entry in inputs[name]]
-        return body
+    google/tpgresource/self_link_helpers.go, CompareSelfLinkOrResourceName: ``global/networks/NAME`` is neither, and differs for
+    ever.
+    """
+    if "/" not in given:
+        return stored.rpartition("/")[2] == given
+    paths = [link.partition("projects/")[2] for link in (stored, given)]
+    return bool(paths[0]) and paths[0] == paths[1]
 
 
 def network_link(text: str, project: str) -> str:
@@ -189,11 +142,3 @@ def in_process(compute: Compute) -> Api:
 
 def _refusal(status: int, message: str) -> RefusedError:
     return (GoneError if status == 404 else RefusedError)(f"googleapi: Error {status}: {message}")
-
-
-def _ports(entry: Any) -> dict[str, Any]:
-    return {"ports": entry["ports"]} if entry.get("ports") else {}
-
-
-def _entries(items: Any) -> set[tuple[str, frozenset[str]]]:
-    return {(item["protocol"].lower(), frozenset(item.get("ports", ()))) for item in items}

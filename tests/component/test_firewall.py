@@ -84,8 +84,8 @@ def test_every_rule_of_the_plan_is_asked_for_under_the_component(cloud: str) -> 
         assert not {"ingress", "egress", "name"} & set(recorder.of(":SecurityGroup")["fw-nodes"])
     else:
         rules = recorder.of("compute/firewall:Firewall")
-        assert rules["fw-nodes-in-4-all-ipv4"]["allows"] == [{"protocol": "ipip"}]
-        assert rules["fw-nodes-in-4-all-ipv4"]["sourceTags"] == ["prod-nodes"]
+        assert rules["fw-nodes-in-4-all-ipv4-tags"]["allows"] == [{"protocol": "ipip"}]
+        assert rules["fw-nodes-in-4-all-ipv4-tags"]["sourceTags"] == ["prod-nodes"]
         assert all(rule["network"] == "default" and rule["targetTags"] == ["prod-nodes"] for rule in rules.values())
 
 

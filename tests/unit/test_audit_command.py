@@ -242,7 +242,7 @@ def test_a_stack_on_gcp_is_as_planned_and_without_its_baseline_it_is_not(gcp: GC
     path = stack(tmp_path, "gcp", network="default")
     result = audit(path, gcp.env)
     assert result.exit_code == 0 and result.stdout == "dev on gcp: as planned (nodes dev-nodes)\n", result.output
-    gcp.api.firewalls().delete(project=PROJECT, firewall="dev-nodes-deny-in-all-all-ipv4").execute()
+    gcp.api.firewalls().delete(project=PROJECT, firewall="dev-nodes-deny-in-all-all-ipv4-any").execute()
     found = told(differences(path, gcp.env))
     assert ("world", "tcp/22", "Google: a rule of the default network") in found and ("missing", "all", "") in found
     assert "every instance" in audit(path, gcp.env).stdout

@@ -79,8 +79,8 @@ def test_openstack_writes_protocols_4_and_94_as_numbers_without_ports() -> None:
 
 def test_gcp_writes_protocol_4_as_ipip_and_94_as_a_number_without_ports() -> None:
     resources = encoded("gcp")
-    assert resources["nodes-in-4-all-ipv4"]["allows"] == [{"protocol": "ipip"}]
-    assert resources["nodes-in-94-all-ipv4"]["allows"] == [{"protocol": "94"}]
+    assert resources["nodes-in-4-all-ipv4-tags"]["allows"] == [{"protocol": "ipip"}]
+    assert resources["nodes-in-94-all-ipv4-tags"]["allows"] == [{"protocol": "94"}]
 
 
 def test_aws_has_one_resource_for_a_group_in_both_families() -> None:
@@ -110,18 +110,19 @@ def test_openstack_leaves_the_ports_out_where_all_are_meant() -> None:
 def test_gcp_never_mixes_families_or_sources_of_other_ports() -> None:
     sources = {"admins": ["10.20.0.0/16", "2001:db8::/32"], "clients": ["0.0.0.0/0", "::/0"]}
     resources = encoded("gcp", families=["ipv4", "ipv6"], sources=sources)
-    assert resources["nodes-in-tcp-22-ipv4"]["source_ranges"] == ["10.20.0.0/16"]
-    assert resources["nodes-in-tcp-22-ipv6"]["source_ranges"] == ["2001:db8::/32"]
+    assert resources["nodes-in-tcp-22-ipv4-cidrs"]["source_ranges"] == ["10.20.0.0/16"]
+    assert resources["nodes-in-tcp-22-ipv6-cidrs"]["source_ranges"] == ["2001:db8::/32"]
     for inputs in resources.values():
         ranges = inputs.get("source_ranges", inputs.get("destination_ranges", []))
         assert len({":" in each for each in ranges}) <= 1
-        assert ranges or inputs["source_tags"], "no source would mean the whole world"
+        assert bool(ranges) != bool(inputs.get("source_tags")), "no source would mean the internet; two kinds are two Firewalls"
+        assert len(ranges) == 1 or not {"0.0.0.0/0", "::/0"} & set(ranges)
         assert inputs["direction"] in ("INGRESS", "EGRESS")
 
 
 def test_gcps_baseline_denies_after_what_is_allowed_and_before_the_networks_own_rules() -> None:
     resources = encoded("gcp")
-    baseline = resources["nodes-deny-in-all-all-ipv4"]
+    baseline = resources["nodes-deny-in-all-all-ipv4-any"]
     assert baseline["denies"] == [{"protocol": "all"}]
     assert baseline["priority"] == 65533
     assert all(inputs["priority"] < 65533 for inputs in resources.values() if "allows" in inputs)
@@ -136,7 +137,7 @@ def test_markers_become_ids() -> None:
 #: Logical names are a contract with every stack that exists: a new name is a new resource in the cloud.
 NAMES = {
     "aws": {"nodes-in-tcp-22-ipv4-10.20.0.0-16", "nodes-in-4-all-self"},
-    "gcp": {"nodes-in-tcp-22-ipv4", "nodes-in-4-all-ipv4", "nodes-deny-in-all-all-ipv4"},
+    "gcp": {"nodes-in-tcp-22-ipv4-cidrs", "nodes-in-4-all-ipv4-tags", "nodes-deny-in-all-all-ipv4-any"},
     "openstack": {"nodes-in-tcp-22-ipv4-10.20.0.0-16", "nodes-in-4-all-ipv4-self"},
 }
 

@@ -11,7 +11,7 @@ from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from sandbox.aws import AWS
-from sandbox.gcp import GCP
+from sandbox.gcp import GCP, PROJECT
 from sandbox.provider import UNKNOWN
 
 RULE = "urn:pulumi:s::p::aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule::rule"
@@ -20,6 +20,7 @@ FIREWALL = "urn:pulumi:s::p::gcp:compute/firewall:Firewall::fire"
 SSH: dict[str, Any] = {"securityGroupId": UNKNOWN, "ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "cidrIpv4": "10.0.0.0/8"}
 #: The state of a resource without tags has all its tags, too.
 BARE: dict[str, Any] = {"tagsAll": {}}
+STORED = {"name": "fire", "project": PROJECT, "priority": 1000, "disabled": False, "direction": "INGRESS"}
 OPEN = {"network": "default", "sourceRanges": ["10.0.0.0/8"], "allows": [{"protocol": "ipip"}]}
 
 
@@ -122,8 +123,8 @@ def test_the_group_and_the_kind_of_source_replace_a_rule_on_aws_and_nothing_else
 
 
 def test_order_case_and_a_networks_name_make_no_difference_on_gcp(gcp: Client) -> None:
-    olds = OPEN | {"sourceTags": ["a", "b"], "allows": [{"protocol": "tcp", "ports": ["1", "2"]}, {"protocol": "ipip"}]}
-    news = OPEN | {"sourceTags": ["b", "a"], "allows": [{"protocol": "IPIP"}, {"protocol": "tcp", "ports": ["2", "1"]}]}
+    olds = OPEN | STORED | {"sourceTags": ["a", "b"], "allows": [{"protocol": "tcp", "ports": ["1", "2"]}, {"protocol": "ipip"}]}
+    news = OPEN | STORED | {"sourceTags": ["b", "a"], "allows": [{"protocol": "IPIP"}, {"protocol": "tcp", "ports": ["2", "1"]}]}
     link = "https://www.googleapis.com/compute/v1/projects/kubeports-sandbox/global/networks/default"
     assert gcp.diff(FIREWALL, olds | {"network": link}, news) == (set(), set())
     assert gcp.diff(FIREWALL, olds, news | {"allows": [{"protocol": "4"}]})[0] == {"allows"}
@@ -164,6 +165,7 @@ def test_groups_change_an_instance_in_place_whatever_their_order_and_an_image_re
 
 def test_tags_change_a_vm_in_place_and_its_subnetwork_replaces_it(gcp: Client) -> None:
     vm = {
+        "project": PROJECT,
         "machineType": "e2-small",
         "zone": "europe-west3-b",
         "bootDisk": {"initializeParams": {"image": "debian-cloud/debian-12"}},

@@ -14,12 +14,35 @@ from kubeports.check import check
 from tests.counts import counts
 from tests.memory import AWS, GCP
 from tests.neutron import OpenStack
-from tests.strategies import histories
+from tests.strategies import NETWORKS, histories
 from tests.updates import Cloud, holds, tour
 
 CLOUDS: dict[str, Callable[[], Cloud]] = {"aws": AWS, "gcp": GCP, "openstack": OpenStack}
 #: Each example is three settings, and each to each other: six updates. Together at least 2,000.
 EXAMPLES = 340
+
+
+#: Sources before and after; on the right the sources that change. The first five left ports open with one Firewall for all
+#: kinds of sources, for Terraform's provider for Google hides that the last range goes (sandbox/gcp/firewall.py).
+NARROWING: list[tuple[dict[str, list[str]], dict[str, list[str]]]] = [
+    ({"clients": ["0.0.0.0/0"]}, {"clients": ["10.0.0.0/8"]}),
+    ({"clients": ["0.0.0.0/0"]}, {"clients": []}),
+    ({"clients": ["10.0.0.0/8"]}, {"clients": []}),
+    ({"cluster": ["self", "10.9.0.0/24"]}, {"cluster": ["self"]}),
+    ({"admins": ["10.20.0.0/16"]}, {"admins": []}),
+    ({"clients": ["10.0.0.0/8"]}, {"clients": ["0.0.0.0/0"]}),
+    ({"clients": []}, {"clients": ["0.0.0.0/0"]}),
+    ({"cluster": ["self"]}, {"cluster": ["self", "10.9.0.0/24"]}),
+    ({"admins": []}, {"admins": ["10.20.0.0/16"]}),
+]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize(("before", "after"), NARROWING, ids=str)
+def test_ordinary_updates_end_as_a_new_stack_does(cloud: str, before: dict[str, list[str]], after: dict[str, list[str]]) -> None:
+    sources = {"admins": ["10.20.0.0/16"], "clients": []}
+    raw = {"cloud": cloud, "cluster": "dev", "network": NETWORKS[cloud]}
+    assert holds("dev", [check("dev", raw | {"sources": sources | each}) for each in (before, after)], CLOUDS[cloud])
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -1,7 +1,8 @@
-"""GCP: a group is a network tag, and one Firewall holds all sources of one entry (target, protocol, ports, family).
+"""GCP: a group is a network tag, and a Firewall holds one entry (target, protocol, ports, family) and one kind of source.
 
-All sources of a Firewall get all its ports, so it has one entry: admins and clients are never mixed. A tag as a source has
-no family on GCP; a Firewall's name says for which one the plan has it.
+All sources of a Firewall get all its ports, so it has one entry: admins and clients are never mixed. Its sources are tags, or
+CIDRs, or everything: so an update never takes the last CIDR out of a Firewall that stays, which Terraform's provider for Google
+hides (docs/decisions/0001). A tag as a source has no family on GCP; a Firewall's name says for which one the plan has it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from kubeports.clouds.resources import (
     source_marker,
 )
 from kubeports.errors import Problems, bad, show
-from kubeports.networks import FAMILIES, Family, family_of
+from kubeports.networks import FAMILIES, Family, family_of, is_internet, network
 from kubeports.rules import Plan, Rule, Source
 from kubeports.settings import SUFFIX
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
@@ -40,6 +41,9 @@ ALLOW, BASELINE = 1000, 65533
 NAME = 55
 #: A network tag has 63 characters, and says the target.
 CLUSTER = 63 - SUFFIX
+#: Other sources are another Firewall, made before the old one goes: in place, a source could go from one Firewall before it
+#: comes to another. Google moves no Firewall to another network.
+_REPLACED = ["network", "sourceRanges", "sourceTags", "destinationRanges", "targetTags"]
 #: What the firewall's name, with which they start, may be: https://cloud.google.com/compute/docs/naming-resources
 _NAME = r"[a-z][-a-z0-9]*"
 
@@ -51,11 +55,18 @@ _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 
 
 def encode(plan: Plan) -> Resources:
-    """The rules as Firewalls, one per entry; sources are in the rules' order."""
+    """The rules as Firewalls, one per entry and kind of source; sources are in the rules' order."""
     entries: dict[str, list[Rule]] = {}
     for rule in plan.rules:
-        entries.setdefault(f"{rule.stem}-{rule.family}", []).append(rule)
+        entries.setdefault(f"{rule.stem}-{rule.family}-{_kind(rule)}", []).append(rule)
     return {name: Resource("firewall", _firewall(entry)) for name, entry in entries.items()}
+
+
+def _kind(rule: Rule) -> str:
+    """The kind of a rule's source, as names have it."""
+    if rule.source.kind != "cidr":
+        return "tags"
+    return "any" if is_internet(network(rule.source.value)) else "cidrs"
 
 
 def _firewall(rules: list[Rule]) -> dict[str, Any]:
@@ -88,7 +99,7 @@ def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
 def _decode(name: str, inputs: Mapping[str, Any], enabled: tuple[Family, ...]) -> Iterable[Rule]:
     action = "allow" if "allows" in inputs else "deny"
     services, why = described(inputs.get("description", ""))
-    named = tuple(family for family in FAMILIES if name.endswith(f"-{family}")) or enabled
+    named = tuple(family for family in FAMILIES if f"-{family}-" in name) or enabled
     sources: list[tuple[Family, Source]] = []
     for text in inputs.get("source_ranges", inputs.get("destination_ranges", ())):
         sources.append((family_of(ip_network(text)), Source("cidr", text)))
@@ -117,7 +128,8 @@ def limits(plan: Plan, name: str) -> None:
     """Sources per Firewall, the length of names, and Firewalls where the stack says how many the project takes."""
     settings, problems = plan.settings, Problems()
     resources = encode(plan)
-    longest = max(resources, key=len, default="")
+    # With the longest kind of source, so that a name that is taken today fits whatever the sources become.
+    longest = max((f"{key.rpartition('-')[0]}-cidrs" for key in resources), key=len, default="")
     room = NAME - 1 - len(longest)
     if name == settings.cluster:
         room = min(room, CLUSTER)
@@ -160,7 +172,7 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
 
     settings = plan.settings
     tags: dict[str, Any] = settings.own_tags | dict(settings.existing)
-    replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=["network"]))
+    replaced = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(replace_on_changes=_REPLACED))
     allowing: list[pulumi.Resource] = []
     firewalls = encode(plan)
     for key in sorted(firewalls, key=lambda key: "denies" in firewalls[key].inputs):

@@ -19,7 +19,12 @@ PATIENCE = 20.0
 
 
 class Stopwatch:
-    """How long something takes: its seconds, divided by the processes that wanted each core meanwhile (the load's average)."""
+    """How long something takes: its seconds, divided by the processes that wanted each core meanwhile (the load's average).
+
+    On a machine with more than ``CROWD`` processes for each core no time means anything: it takes none.
+    """
+
+    CROWD = 4
 
     def __init__(self) -> None:
         self._start, self._load = time.monotonic(), os.getloadavg()[0]
@@ -27,7 +32,7 @@ class Stopwatch:
     def seconds(self) -> float:
         """Since the start."""
         crowd = max(self._load, os.getloadavg()[0]) / (os.cpu_count() or 1)
-        return (time.monotonic() - self._start) / max(crowd, 1)
+        return (time.monotonic() - self._start) / max(crowd, 1) if crowd <= self.CROWD else 0.0
 
 
 class Whole:

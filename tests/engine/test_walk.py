@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed
@@ -165,7 +166,8 @@ def make_refs(cloud: Cloud) -> dict[str, str]:
     """What somebody else owns in the cloud: a group, and a list of prefixes."""
     if cloud.name == "aws":
         ec2 = cloud.ec2  # type: ignore[attr-defined]
-        group = ec2.create_security_group(GroupName="bastion", Description="bastion", VpcId=cloud.settings["network"])["GroupId"]
+        name = f"bastion-{uuid4()}"  # other walks of this worker have made theirs
+        group = ec2.create_security_group(GroupName=name, Description="bastion", VpcId=cloud.settings["network"])["GroupId"]
         office = ec2.create_managed_prefix_list(PrefixListName="office", MaxEntries=20, AddressFamily="IPv4")["PrefixList"]
         return {"bastion": group, "office": office["PrefixListId"]}
     if cloud.name == "gcp":

@@ -71,20 +71,22 @@ def test_good():
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one process", "workers"])
-def test_a_run_fails_where_a_test_takes_too_long_or_a_process_is_left(tmp_path: Path, workers: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("workers", "load"), [([], 0.0), (["-n", "2"], 0.0), ([], 1000.0)], ids=["one process", "workers", "busy"]
+)
+def test_a_run_fails_where_a_test_takes_too_long_or_a_process_is_left(tmp_path: Path, workers: list[str], load: float) -> None:
     (tmp_path / "conftest.py").write_text(
         "from tests import session\n"
         "from tests.conftest import pytest_addoption, pytest_configure, pytest_runtest_call\n"
         "session.PATIENCE = 0.2\n"
+        "session.os.getloadavg = lambda: (LOAD, LOAD, LOAD)\n".replace("LOAD", str(load))
     )
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_bad.py").write_text(BAD)
-    # A machine on which a hundred processes wait for each core would make a second look like this.
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini"), "--longest=0.01"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini"), "--longest=0.5"]
     done = subprocess.run([*command, *workers, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "3 passed" in done.stdout, done.stdout
-    assert "test_bad.py::test_long: " in done.stdout and "test_good: " not in done.stdout
+    assert ("test_bad.py::test_long: " in done.stdout) == (not load) and "test_good: " not in done.stdout
     (left,) = re.findall(r"process (\d+) is left: sleep 60", done.stdout)
     # Where nobody has taken its exit code it still has a number, and no command.
     assert not Path(f"/proc/{left}").exists() or not Path(f"/proc/{left}/cmdline").read_bytes()

@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Bytecode goes into .venv and __pycache__, whatever the user's shell has set: without it each start takes seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all live torture unit lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test test-all live torture unit lab lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 28
@@ -47,6 +47,9 @@ torture: setup ## faults and kills on the real Neutron, and 20 N faults in the l
 
 unit: setup ## the tests that need no engine, in 2 minutes
 	@$(PYTEST) -m "not slow" tests/unit tests/component tests/policy tests/lab
+
+lab: setup ## five nodes with real kernels on this machine, without a firewall and with it; as root
+	@$(PY) -m sandbox.lab
 
 lint: setup apidocs ## ruff and mypy, and the API reference without a warning
 	@.venv/bin/ruff check .

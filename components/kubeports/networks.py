@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from functools import cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
@@ -67,3 +68,102 @@ def mapped(network: Network) -> IPv4Network | None:
         return None
     address: IPv6Address = network.network_address
     return None if address.ipv4_mapped is None else IPv4Network((address.ipv4_mapped, network.prefixlen - 96))
+
+
+#: Addresses of one family: first and last of each run, as numbers, in order and apart.
+Addresses = tuple[tuple[int, int], ...]
+
+
+def addresses(networks: Iterable[Network]) -> Addresses:
+    """The addresses that networks of one family have."""
+    return union((int(each.network_address), int(each.broadcast_address)) for each in networks)
+
+
+def union(runs: Iterable[tuple[int, int]]) -> Addresses:
+    """Runs of addresses, overlapping and adjacent ones joined."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(runs):
+        if found and first <= found[-1][1] + 1:
+            if last > found[-1][1]:
+                found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
+def without(these: Addresses, others: Addresses) -> Addresses:
+    """Addresses but for others."""
+    found: list[tuple[int, int]] = []
+    for first, last in these:
+        start = bisect_left(others, first, key=lambda run: run[1])
+        for taken_first, taken_last in others[start:]:
+            if taken_first > last:
+                break
+            if taken_first > first:
+                found.append((first, taken_first - 1))
+            first = taken_last + 1
+        if first <= last:
+            found.append((first, last))
+    return tuple(found)
+
+
+def covers(these: Addresses, wanted: Addresses) -> bool:
+    """Whether all wanted addresses are among these."""
+    for first, last in wanted:
+        at = bisect_right(these, first, key=lambda run: run[0]) - 1
+        if at < 0 or these[at][1] < last:
+            return False
+    return True
+
+
+def are_most(these: Addresses, family: Family) -> bool:
+    """Whether addresses are half of their family's routed ones, or more."""
+    return sum(last - first + 1 for first, last in these) * 2 >= _ROUTED[family].num_addresses
+
+
+class Cover:
+    """Runs of addresses that come and go, and how many addresses they cover together: n log n over all changes.
+
+    A segment tree over the edges of all runs that will come; each node counts the runs that cover it as a whole.
+
+    Args:
+        runs: all that will be added.
+    """
+
+    def __init__(self, runs: Iterable[tuple[int, int]]) -> None:
+        edges = sorted({edge for first, last in runs for edge in (first, last + 1)})
+        self._at = {edge: i for i, edge in enumerate(edges)}
+        self._edges = edges
+        self._size = 1 << max(0, len(edges) - 2).bit_length()
+        self._count = [0] * (2 * self._size)
+        self._covered = [0] * (2 * self._size)
+        self._times: dict[tuple[int, int], int] = {}
+
+    @property
+    def total(self) -> int:
+        """How many addresses the runs cover."""
+        return self._covered[1] if len(self._edges) > 1 else 0
+
+    def change(self, run: tuple[int, int], by: Literal[1, -1]) -> None:
+        """One run comes (1) or goes (-1)."""
+        before = self._times.get(run, 0)
+        self._times[run] = before + by
+        if (before > 0) != (before + by > 0):
+            self._change(1, 0, self._size, self._at[run[0]], self._at[run[1] + 1], by)
+
+    def _change(self, node: int, low: int, high: int, first: int, last: int, by: int) -> None:
+        if last <= low or high <= first:
+            return
+        if first <= low and high <= last:
+            self._count[node] += by
+        else:
+            middle = (low + high) // 2
+            self._change(2 * node, low, middle, first, last, by)
+            self._change(2 * node + 1, middle, high, first, last, by)
+        if self._count[node] > 0:
+            top = len(self._edges) - 1
+            self._covered[node] = self._edges[min(high, top)] - self._edges[min(low, top)]
+        elif node >= self._size:
+            self._covered[node] = 0
+        else:
+            self._covered[node] = self._covered[2 * node] + self._covered[2 * node + 1]

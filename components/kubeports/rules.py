@@ -67,6 +67,11 @@ class Rule:
         return f"{self.stem}-{self.family}-{self.source.key}"
 
     @property
+    def bare_key(self) -> str:
+        """The key without the family, where a source has none."""
+        return f"{self.stem}-{self.source.key}"
+
+    @property
     def ports(self) -> str:
         """``22``, ``30000-32767`` or ``all``."""
         return "all" if self.from_port is None else str(self.range)

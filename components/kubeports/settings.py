@@ -163,6 +163,7 @@ class Settings:
             "nfs": self.nfs,
             "calico": self.calico,
             "families": list(self.families),
+            "network": self.network if isinstance(self.network, str) else None,
             "roles": self.roles,
             "existing": {target: id for target, id in self.existing.items() if isinstance(id, str)},
             "refs": {

@@ -16,6 +16,8 @@ IPENCAP, IPIP = 4, 94
 TUNNELS = (IPENCAP, IPIP)
 #: A protocol that is not known yet, or that no cloud has.
 UNREADABLE = -1
+#: Every protocol that no rule names: what is left of all protocols where some are denied.
+OTHERS = -2
 FIRST_PORT, LAST_PORT = 1, 65535
 
 #: The protocols whose ports rules have.
@@ -84,6 +86,8 @@ def meaningful(protocol: int | None) -> tuple[Family, ...]:
 def entry(protocol: int | None, start: int | None, end: int | None) -> str:
     """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``; ``protocol 4``, lest it be read as a port."""
     name = protocol_name(protocol)
+    if protocol == OTHERS:
+        return "every other protocol"
     if start is None:
         return name if protocol is None or has_ports(protocol) else f"protocol {name}"
     return f"{name}/{Ports(start, start if end is None else end)}"

@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(
         "protocol 4 from the world",
         frozenset({"ipip", "world-open"}),
-        "whoever sends a tunnel",
+        "a tunnel gets past other rules",
         lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", None, (WORLD_V4,))],
     ),
     Mutant("94 without classic", frozenset({"ipip"}), "calico: classic", _one("94", None, SELF)),

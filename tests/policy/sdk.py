@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kubeports.policies import resources
+from kubeports.clouds.aws import facts as aws
+from kubeports.clouds.gcp import facts as gcp
+from kubeports.clouds.openstack import facts as openstack
 from kubeports.policies.expected import FIREWALL
 from kubeports.policies.pack import policies
 from pulumi_policy import (
@@ -24,15 +26,17 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 from tests.policy.spellings import GROUP, Declaration
 
 TOKENS = {
-    "aws.ec2.SecurityGroup": resources.AWS_GROUP,
-    "aws.ec2.DefaultSecurityGroup": resources.AWS_DEFAULT_GROUP,
-    "aws.ec2.SecurityGroupRule": resources.AWS_LEGACY_RULE,
-    "aws.vpc.SecurityGroupIngressRule": resources.AWS_INGRESS,
-    "aws.vpc.SecurityGroupEgressRule": resources.AWS_EGRESS,
-    "gcp.compute.Firewall": resources.GCP_FIREWALL,
-    "openstack.networking.SecGroup": resources.OPENSTACK_GROUP,
-    "openstack.networking.SecGroupRule": resources.OPENSTACK_RULE,
-    "openstack.networking.AddressGroupV2": resources.OPENSTACK_ADDRESSES,
+    "aws.ec2.SecurityGroup": aws.GROUP,
+    "aws.ec2.DefaultSecurityGroup": aws.DEFAULT_GROUP,
+    "aws.ec2.SecurityGroupRule": aws.LEGACY_RULE,
+    "aws.vpc.SecurityGroupIngressRule": aws.INGRESS,
+    "aws.vpc.SecurityGroupEgressRule": aws.EGRESS,
+    "aws.ec2.ManagedPrefixList": aws.PREFIX_LIST,
+    "aws.ec2.ManagedPrefixListEntry": aws.PREFIX_LIST_ENTRY,
+    "gcp.compute.Firewall": gcp.FIREWALL,
+    "openstack.networking.SecGroup": openstack.GROUP,
+    "openstack.networking.SecGroupRule": openstack.RULE,
+    "openstack.networking.AddressGroupV2": openstack.ADDRESSES,
     "kubeports.Firewall": FIREWALL,
 }
 _OPTIONS = PolicyResourceOptions(False, [], None, [], PolicyCustomTimeouts(0, 0, 0), [])

@@ -409,4 +409,5 @@ def test_a_configuration_that_does_nothing_is_told(policy: str, config: dict[str
     ],
 )
 def test_rows_are_written_as_messages_name_them(text: str, entry: tuple[int, int, int] | None) -> None:
-    assert parse_entry(text) == entry
+    found = parse_entry(text)
+    assert (found and (found[0], found[1].first, found[1].last)) == entry

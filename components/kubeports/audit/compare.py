@@ -12,29 +12,31 @@ from functools import cached_property
 from typing import Any, Literal
 
 from kubeports import table
-from kubeports.audit import live, origins
-from kubeports.clouds.gcp import make as gcp
-from kubeports.clouds.gcp.priorities import Ranked, denied, partly_denied
+from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
 from kubeports.flows import (
     EVERYWHERE,
-    SPELLINGS,
-    Opening,
-    Openings,
+    Flow,
+    Flows,
     Peer,
     Span,
-    as_openings,
     beyond,
+    expanded,
     is_tunnel_as_port,
     joined,
     lacking,
+    of_rules,
     wider,
     world,
 )
-from kubeports.networks import FAMILIES, INTERNET, Family, Network, is_internet
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, covers
 from kubeports.rules import Plan, Rule
-from kubeports.traffic import UNREADABLE, entry, protocol_of
+from kubeports.traffic import ALL, OTHERS, UNREADABLE, entry, protocol_of
 
+#: What a cloud's API answers.
+Raw = Mapping[str, Any]
+#: Who made a rule that looks like one of ours.
+KUBEPORTS = "kubeports"
 Kind = Literal["world", "tunnel", "beyond", "source", "missing", "denied", "surplus"]
 #: The kinds of differences, what is worst first: kind -> what it is, and what would be right.
 KINDS: Mapping[Kind, tuple[str, str]] = {
@@ -70,7 +72,7 @@ class LiveRule:
     Args:
         id: the cloud's id; on GCP its name.
         description: what it says of itself.
-        by: who made it, as far as it says (``origins.origin``).
+        by: who made it, as far as it says (``_Audit.by``).
     """
 
     id: str
@@ -145,12 +147,12 @@ EVERY_INSTANCE = "every instance"
 _MANY = 100  # protocols that are told one by one
 
 
-def compare(plan: Plan, raw: live.Raw, groups: Groups) -> list[Difference]:
+def compare(plan: Plan, raw: Raw, groups: Groups) -> list[Difference]:
     """The differences, the worst first, and by target and port within a kind.
 
     Args:
         plan: what should be open.
-        raw: what the cloud answers (``kubeports.audit.live``), and with it ``names``: id -> name of groups.
+        raw: what the cloud answers (``kubeports.clouds``: ``Reader.of_api``), and with it ``names``: id -> name of groups.
         groups: the stack's groups.
     """
     found = list(_Audit(plan, raw, groups).differences())
@@ -167,20 +169,30 @@ def compare(plan: Plan, raw: live.Raw, groups: Groups) -> list[Difference]:
 @dataclass
 class _Audit:
     plan: Plan
-    raw: live.Raw
+    raw: Raw
     groups: Groups
     told: set[tuple[str, str]] = field(default_factory=set)  # rule and target of which a difference speaks
-    _on: dict[str, list[Opening]] = field(default_factory=dict)
-    _serve: dict[tuple[str, str], Openings] = field(default_factory=dict)
-    _deny: dict[str, list[Ranked]] = field(default_factory=dict)
+    _on: dict[str, list[Flow]] = field(default_factory=dict)
+    _serve: dict[tuple[str, str], Flows] = field(default_factory=dict)
+    _deny: dict[str, list[Flow]] = field(default_factory=dict)
 
     @cached_property
-    def cloud(self) -> str:
-        return self.plan.settings.cloud
+    def cloud(self) -> Backend:
+        return backend(self.plan.settings.cloud)
 
     @cached_property
-    def rules(self) -> dict[str, live.Raw]:
-        return live.rules(self.cloud, self.raw)
+    def rules(self) -> Mapping[str, Raw]:
+        found: Mapping[str, Raw] = self.cloud.read.rules(self.raw)
+        return found
+
+    @cached_property
+    def all(self) -> list[Flow]:
+        return list(self.cloud.read.of_api(self.raw))
+
+    @cached_property
+    def protocols(self) -> frozenset[int | None]:
+        """Those that a flow or the plan names: the others are told together."""
+        return frozenset({each.protocol for each in self.all} | {rule.protocol for rule in self.plan.rules})
 
     @cached_property
     def services(self) -> frozenset[str]:
@@ -188,7 +200,7 @@ class _Audit:
 
     @cached_property
     def held(self) -> dict[str, list[Network]]:
-        return live.contents(self.cloud, self.raw)
+        return dict(self.cloud.read.lists(self.raw))
 
     @cached_property
     def named(self) -> dict[str, str]:
@@ -198,13 +210,13 @@ class _Audit:
         return names | roles | {self.groups.identity("nodes"): "self"}
 
     @cached_property
-    def planned(self) -> list[Opening]:
+    def planned(self) -> list[Flow]:
         """What the plan opens, in the cloud's ids; on AWS and GCP a group has no family (docs/decisions/0002)."""
         identities = {target: self.groups.identity(target) for target in self.plan.settings.targets}
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
         lists = [name for name, ref in self.plan.settings.refs.items() if ref.kind == "prefixes"]
-        found = as_openings(self.plan.rules, identities | refs, lists)
-        if self.cloud == "openstack":
+        found = of_rules(self.plan.rules, identities | refs, lists)
+        if self.cloud.facts.GROUPS_HAVE_FAMILY:
             return found
         return [
             replace(each, families=FAMILIES) if isinstance(each.source, Peer) and each.source.id not in self.lists else each
@@ -216,25 +228,34 @@ class _Audit:
         """The ids of the lists of prefixes that the plan names."""
         return frozenset(str(ref.id) for ref in self.plan.settings.refs.values() if ref.kind == "prefixes")
 
-    def on(self, target: str) -> list[Opening]:
+    def on(self, target: str) -> list[Flow]:
         """What is open on a node of a target, by the ids that stand for the groups."""
         if target not in self._on:
-            found = live.openings(self.cloud, self.raw, self.groups.carried(target))
-            self._on[target] = [self._canonical(each) for each in live.expanded(found, self.held, self.lists)]
+            found = effective(self.plan.settings.cloud, self._carried(target), self.protocols)
+            self._on[target] = [self._canonical(each) for each in expanded(found, self.held, self.lists)]
         return self._on[target]
 
-    def _canonical(self, opening: Opening) -> Opening:
-        source = opening.source
+    def _carried(self, target: str) -> list[Flow]:
+        """What is about a node of a target, by its groups: a rule for several of them counts once."""
+        carried = self.groups.carried(target)
+        found: dict[tuple[Any, ...], Flow] = {}
+        for each in self.all:
+            if each.group in carried or each.group == EVERYWHERE:
+                found.setdefault((each.id, each.source, each.entry, each.direction), each)
+        return list(found.values())
+
+    def _canonical(self, flow: Flow) -> Flow:
+        source = flow.source
         if isinstance(source, Peer) and source.kind == "group":
             source = replace(source, id=self.groups.canonical(source.id))
-        return replace(opening, group=self.groups.canonical(opening.group), source=source)
+        return replace(flow, group=self.groups.canonical(flow.group), source=source)
 
-    def own(self, target: str) -> list[Opening]:
+    def own(self, target: str) -> list[Flow]:
         """What a target's own groups open; what is for every instance of the network counts for ``nodes``."""
         mine = {self.groups.identity(target)} | ({EVERYWHERE} if target == "nodes" else set())
         return [each for each in self.on(target) if each.group in mine and each.direction in self.directions]
 
-    def allowed(self, target: str) -> list[Opening]:
+    def allowed(self, target: str) -> list[Flow]:
         """What the plan opens on a node of a target."""
         return [each for each in self.planned if each.group in {self.groups.identity("nodes"), self.groups.identity(target)}]
 
@@ -257,24 +278,28 @@ class _Audit:
 
     def missing(self) -> Iterator[Difference]:
         found: dict[tuple[Any, ...], list[tuple[Rule, list[Span]]]] = {}
+        together: dict[tuple[Any, ...], list[Rule]] = {}
         for rule in self.plan.rules:
             if rule.action == "deny":
                 if not self._denied(rule):
                     found.setdefault((rule.stem, rule.services), []).append((rule, [_whole(rule)]))
-                continue
-            on = self._serving(rule.target, rule.direction)
-            spans = lacking(rule, on, self._peers(rule))
-            if spans:
-                found.setdefault((rule.stem, rule.services, tuple(map(str, joined(spans)))), []).append((rule, spans))
-            elif self.cloud == "gcp":
-                yield from self._partly(rule)
+            else:
+                together.setdefault((rule.stem, rule.family), []).append(rule)
+        for rules in together.values():
+            on = self._serving(rules[0].target, rules[0].direction)
+            lack = lacking(rules, on, {rule: self._peers(rule) for rule in rules})
+            for rule in rules:
+                if spans := lack.get(rule):
+                    found.setdefault((rule.stem, rule.services, tuple(map(str, joined(spans)))), []).append((rule, spans))
+                else:
+                    yield from self._partly(rule)
         for rows in found.values():
             first, spans = rows[0]
             yield Difference(
                 kind="missing",
                 target=first.target,
                 direction=first.direction,
-                entries=_entries(spans),
+                entries=self._entries(spans),
                 sources=tuple(dict.fromkeys(_source(rule) for rule, _ in rows)),
                 families=tuple(family for family in FAMILIES if any(rule.family == family for rule, _ in rows)),
                 services=first.services,
@@ -282,10 +307,9 @@ class _Audit:
                 why=first.why,
             )
 
-    def _serving(self, target: str, direction: str) -> Openings:
+    def _serving(self, target: str, direction: str) -> Flows:
         if (target, direction) not in self._serve:
-            here = [each for each in self.on(target) if each.direction == direction and not live.is_part(each)]
-            self._serve[target, direction] = Openings(here)
+            self._serve[target, direction] = Flows(each for each in self.on(target) if each.direction == direction)
         return self._serve[target, direction]
 
     def _peers(self, rule: Rule) -> list[str]:
@@ -297,28 +321,32 @@ class _Audit:
 
     def _denied(self, rule: Rule) -> bool:
         """Whether the baseline that denies the rest is there."""
-        denials = self._denials(rule.target)
         return any(
-            each.opening.direction == rule.direction
-            and each.opening.protocol is None
-            and rule.family in each.opening.families
-            and each.opening.source == INTERNET[rule.family]
-            for each in denials
+            each.direction == rule.direction
+            and each.protocol is None
+            and rule.family in each.families
+            and each.source == INTERNET[rule.family]
+            for each in self._denials(rule.target)
         )
 
-    def _denials(self, target: str) -> list[Ranked]:
+    def _denials(self, target: str) -> list[Flow]:
         if target not in self._deny:
-            self._deny[target] = live.denials(self.raw, self.groups.carried(target))
+            self._deny[target] = [each for each in self._carried(target) if each.action == "deny"]
         return self._deny[target]
 
+    def _asked(self, rule: Rule) -> Flow:
+        """A rule of the plan as the cloud ranks it."""
+        return replace(*of_rules([rule], {}), priority=self.cloud.facts.PRIORITY)
+
     def _partly(self, rule: Rule) -> Iterator[Difference]:
-        (asked,) = as_openings([rule], {})
-        entries = _entries([_whole(rule)])
-        told: set[str] = set()
+        if not any(map(self._denials, self.plan.settings.targets)):
+            return
+        asked, entries, told = self._asked(rule), self._entries([_whole(rule)]), set[str]()
         # A denial on a role's tag takes from that role what every node has.
         for target in self.plan.settings.targets if rule.target == "nodes" else (rule.target,):
-            taken = (partly_denied if target == rule.target else denied)(asked, gcp.ALLOW, self._denials(target))
-            names = [name for name in dict.fromkeys(each.opening.id for each in taken) if name not in told]
+            whole = target != rule.target
+            taken = partly_denied(self.plan.settings.cloud, asked, self._denials(target), whole)
+            names = [name for name in dict.fromkeys(each.id for each in taken) if name not in told]
             told.update(names)
             if names:
                 rules = tuple(self._rule(name) for name in names)
@@ -327,18 +355,11 @@ class _Audit:
                 )
 
     def _closing(self, rule: Rule) -> tuple[LiveRule, ...]:
-        """On GCP: the rules that deny what a row wants, before the row's own."""
-        if self.cloud != "gcp" or rule.action == "deny":
+        """The rules that deny what a row wants, before the row's own."""
+        if rule.action == "deny" or not self._denials(rule.target):
             return ()
-        (asked,) = as_openings([rule], {})
-        found = {}
-        for each in self._denials(rule.target):
-            denial = each.opening
-            if each.priority <= gcp.ALLOW and denial.direction == rule.direction and rule.family in denial.families:
-                same = denial.protocol is None or denial.protocol == rule.protocol
-                if same and (not denial.has_ports or (denial.first <= asked.last and asked.first <= denial.last)):
-                    found[denial.id] = self._rule(denial.id)
-        return tuple(found.values())
+        taken = partly_denied(self.plan.settings.cloud, self._asked(rule), self._denials(rule.target), whole=True)
+        return tuple(self._rule(id) for id in dict.fromkeys(each.id for each in taken))
 
     # What is open
 
@@ -346,210 +367,200 @@ class _Audit:
         own = self.own(target)
         worldwide = self._worldwide(target, own)
         yield from self._world(target, worldwide)
-        found: dict[tuple[Kind, str, str], list[tuple[Opening, list[Span]]]] = {}
+        found: dict[tuple[Kind, str, str], list[tuple[Flow, list[Span]]]] = {}
         planned = self.allowed(target)
         for direction in self.directions:
             here = [each for each in planned if each.direction == direction]
-            allowed = Openings([*here, *live.expanded(here, self.held, self.lists)])
-            for opening in own:
-                if opening.direction != direction or self._is_theirs(opening):
+            allowed = Flows([*here, *expanded(here, self.held, self.lists)])
+            for flow in own:
+                if flow.direction != direction or self._is_theirs(flow):
                     continue
-                kind: Kind = "tunnel" if is_tunnel_as_port(opening, here) or self._misspelt(opening) else "beyond"
-                more = joined(beyond(opening, allowed))
-                others = joined(wider(opening, allowed, known=True))
+                kind: Kind = "tunnel" if is_tunnel_as_port(flow, here) or self._misspelt(flow) else "beyond"
+                more = joined(beyond(flow, allowed))
+                others = joined(wider(flow, allowed, known=True))
                 if kind == "tunnel" and not more and not others:
-                    others = joined(allowed.around(opening))
+                    others = joined(allowed.around(flow))
                 for each, spans in ((kind, more), (kind if kind == "tunnel" else "source", others)):
-                    left = [span for span in spans if not _within(span, opening, worldwide)]
+                    left = [span for span in spans if not _within(span, flow, worldwide)]
                     if left:
-                        found.setdefault((each, opening.id, direction), []).append((opening, left))
+                        found.setdefault((each, flow.id, direction), []).append((flow, left))
         for (kind, id, _), parts in found.items():
             yield from self._told(kind, target, id, parts)
 
-    def _misspelt(self, opening: Opening) -> bool:
+    def _misspelt(self, flow: Flow) -> bool:
         """Whether IP-in-IP is written by a name that others read as another protocol."""
-        right, number = SPELLINGS[self.cloud], protocol_of(opening.spelling)
-        return number is not None and number in right and opening.spelling not in (right[number], str(number))
+        right, number = self.cloud.facts.TUNNELS, protocol_of(flow.spelling)
+        return number is not None and number in right and flow.spelling not in (right[number], str(number))
 
-    def _is_theirs(self, opening: Opening) -> bool:
-        """What every GCP network lets out, in a family that the plan does not speak of."""
-        return opening.id == live.IMPLIED and not set(opening.families) & set(self.plan.settings.families)
+    def _is_theirs(self, flow: Flow) -> bool:
+        """What every network lets out, in a family that the plan does not speak of."""
+        return bool(self.rules[flow.id].get("implied")) and not set(flow.families) & set(self.plan.settings.families)
 
-    def _worldwide(self, target: str, own: list[Opening]) -> list[Span]:
+    def _worldwide(self, target: str, own: list[Flow]) -> list[Span]:
         """What half of the internet or more may reach by a target's own groups, and the plan opens to fewer."""
         ids = {each.id for each in own}
-        meant = Openings(
-            each
-            for each in self.allowed(target)
-            if each.direction == "ingress" and not isinstance(each.source, Peer) and is_internet(each.source)
-        )
+        meant = Flows(each for each in self.allowed(target) if each.direction == "ingress" and not isinstance(each.source, Peer))
         found = []
         for span in world(self.on(target)):
-            if not any(each.id in ids for each in span.openings):
+            if not any(each.id in ids for each in span.flows):
                 continue
-            parts = [meant.every(span.family)] if span.protocol == UNREADABLE else meant.spans(*_key(span))
-            found += [replace(part, openings=span.openings) for part in parts if not part.openings]
+            if span.protocol in (None, OTHERS):
+                parts = [Span(span.family, span.protocol, None, tuple(meant.here(span.family, None)))]
+            else:
+                parts = meant.spans(span.family, span.protocol, span.ports or ALL)
+            found += [replace(part, flows=span.flows) for part in parts if not covers(part.addresses, span.addresses)]
         return joined(found)
 
     def _world(self, target: str, spans: list[Span]) -> Iterator[Difference]:
         found: defaultdict[tuple[str, ...], list[Span]] = defaultdict(list)
         for span in spans:
-            found[tuple(dict.fromkeys(each.id for each in span.openings))].append(span)
+            found[tuple(dict.fromkeys(each.id for each in span.flows))].append(span)
         for ids, here in found.items():
-            openings = [each for span in here for each in span.openings]
+            flows = [each for span in here for each in span.flows]
             self.told |= {(id, target) for id in ids}
             yield Difference(
                 kind="world",
-                target=self._target(target, openings[0]),
+                target=self._target(target, flows[0]),
                 direction="ingress",
-                entries=_entries(here),
-                sources=tuple(dict.fromkeys(str(each.source) for each in openings)),
+                entries=self._entries(here),
+                sources=tuple(dict.fromkeys(str(each.source) for each in flows)),
                 families=tuple(family for family in FAMILIES if any(span.family == family for span in here)),
                 services=self._rows(here),
                 rules=tuple(map(self._rule, ids)),
             )
 
-    def _told(self, kind: Kind, target: str, id: str, parts: list[tuple[Opening, list[Span]]]) -> Iterator[Difference]:
+    def _told(self, kind: Kind, target: str, id: str, parts: list[tuple[Flow, list[Span]]]) -> Iterator[Difference]:
         """One difference per rule and what it opens: sources that open the same are told together."""
-        by_what: dict[tuple[Any, ...], list[Opening]] = {}
+        by_what: dict[tuple[Any, ...], list[Flow]] = {}
         whats: dict[tuple[Any, ...], list[Span]] = {}
-        for opening, spans in parts:
-            by_what.setdefault(_entries(spans), []).append(opening)
-            whats.setdefault(_entries(spans), []).extend(spans)
-        together: dict[tuple[str, ...], tuple[list[tuple[int | None, int | None, int | None]], list[Opening], list[Span]]] = {}
-        for entries, openings in by_what.items():
-            sources = tuple(dict.fromkeys(map(self._name, openings)))
+        for flow, spans in parts:
+            by_what.setdefault(self._entries(spans), []).append(flow)
+            whats.setdefault(self._entries(spans), []).extend(spans)
+        together: dict[tuple[str, ...], tuple[list[tuple[int | None, int | None, int | None]], list[Flow], list[Span]]] = {}
+        for entries, flows in by_what.items():
+            sources = tuple(dict.fromkeys(map(self._name, flows)))
             there = together.setdefault(sources, ([], [], []))
             there[0].extend(entries)
-            there[1].extend(openings)
+            there[1].extend(flows)
             there[2].extend(whats[entries])
         self.told.add((id, target))
-        for sources, (entries_, openings, spans) in together.items():
+        for sources, (entries_, flows, spans) in together.items():
             yield Difference(
                 kind=kind,
-                target=self._target(target, openings[0]),
-                direction=openings[0].direction,
+                target=self._target(target, flows[0]),
+                direction=flows[0].direction,
                 entries=tuple(dict.fromkeys(entries_)),
                 sources=sources,
-                families=tuple(family for family in FAMILIES if any(family in each.families for each in openings)),
+                families=tuple(family for family in FAMILIES if any(family in each.families for each in flows)),
                 services=self._rows(spans) if kind != "tunnel" else (),
                 rules=(self._rule(id),),
             )
 
     def surplus(self, target: str) -> Iterator[Difference]:
         """The rules that open nothing by themselves and are not the plan's own; of equal ones, those beyond its number."""
-        left: defaultdict[str, list[Opening]] = defaultdict(list)
+        left: defaultdict[str, list[Flow]] = defaultdict(list)
         for each in self.on(target):
             left[each.id].append(each)
         mine = {each.id for each in self.own(target) if each.group != EVERYWHERE}
         # On GCP a tag as a source has a rule per family, and these are equal.
-        planned = Counter(map(_meaning, live.expanded(self.planned, self.held, self.lists)))
+        planned = Counter(map(_meaning, expanded(self.planned, self.held, self.lists)))
         there = Counter(_meaning(each) for id in mine for each in left[id])
         exact = {id for id in mine if all(_meaning(each) in planned for each in left[id])}
-        ours = {id for id in mine if self._rule(id).by == origins.KUBEPORTS}
+        ours = {id for id in mine if self._rule(id).by == KUBEPORTS}
         for id in sorted(mine, key=lambda id: (id in exact, id in ours, id)):
-            openings = left[id]
-            if (id, target) in self.told or (id in exact and any(there[key] <= planned[key] for key in map(_meaning, openings))):
+            flows = left[id]
+            if (id, target) in self.told or (id in exact and any(there[key] <= planned[key] for key in map(_meaning, flows))):
                 continue
-            others = [each for other, openings in left.items() if other != id for each in openings]
-            if _are_covered(openings, others):
+            others = [each for other, flows in left.items() if other != id for each in flows]
+            if _are_covered(flows, others):
                 del left[id]
-                there.subtract(map(_meaning, openings))
-                meaning = set(map(_meaning, openings))
+                there.subtract(map(_meaning, flows))
+                meaning = set(map(_meaning, flows))
                 twins = sorted(other for other in mine & set(left) if set(map(_meaning, left[other])) == meaning)
                 yield Difference(
                     kind="surplus",
-                    target=self._target(target, openings[0]),
-                    direction=openings[0].direction,
-                    entries=tuple(dict.fromkeys(map(_entry, openings))),
-                    sources=tuple(dict.fromkeys(map(self._name, openings))),
-                    families=tuple(family for family in FAMILIES if any(family in each.families for each in openings)),
+                    target=self._target(target, flows[0]),
+                    direction=flows[0].direction,
+                    entries=tuple(dict.fromkeys(each.entry for each in flows)),
+                    sources=tuple(dict.fromkeys(map(self._name, flows))),
+                    families=tuple(family for family in FAMILIES if any(family in each.families for each in flows)),
                     rules=tuple(map(self._rule, (id, *twins))),
                 )
 
     # Names
 
-    def _target(self, target: str, opening: Opening) -> str:
-        return EVERYWHERE if opening.group == EVERYWHERE else target
+    def _target(self, target: str, flow: Flow) -> str:
+        return EVERYWHERE if flow.group == EVERYWHERE else target
 
-    def _name(self, opening: Opening) -> str:
-        source = opening.source
+    def _name(self, flow: Flow) -> str:
+        source = flow.source
         if not isinstance(source, Peer):
             return str(source)
         name = self.raw.get("names", {}).get(source.id, "")
         return self.named.get(source.id) or (f"{source.id} ({name})" if name else source.id)
 
     def _rule(self, id: str) -> LiveRule:
-        if id == live.IMPLIED:
-            return LiveRule(id, "", "Google: the network's implied rule")
-        rule = self.rules[id]
-        text = rule.get("Description" if self.cloud == "aws" else "description") or ""
-        return LiveRule(id, text, origins.origin(self.cloud, rule, self.raw.get("names", {}), self.services))
+        rule, read = self.rules[id], self.cloud.read
+        text: str = read.described(rule)
+        by: str = read.controller(rule, self.raw.get("names", {}))
+        services, _, why = text.partition(": ")
+        ours = not by and why and set(services.split(", ")) <= self.services
+        return LiveRule(id, text, KUBEPORTS if ours else by)
+
+    def _entries(self, spans: Iterable[Span]) -> tuple[tuple[int | None, int | None, int | None], ...]:
+        """Protocols and ports; the protocols that nothing names one by one, for machines."""
+        found: list[tuple[int | None, int | None, int | None]] = []
+        for span in joined(spans):
+            if span.protocol == OTHERS:
+                found += [(number, None, None) for number in range(256) if number not in self.protocols]
+            else:
+                found.append(span.entry)
+        return tuple(dict.fromkeys(found))
 
     def _rows(self, spans: Iterable[Span]) -> tuple[str, ...]:
         """The rows of the table, and of the plan, that have a part of what is open."""
         named: dict[str, None] = {}
         for span in spans:
-            if span.protocol == UNREADABLE:
-                continue
             for row in (*table.load(), *self.plan.settings.own):
-                ported = row.start is not None and span.first is not None and span.last is not None
-                if row.protocol == span.protocol and (
-                    not ported or (row.start <= span.last and span.first <= (row.end or row.start))  # type: ignore[operator]
-                ):
+                if row.protocol == span.protocol and (span.ports is None or row.ports.overlaps(span.ports)):
                     named[row.service] = None
         return tuple(named)
 
 
-def _key(span: Span) -> tuple[Family | None, int, int | None, int | None]:
-    return span.family, span.protocol, span.first, span.last
-
-
 def _whole(rule: Rule) -> Span:
-    return Span(rule.family, UNREADABLE if rule.protocol is None else rule.protocol, rule.from_port, rule.to_port, ())
-
-
-def _entries(spans: Iterable[Span]) -> tuple[tuple[int | None, int | None, int | None], ...]:
-    found = ((None if span.protocol == UNREADABLE else span.protocol, span.first, span.last) for span in joined(spans))
-    return tuple(dict.fromkeys(found))
-
-
-def _entry(opening: Opening) -> tuple[int | None, int | None, int | None]:
-    return (opening.protocol, *((opening.first, opening.last) if opening.has_ports else (None, None)))
+    return Span(rule.family, rule.protocol, None if rule.from_port is None else rule.range, ())
 
 
 def _source(rule: Rule) -> str:
     return ("@" if rule.source.kind == "ref" else "") + rule.source.value
 
 
-def _within(span: Span, opening: Opening, worldwide: Iterable[Span]) -> bool:
-    """Whether a part of an opening is told as open to the world."""
+def _within(span: Span, flow: Flow, worldwide: Iterable[Span]) -> bool:
+    """Whether a part of a flow is told as open to the world."""
     for each in worldwide:
-        if opening not in each.openings or span.family not in (None, each.family):
+        if flow not in each.flows or span.family not in (None, each.family):
             continue
-        if each.protocol == UNREADABLE:
+        if each.protocol is None:
             return True
-        if each.protocol == span.protocol and (
-            each.first is None
-            or each.last is None
-            or (span.first is not None and span.last is not None and each.first <= span.first and span.last <= each.last)
-        ):
+        if each.protocol == span.protocol and (each.ports is None or (span.ports is not None and each.ports.covers(span.ports))):
             return True
     return False
 
 
-def _meaning(opening: Opening) -> tuple[Any, ...]:
-    source: Any = opening.source
+def _meaning(flow: Flow) -> tuple[Any, ...]:
+    source: Any = flow.source
     if isinstance(source, Peer):
-        return (opening.group, opening.direction, *_entry(opening), source.id)
-    return (opening.group, opening.direction, *_entry(opening), source, opening.families)
+        return (flow.group, flow.direction, *flow.entry, source.id)
+    return (flow.group, flow.direction, *flow.entry, source, flow.families, flow.left)
 
 
-def _are_covered(openings: Iterable[Opening], others: list[Opening]) -> bool:
-    """Whether others open all that openings do; some types of ICMP cover nothing."""
-    whole = [each for each in others if not live.is_part(each)]
-    ways = {way: Openings(each for each in whole if each.direction == way) for way in ("ingress", "egress")}
+def _are_covered(flows: Iterable[Flow], others: list[Flow]) -> bool:
+    """Whether others let pass all that flows do; a part of what a rule names covers nothing."""
+    flows = list(flows)
+    protocols = {None} | {each.protocol for each in flows}
+    whole = [each for each in others if not each.part and each.protocol in protocols]
+    ways = {way: Flows(each for each in whole if each.direction == way) for way in ("ingress", "egress")}
     return not any(
         each.protocol == UNREADABLE or beyond(each, ways[each.direction]) or wider(each, ways[each.direction], known=True)
-        for each in openings
+        for each in flows
     )

@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
-from kubeports.errors import bad
+from kubeports.errors import InputError, bad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import pulumi
 
+    from kubeports.clouds.fields import Declared, Identities
     from kubeports.clouds.reading import Given, Reading
     from kubeports.clouds.resources import Made, Resources
-    from kubeports.networks import Family
+    from kubeports.flows import Flow
+    from kubeports.networks import Family, Network
     from kubeports.rules import Plan, Rule
     from kubeports.settings import Settings
 
@@ -40,8 +40,39 @@ CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
 ENTRY_POINTS = "kubeports.clouds"
 
 
+class Reader(Protocol):
+    """How a cloud's rules are read, as flows; a cloud of another package may have none."""
+
+    def of_api(self, raw: Mapping[str, Any]) -> Iterable[Flow]:
+        """The flows of what the cloud's API answers; lists of networks are peers."""
+
+    def of_inputs(self, resource: Declared, who: Identities) -> Iterable[Flow]:
+        """The flows of a resource of a program; none where it has no rules."""
+
+    def rules(self, raw: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """The API's rules by the ids of their flows."""
+
+    def lists(self, raw: Mapping[str, Any]) -> Mapping[str, Sequence[Network]]:
+        """The networks in the lists that the client could read, by their ids."""
+
+    def described(self, rule: Mapping[str, Any]) -> str:
+        """What a rule of the API says of itself."""
+
+    def controller(self, rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
+        """Which controller made a rule of the API, as far as it says: ``Kubernetes: ...``; empty: none that is known."""
+
+    def declared_list(self, resource: Declared, resources: Mapping[str, Declared]) -> list[Network] | None:
+        """The networks of a list that a program makes; None: it is none."""
+
+    def marked(self, resource: Declared, cluster: str) -> Sequence[str]:
+        """The targets of a cluster whose group a resource of a program is."""
+
+
 class Backend(Protocol):
-    """What a cloud's module has."""
+    """What a cloud's module has, and besides it maybe ``read`` (``Reader``) and ``account`` (``Account``)."""
+
+    facts: Any
+    read: Any
 
     def encode(self, plan: Plan) -> Resources:
         """The plan's rules as resources."""
@@ -86,6 +117,38 @@ def account(cloud: str) -> Account:
     if found is None:
         raise bad("cloud", f"{cloud} can't be read: its package has no account", "see docs/extending.md for what a cloud has")
     return cast(Account, found)
+
+
+def readable() -> dict[str, Backend]:
+    """The clouds whose rules can be read, by name: those of other packages as far as they can be loaded."""
+    found: dict[str, Backend] = {cloud: backend(cloud) for cloud in CLOUDS}
+    for name in added():
+        with suppress(InputError):
+            found[name] = backend(name)
+    return {name: cloud for name, cloud in found.items() if getattr(cloud, "read", None) and getattr(cloud, "facts", None)}
+
+
+def effective(cloud: str, flows: Iterable[Flow], named: Collection[int | None] = ()) -> list[Flow]:
+    """What stays of the flows of a node where rules deny and have priorities; on other clouds all."""
+    rank = getattr(backend(cloud).read, "effective", None)
+    return list(flows) if rank is None else cast("list[Flow]", rank(flows, named))
+
+
+def partly_denied(cloud: str, flow: Flow, denials: Iterable[Flow], whole: bool = False) -> list[Flow]:
+    """The denials that close a flow for some of its peers, which ones nobody can tell from the rules; ``whole``: for any."""
+    reader = backend(cloud).read
+    rank = getattr(reader, "denied" if whole else "partly_denied", None)
+    return [] if rank is None else cast("list[Flow]", rank(flow, denials))
+
+
+def known() -> tuple[str, ...]:
+    """The names of all clouds."""
+    return (*CLOUDS, *added())
+
+
+def network_example(cloud: str) -> dict[str, str]:
+    """What the setting ``network`` may be where no rule depends on it; empty: the cloud needs none."""
+    return dict(getattr(backend(cloud).facts, "NETWORK_EXAMPLE", {})) if cloud in CLOUDS else {}
 
 
 def added() -> dict[str, EntryPoint]:

@@ -167,8 +167,7 @@ class _Report:
 
     def remedies(self) -> list[tuple[str, str]]:
         """Each kind that was found: what it is, and what would be right."""
-        from kubeports.audit.compare import KINDS
-        from kubeports.audit.origins import KUBEPORTS
+        from kubeports.audit.compare import KINDS, KUBEPORTS
 
         found: list[tuple[str, str]] = [
             (kind, f"{what}; {right.format(self.settings.setting(''))}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kubeports.clouds import CLOUDS
+from kubeports.clouds import known, network_example
 from kubeports.errors import InputError, bad, suggest
-from kubeports.flows import UNFOUND, Opening, as_openings
-from kubeports.policies.resources import AWS_GROUP, GCP_FIREWALL, OPENSTACK_GROUP, Reader
+from kubeports.flows import UNFOUND, Flow, Peer, of_rules
+from kubeports.policies.program import Program
 from kubeports.rules import Rule, Source
 from kubeports.table import TARGETS
 from kubeports.values import mapping
@@ -29,12 +29,14 @@ class Expected:
         rules: what the plan opens.
         where: what remedies put before a setting: ``kubeports:`` for the stack's config, else empty.
         groups: target -> logical name of its group, where somebody wrote that down.
+        urn: of the component that has it; empty: there is none.
     """
 
     settings: Mapping[str, Any]
     rules: tuple[Rule, ...] = field(repr=False)
     where: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
+    urn: str = ""
 
     @property
     def cloud(self) -> str:
@@ -46,37 +48,52 @@ class Expected:
         """What it lets in."""
         return tuple(rule for rule in self.rules if rule.direction == "ingress" and rule.action == "allow")
 
-    def identities(self, reader: Reader) -> dict[str, str]:
-        """Target -> the identity of its group, for the groups that are found: by their names, tags, or ``existing``."""
-        cluster, cloud = self.settings["cluster"], self.cloud
+    @property
+    def network(self) -> str:
+        """The network in which its rules count; empty: it is not known yet, or the cloud has no such thing."""
+        return str(self.settings.get("network") or "").rpartition("/")[2]
+
+    def identities(self, program: Program) -> dict[str, str]:
+        """Target -> the identity of its group, for the groups that are found: by their marks, tags, or ``existing``."""
+        cluster, cloud = self.settings["cluster"], program.clouds.get(self.cloud)
+        own = {urn: each for urn, each in program.groups.items() if self.urn and each.parent == self.urn}
         found: dict[str, str] = {}
-        for urn, each in reader.groups.items():
-            tags = each.inputs.get("tags")
-            if each.type == AWS_GROUP and isinstance(tags, Mapping) and tags.get("kubeports:cluster") == cluster:
-                found[str(tags.get("kubeports:target"))] = urn
-            elif each.type == OPENSTACK_GROUP:
-                found |= {target: urn for target in TARGETS if each.inputs.get("name") == f"{cluster}-{target}"}
-        if cloud == "gcp" and any(each.type == GCP_FIREWALL for each in reader.resources.values()):
-            tags_used = {opening.group for opening in reader.openings()}
+        for urn, each in (own or program.groups).items():
+            found |= dict.fromkeys(cloud.read.marked(each, cluster) if cloud else (), urn)
+        if cloud and not cloud.facts.GROUPS:
+            tags_used = {flow.group for flow in program.flows}
             found |= {target: f"{cluster}-{target}" for target in TARGETS if f"{cluster}-{target}" in tags_used}
-        given = {target: reader.known(id) for target, id in self.settings["existing"].items()}
-        named = {target: urn for target, name in self.groups.items() for urn, each in reader.groups.items() if each.name == name}
+        given = {target: program.known(id) for target, id in self.settings["existing"].items()}
+        named = {target: urn for target, name in self.groups.items() for urn, each in program.groups.items() if each.name == name}
         return {target: id for target, id in (found | given | named).items() if target in TARGETS}
 
-    def references(self, reader: Reader) -> dict[str, str]:
-        """Reference -> the identity of its group or list; empty where it is not known yet."""
+    def references(self, program: Program) -> dict[str, str]:
+        """Reference -> the identity of its group or list, by its id or the firewall's own rules; empty: it is not known."""
         refs = self.settings.get("refs", {})
-        return {name: reader.known(ref["id"]) if isinstance(ref.get("id"), str) else "" for name, ref in refs.items()}
+        return {
+            name: program.known(ref["id"]) if isinstance(ref.get("id"), str) else self._reference(name, program)
+            for name, ref in refs.items()
+        }
 
-    def openings(self, reader: Reader, identities: Mapping[str, str]) -> list[Opening]:
+    def _reference(self, name: str, program: Program) -> str:
+        keys = {f"-{key}" for rule in self.rules if rule.source == Source("ref", name) for key in (rule.key, rule.bare_key)}
+        found = {
+            flow.source.id
+            for flow in program.flows
+            if self.urn and program.resources[flow.id].parent == self.urn and isinstance(flow.source, Peer)
+            if any(flow.where.endswith(key) for key in keys)
+        }
+        return found.pop() if len(found) == 1 else ""
+
+    def flows(self, program: Program, identities: Mapping[str, str]) -> list[Flow]:
         """What the plan lets in, in the terms of the stack's groups; a group that was not found has no identity."""
         known = dict.fromkeys(TARGETS, UNFOUND) | dict(identities)
-        known |= {f"@{name}": id or UNFOUND for name, id in self.references(reader).items()}
+        known |= {f"@{name}": id or UNFOUND for name, id in self.references(program).items()}
         lists = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "prefixes"]
-        return as_openings(self.ingress, known, lists)
+        return of_rules(self.ingress, known, lists)
 
 
-def from_outputs(name: str, outputs: Mapping[str, Any]) -> Expected | None:
+def from_outputs(name: str, outputs: Mapping[str, Any], urn: str = "") -> Expected | None:
     """The plan in a Firewall's outputs; None where they are not known, or are of a version that has no settings.
 
     Raises:
@@ -86,8 +103,8 @@ def from_outputs(name: str, outputs: Mapping[str, Any]) -> Expected | None:
     if not isinstance(settings, Mapping) or not isinstance(rules, list):
         return None
     try:
-        plan = Expected(settings, tuple(map(_rule, rules)))
-        if plan.cloud not in CLOUDS or not isinstance(plan.settings["cluster"], str):
+        plan = Expected(settings, tuple(map(_rule, rules)), urn=urn)
+        if plan.cloud not in known() or not isinstance(plan.settings["cluster"], str):
             raise ValueError(plan.cloud)
         plan.settings["existing"].items(), plan.settings["limits"].items()
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -108,9 +125,7 @@ def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
     """
     from kubeports.check import check
 
-    networks = {"aws": "vpc-0", "gcp": "default"}
-    cloud = settings.get("cloud")
-    args = ({"network": networks[cloud]} if cloud in networks else {}) | dict(settings)
+    args = network_example(str(settings.get("cloud"))) | dict(settings)
     groups = mapping(args.pop(GROUPS, {}), where + GROUPS)
     if unknown := [target for target in groups if target not in TARGETS]:
         raise bad(f"{where}{GROUPS}.{unknown[0]}", "is no kind of node", suggest(unknown[0], TARGETS))
@@ -140,8 +155,30 @@ def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple
 
 
 def joined(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> list[Expected]:
-    """The plans of a stack: those in the outputs of its Firewalls; of one cluster, what somebody wrote down goes first."""
-    return list({(plan.cloud, plan.settings["cluster"]): plan for plan in (*of_outputs, *said)}.values())
+    """The plans of a stack: those in the outputs of its Firewalls; what somebody wrote down for one of these goes first."""
+    found = list(of_outputs)
+    for plan in {(plan.cloud, plan.settings["cluster"]): plan for plan in said}.values():
+        same = [i for i, each in enumerate(found) if _name(each) == _name(plan)]
+        if len(same) == 1:
+            found[same[0]] = replace(plan, urn=found[same[0]].urn)
+        elif not same:
+            found.append(plan)
+    return found
+
+
+def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Iterator[str]:
+    """Where a Firewall's outputs are not what the settings beside it make: the pack goes by the settings."""
+    planned = {_name(plan): plan for plan in said}
+    for each in of_outputs:
+        plan = planned.get(_name(each))
+        if plan is not None and frozenset(plan.rules) != frozenset(each.rules):
+            what = f"the outputs of the Firewall of {each.settings['cluster']} are not what {plan.where or 'the settings'} make"
+            keys = sorted(rule.key for rule in frozenset(plan.rules) ^ frozenset(each.rules))
+            yield f"{what} ({keys[0]}); give both the same settings: the policies go by {plan.where or 'the settings'}"
+
+
+def _name(plan: Expected) -> tuple[str, str]:
+    return plan.cloud, str(plan.settings["cluster"])
 
 
 def _rule(given: Mapping[str, Any]) -> Rule:

@@ -26,10 +26,10 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from kubeports.clouds.fields import UNKNOWN, Declared
 from kubeports.errors import InputError, suggest
 from kubeports.policies import checks
-from kubeports.policies.expected import FIREWALL, GROUPS, Expected, from_outputs, joined, said
-from kubeports.policies.resources import UNKNOWN, Declared
+from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said
 from kubeports.settings import KEYS
 
 #: The pack's name, as the engine shows it.
@@ -153,6 +153,15 @@ STACK_POLICIES = (
             "groups": {**_NUMBER, "description": "security groups per project (OpenStack)"},
         },
     ),
+    StackPolicy(
+        name="literal",
+        says="What a rule opens is known at preview, so that policies can judge it.",
+        severity=Severity.LOW,
+        remedy="Write plain values.",
+        page="https://www.pulumi.com/docs/iac/concepts/inputs-outputs/",
+        check=checks.literal,
+        level=EnforcementLevel.ADVISORY,
+    ),
 )
 RESOURCE_POLICIES = (
     ResourcePolicy(
@@ -162,15 +171,6 @@ RESOURCE_POLICIES = (
         remedy="Write a description.",
         page="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html",
         check=checks.described,
-        level=EnforcementLevel.ADVISORY,
-    ),
-    ResourcePolicy(
-        name="literal",
-        says="What a rule opens is known at preview, so that policies can judge it.",
-        severity=Severity.LOW,
-        remedy="Write plain values.",
-        page="https://www.pulumi.com/docs/iac/concepts/inputs-outputs/",
-        check=checks.literal,
         level=EnforcementLevel.ADVISORY,
     ),
 )
@@ -206,12 +206,14 @@ class _Pack:
     def _settings(self, args: StackValidationArgs, report: ReportViolation) -> None:
         self._read = None
         self.said, problems = said(pulumi.runtime.get_config_env(), plain(args.get_config()))
+        made: list[Expected | None] = []
         for each in args.resources:
             if each.resource_type == FIREWALL:
                 try:
-                    from_outputs(each.name, plain(each.props))
+                    made.append(from_outputs(each.name, plain(each.props), each.urn))
                 except InputError as error:
                     problems += map(str, error.problems)
+        problems += differing(filter(None, made), self.said)
         for problem in problems:
             report(problem, None)
 
@@ -250,7 +252,7 @@ class _Pack:
             for each in resources:
                 if each.resource_type == FIREWALL:
                     with suppress(InputError):  # ``settings`` tells it
-                        of_outputs.append(from_outputs(each.name, plain(each.props)))
+                        of_outputs.append(from_outputs(each.name, plain(each.props), each.urn))
             plans = joined(filter(None, of_outputs), self.said)
             self._read = (checks.Stack(map(self.declared, resources), plans), set())
         stack, asked = self._read

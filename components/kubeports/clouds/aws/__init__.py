@@ -1,6 +1,8 @@
 """AWS: security groups and standalone rules."""
 
 from kubeports.clouds.aws import account as account
+from kubeports.clouds.aws import facts as facts
+from kubeports.clouds.aws import read as read
 from kubeports.clouds.aws.make import create, decode, encode, limits
 
-__all__ = ["account", "create", "decode", "encode", "limits"]
+__all__ = ["account", "create", "decode", "encode", "facts", "limits", "read"]

@@ -1,4 +1,4 @@
-"""What is left of rules that allow beneath rules that deny, as GCP orders them. Pure.
+"""What a set of allow and deny rules with priorities lets through, as GCP orders them. Pure.
 
 The lowest priority decides, and a denial goes before an allowance of the same priority:
 https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rules
@@ -6,130 +6,178 @@ https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
-from kubeports.flows import Opening, Peer
-from kubeports.networks import INTERNET, Family, Network
-from kubeports.traffic import FIRST_PORT, LAST_PORT, TCP, UDP
+from kubeports.flows import Flow, Peer, sweep
+from kubeports.networks import FAMILIES, INTERNET, Addresses, Family, addresses, union, without
+from kubeports.traffic import ALL, OTHERS, UNREADABLE, Ports, has_ports
 
-_PROTOCOLS = range(256)
-#: First and last port.
-_Ports = tuple[int, int]
-_ALL: _Ports = (FIRST_PORT, LAST_PORT)
+_INTERNET = {family: addresses([INTERNET[family]]) for family in FAMILIES}
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """An entry of a rule that allows or denies, and its place in the order of the rules."""
+def effective(flows: Iterable[Flow], named: Collection[int | None] = ()) -> list[Flow]:
+    """What stays of each flow that allows beneath those that deny; those that deny are left out.
 
-    opening: Opening
-    priority: int
-    allows: bool
+    A denial by another tag, or of some addresses where the allowance is for a tag, takes nothing away: a peer's address and its
+    tags are not each other's. What it may take, ``partly_denied`` says.
 
-    def before(self, other: Ranked) -> bool:
-        """Whether this denial decides before an allowance."""
-        return self.priority <= other.priority
-
-    def denies(self, family: Family, protocol: int | None) -> bool:
-        """Whether it speaks of a family and a protocol; None: of every protocol."""
-        return family in self.opening.families and self.opening.protocol in (None, protocol)
-
-
-def effective(ranked: Iterable[Ranked]) -> Iterator[Opening]:
-    """What stays open of each allowance.
-
-    A denial by a tag, or of some addresses where the allowance is for a tag, takes nothing away: a peer's address and its tags
-    are not each other's. What it may close, ``partly_denied`` says.
+    Args:
+        flows: of a node: of all groups that it carries.
+        named: protocols that will be asked for: the others are told together where a protocol is denied.
     """
-    entries = list(ranked)
-    denials = [each for each in entries if not each.allows]
-    for each in entries:
-        if each.allows:
-            yield from _left(each.opening, [denial for denial in denials if _speaks(denial, each)])
-
-
-def partly_denied(opening: Opening, priority: int, denials: Iterable[Ranked]) -> list[Ranked]:
-    """The denials that close an opening for some of its peers, which ones nobody can tell from the rules."""
-    return [each for each in denied(opening, priority, denials) if not _decides(each, opening)]
-
-
-def denied(opening: Opening, priority: int, denials: Iterable[Ranked]) -> list[Ranked]:
-    """The denials that close an opening, or a part of it."""
-    asked = Ranked(opening, priority, True)
-    return [each for each in denials if _speaks(each, asked) and _overlaps(each.opening, opening)]
-
-
-def _speaks(denial: Ranked, of: Ranked) -> bool:
-    return denial.before(of) and denial.opening.direction == of.opening.direction
-
-
-def _decides(denial: Ranked, opening: Opening) -> bool:
-    """Whether what it takes away is known: networks from networks, or a whole family."""
-    source = denial.opening.source
-    return not isinstance(source, Peer) and (not isinstance(opening.source, Peer) or source in INTERNET.values())
-
-
-def _overlaps(one: Opening, other: Opening) -> bool:
-    if not set(one.families) & set(other.families) or (
-        None not in (one.protocol, other.protocol) and one.protocol != other.protocol
-    ):
-        return False
-    return not (one.has_ports and other.has_ports) or (one.first <= other.last and other.first <= one.last)
-
-
-def _left(opening: Opening, denials: list[Ranked]) -> Iterator[Opening]:
-    denials = [each for each in denials if _decides(each, opening) and _overlaps(each.opening, opening)]
+    given = list(flows)
+    denials = [each for each in given if each.action == "deny" and each.certain]
+    allowed = [each for each in given if each.action == "allow"]
     if not denials:
-        yield opening
+        return allowed
+    numbers = dict.fromkeys((*(each.protocol for each in given), *named))
+    protocols: list[int | None] = [*(each for each in numbers if each not in (None, UNREADABLE)), OTHERS]
+    found: list[Flow] = []
+    for direction, network in dict.fromkeys((each.direction, each.network) for each in allowed):
+        mine = [each for each in allowed if (each.direction, each.network) == (direction, network)]
+        against = [each for each in denials if each.direction == direction and each.network == network]
+        found += _left(mine, against, protocols) if against else mine
+    return found
+
+
+def _left(allowed: list[Flow], denials: list[Flow], protocols: list[int | None]) -> Iterator[Flow]:
+    """What is left, in the order of the flows; a flow that no denial touches stays as it is."""
+    touched: dict[int, list[Flow]] = {}
+    split = any(each.protocol is not None for each in denials)
+    for protocol in protocols if split else [None]:
+        for family in FAMILIES:
+            mine = [each for each in allowed if family in each.families and _has(each, protocol, split)]
+            against = [each for each in denials if family in each.families and each.protocol in (None, protocol)]
+            for flow, part in _swept(mine, against, family, protocol):
+                touched.setdefault(id(flow), []).append(part if split else replace(part, protocol=flow.protocol))
+    for flow in allowed:
+        parts = touched.get(id(flow), [flow] if flow.protocol == UNREADABLE else [])
+        yield from _merged(flow, parts)
+
+
+def _has(flow: Flow, protocol: int | None, split: bool) -> bool:
+    return flow.protocol != UNREADABLE and (not split or flow.protocol in (None, protocol))
+
+
+def _merged(flow: Flow, parts: list[Flow]) -> Iterator[Flow]:
+    """Parts that are the same in both families as one; all of them as the flow itself where nothing is taken."""
+    whole = {each.protocol: each for each in parts if each.left is None}
+    if parts and all(each.left is None for each in parts) and flow.protocol is None and OTHERS in whole:
+        size = {protocol: sum(_size(each.ports) for each in parts if each.protocol == protocol) for protocol in whole}
+        if all(size[each] == _size(ALL) * len(flow.families) for each in whole):
+            yield flow
+            return
+    seen: dict[tuple[int | None, Ports, Addresses | None], list[Family]] = {}
+    for each in parts:
+        seen.setdefault((each.protocol, each.ports, each.left), []).append(each.families[0])
+    for (protocol, ports, left), families in seen.items():
+        yield replace(flow, protocol=protocol, ports=ports, left=left, families=tuple(families))
+
+
+def _size(ports: Ports) -> int:
+    return ports.last - ports.first + 1
+
+
+def _swept(allowed: list[Flow], denials: list[Flow], family: Family, protocol: int | None) -> Iterator[tuple[Flow, Flow]]:
+    """Each flow with what is left of it in one family and protocol, adjacent ports with the same addresses together."""
+    state = _Denied(family)
+    active: dict[int, Flow] = {}
+    open_: dict[int, tuple[int, Addresses | None]] = {}  # first port, and what is left from there on
+    if not has_ports(protocol):
+        for denial in denials:
+            state.change(denial, 1)
+        for flow in allowed:
+            if (left := state.left(flow)) != ():
+                yield flow, _part(flow, family, protocol, flow.ports, left)
         return
-    pieces: dict[tuple[int | None, _Ports, Network | Peer], list[Family]] = {}
-    for family in opening.families:
-        for protocol in _protocols(opening, family, denials):
-            against = [each.opening for each in denials if each.denies(family, protocol)]
-            for ports in _pieces(opening, protocol, against):
-                covering = [each for each in against if not each.has_ports or (each.first <= ports[0] and ports[1] <= each.last)]
-                for source in _sources(opening.source, family, covering):
-                    pieces.setdefault((protocol, ports, source), []).append(family)
-    for (protocol, (first, last), source), families in pieces.items():
-        yield replace(opening, protocol=protocol, first=first, last=last, source=source, families=tuple(families))
+    for ports, come, go in sweep([*denials, *allowed], ALL):
+        for each in go:
+            if each.action == "deny":
+                state.change(each, -1)
+            else:
+                active.pop(id(each), None)
+                yield from _close(each, open_.pop(id(each), None), ports.first - 1, family, protocol)
+        for each in come:
+            if each.action == "deny":
+                state.change(each, 1)
+            else:
+                active[id(each)] = each
+        changed = any(each.action == "deny" for each in (*come, *go))
+        for each in list(active.values()) if changed else (each for each in come if each.action == "allow"):
+            left = state.left(each)
+            before = open_.get(id(each))
+            if before is None or before[1] != left:
+                yield from _close(each, open_.pop(id(each), None), ports.first - 1, family, protocol)
+                open_[id(each)] = (ports.first, left)
+    for each in active.values():
+        yield from _close(each, open_.pop(id(each), None), ALL.last, family, protocol)
 
 
-def _protocols(opening: Opening, family: Family, denials: list[Ranked]) -> list[int | None]:
-    """The protocol; every protocol one by one, where a denial takes one of them away."""
-    if opening.protocol is not None:
-        return [opening.protocol]
-    single = any(each.opening.protocol is not None and family in each.opening.families for each in denials)
-    return list(_PROTOCOLS) if single else [None]
+def _close(
+    flow: Flow, opened: tuple[int, Addresses | None] | None, last: int, family: Family, protocol: int | None
+) -> Iterator[tuple[Flow, Flow]]:
+    if opened is not None and opened[1] != ():
+        yield flow, _part(flow, family, protocol, Ports(opened[0], last), opened[1])
 
 
-def _pieces(opening: Opening, protocol: int | None, denials: list[Opening]) -> list[_Ports]:
-    """The ports in pieces, each of which a denial has as a whole or not at all."""
-    if protocol not in (TCP, UDP):
-        return [(opening.first, opening.last)]
-    first, last = (opening.first, opening.last) if opening.protocol == protocol else _ALL
-    starts = {first}
-    for each in denials:
-        if each.has_ports:
-            starts |= {edge for edge in (each.first, each.last + 1) if first < edge <= last}
-    ordered = sorted(starts)
-    return [(start, (ordered[i + 1] if i + 1 < len(ordered) else last + 1) - 1) for i, start in enumerate(ordered)]
+def _part(flow: Flow, family: Family, protocol: int | None, ports: Ports, left: Addresses | None) -> Flow:
+    return replace(flow, protocol=protocol, ports=ports, left=left, families=(family,))
 
 
-def _sources(source: Network | Peer, family: Family, denials: list[Opening]) -> list[Network | Peer]:
-    """A source without what is denied to it."""
-    denied = [each.source for each in denials if not isinstance(each.source, Peer)]
-    if isinstance(source, Peer):
-        return [] if INTERNET[family] in denied else [source]
-    left: list[Network] = [source]
-    for network in denied:
-        left = [piece for each in left for piece in _without(each, network)]
-    return list(left)
+class _Denied:
+    """The addresses that are denied, by priority; denials come and go."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.times: Counter[tuple[int, Addresses | Peer]] = Counter()
+        self.known: dict[tuple[object, int], Addresses | None] = {}
+        self.unions: dict[int, Addresses] = {}
+
+    def change(self, denial: Flow, by: int) -> None:
+        """A denial comes (1) or goes (-1)."""
+        key = (denial.priority, denial.source if isinstance(denial.source, Peer) else denial.addresses)
+        before = self.times[key]
+        self.times[key] += by
+        if (before > 0) != (self.times[key] > 0):
+            self.known, self.unions = {}, {}
+
+    def left(self, flow: Flow) -> Addresses | None:
+        """What is left of an allowance's source; None: all of it, ``()``: nothing."""
+        key = (flow.source, flow.priority)
+        if key not in self.known:
+            first = [each for (priority, each), times in self.times.items() if times > 0 and priority <= flow.priority]
+            if flow.priority not in self.unions:
+                self.unions[flow.priority] = union(run for each in first if not isinstance(each, Peer) for run in each)
+            denied = self.unions[flow.priority]
+            if isinstance(flow.source, Peer):
+                self.known[key] = () if denied == _INTERNET[self.family] or flow.source in first else None
+            else:
+                rest = without(flow.addresses, denied)
+                self.known[key] = None if rest == flow.addresses else rest
+        return self.known[key]
 
 
-def _without(network: Network, denied: Network) -> list[Network]:
-    if network.version != denied.version or not network.overlaps(denied):
-        return [network]
-    if network.subnet_of(denied):  # type: ignore[arg-type]
-        return []
-    return list(network.address_exclude(denied))  # type: ignore[arg-type]
+def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
+    """The denials that close a flow, or a part of it, whoever is at the other end."""
+    return [
+        each
+        for each in denials
+        if each.priority <= flow.priority
+        and each.direction == flow.direction
+        and set(each.families) & set(flow.families)
+        and (None in (each.protocol, flow.protocol) or each.protocol == flow.protocol)
+        and (not (has_ports(each.protocol) and has_ports(flow.protocol)) or each.ports.overlaps(flow.ports))
+    ]
+
+
+def partly_denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
+    """The denials that close a flow for some of its peers, which ones nobody can tell from the rules."""
+    return [each for each in denied(flow, denials) if not _decides(each, flow)]
+
+
+def _decides(denial: Flow, flow: Flow) -> bool:
+    """Whether what it takes away is known: networks from networks, or a whole family."""
+    source = denial.source
+    return not isinstance(source, Peer) and (not isinstance(flow.source, Peer) or source in INTERNET.values())

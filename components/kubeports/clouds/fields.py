@@ -1,0 +1,119 @@
+"""Fields of rules, in an API's JSON and in a program's inputs alike: what can't be read is as wide as it may be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from math import isfinite
+from typing import Any, Protocol
+
+from kubeports.flows import Flow, Peer
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, family_of
+from kubeports.traffic import ALL, FIRST_PORT, LAST_PORT, Ports, has_ports, protocol_of
+
+
+class _Unknown:
+    """The one value that stands for what is not known at preview."""
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+UNKNOWN = _Unknown()
+#: A source, and the families in which it counts.
+Source = tuple[Network | Peer, tuple[Family, ...]]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A resource as a program declares it.
+
+    Args:
+        type: its type token.
+        name: its logical name.
+        urn: its URN.
+        inputs: its properties as the SDK names them, with ``UNKNOWN`` for what is not known.
+        links: property -> URNs of the resources that decide it.
+        parent: the URN of its parent; empty: none.
+    """
+
+    type: str
+    name: str
+    urn: str
+    inputs: Mapping[str, Any]
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parent: str = ""
+
+
+class Identities(Protocol):
+    """Who is who in a program: a group is told by the resource on which a property depends, for its id may not be known."""
+
+    def of(self, resource: Declared, property: str, value: Any = ...) -> list[str]:
+        """The identities of the groups or lists that a property may name, in order; one that is empty is not known."""
+
+
+def sources(value: Any, families: tuple[Family, ...] = FAMILIES) -> list[Source]:
+    """The networks in a text or a list of texts.
+
+    Args:
+        value: of a rule.
+        families: those that it may have: what is no network counts as the internet in all of them, for a cloud may read it.
+    """
+    found: list[Source] = []
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if text is None or text == "":
+            continue
+        if text is UNKNOWN:
+            found.append((Peer("unknown", ""), families))
+            continue
+        try:
+            network = ip_network(str(text).strip(), strict=False)
+            found.append((network, (family_of(network),)))
+        except ValueError:
+            found += [(INTERNET[family], (family,)) for family in families]
+    return found
+
+
+def protocol(value: Any) -> int | None:
+    """A protocol's number; one that is not known at preview may be all."""
+    return None if value is UNKNOWN else protocol_of(text(value))
+
+
+def port_range(number: int | None, first: Any, last: Any) -> Ports:
+    """The ports of a rule; a protocol without ports has all, and a range that is none is as wide as it may be."""
+    if not has_ports(number):
+        return ALL
+    start, end = port(first), port(last)
+    found = Ports(FIRST_PORT if start is None else max(start, FIRST_PORT), LAST_PORT if end is None else end)
+    return found if FIRST_PORT <= found.first <= found.last <= LAST_PORT else ALL
+
+
+def port(value: Any) -> int | None:
+    """A port; None: it is not known, or stands for all."""
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return int(value) if isinstance(value, int | float) and isfinite(value) and value >= 0 else None
+
+
+def listed(value: Any) -> list[Any]:
+    """The items of a list; one that is not known has one item that is not."""
+    return list(value) if isinstance(value, list | tuple) else [UNKNOWN] if value is UNKNOWN else []
+
+
+def text(value: Any) -> str:
+    """A text; empty for what is not there or not known."""
+    if value is None or value is UNKNOWN:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def certain(source: Network | Peer, *fields: Any) -> bool:
+    """Whether all that decides what a rule lets pass is known; which group it names is decided elsewhere."""
+    return UNKNOWN not in fields and not (isinstance(source, Peer) and source.kind == "unknown")
+
+
+def anything(resource: Declared, groups: Iterable[str], direction: Any) -> list[Flow]:
+    """Rules of which nothing is known."""
+    source = Peer("unknown", "")
+    return [Flow(resource.name, resource.urn, group, direction, None, ALL, source, certain=False) for group in groups]

@@ -1,0 +1,207 @@
+"""How a firewall rule of GCP is read: of the Compute API, and of a program. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from kubeports.clouds.fields import (
+    UNKNOWN,
+    Declared,
+    Identities,
+    Source,
+    anything,
+    certain,
+    listed,
+    port_range,
+    protocol,
+    sources,
+    text,
+)
+from kubeports.clouds.gcp import facts
+from kubeports.clouds.gcp.priorities import denied, effective, partly_denied
+from kubeports.flows import EVERYWHERE, Direction, Flow, Peer
+from kubeports.networks import FAMILIES, INTERNET, Network
+from kubeports.traffic import ALL
+
+__all__ = ["denied", "effective", "partly_denied"]
+
+#: What a network lets out where no firewall rule says otherwise.
+#: https://cloud.google.com/firewall/docs/firewalls#default_firewall_rules
+IMPLIED = "the network's implied rule"
+#: The network of a rule that names none: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: network.
+_DEFAULT = "default"
+#: The rules that Google's default network comes with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
+_GOOGLES = re.compile(r"default-allow-(internal|ssh|rdp|icmp)")
+#: https://github.com/kubernetes/cloud-provider-gcp, providers/gce/gce_loadbalancer_naming.go: MakeFirewallName, health checks
+#: (k8s-…-node-hc, …-http-hc); k8s-fw-l7 and k8s2 are https://github.com/kubernetes/ingress-gce, pkg/utils/namer.
+_SERVICE, _INGRESS, _OTHER = "k8s-fw-", ("k8s-fw-l7-", "k8s2-", "gkegw1-"), ("k8s-", "gke-")
+
+
+def of_api(raw: Mapping[str, Any]) -> Iterator[Flow]:
+    """What ``firewalls`` and the implied rules allow and deny.
+
+    https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
+    """
+    for rule in raw["firewalls"]:
+        yield from _flows(rule["name"], rule["name"], rule)
+    networks = dict.fromkeys(network_name(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]) or [_DEFAULT]
+    for network in networks:
+        for family in FAMILIES:
+            flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, INTERNET[family], (family,), spelling="all")
+            yield replace(flow, priority=facts.LAST_PRIORITY, network=network)
+
+
+def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
+    """What a resource allows and denies; nothing where it has no rules."""
+    if resource.type != facts.FIREWALL:
+        return
+    rule = dict(resource.inputs)
+    for ours, theirs in (("allows", "allowed"), ("denies", "denied")):
+        if (given := rule.pop(ours, None)) is not None:
+            rule[theirs] = [
+                each if not isinstance(each, Mapping) else {"IPProtocol": each.get("protocol"), "ports": each.get("ports")}
+                for each in listed(given)
+            ]
+    if rule.get("network") is UNKNOWN:
+        linked = resource.links.get("network", ())
+        rule["network"] = linked[0] if len(linked) == 1 else ""
+    yield from _flows(resource.name, resource.urn, rule)
+
+
+def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
+    """The entries of a firewall rule, one by one; both ways of writing have these fields."""
+    if rule.get("disabled") is True:
+        return
+    direction: Direction = "egress" if text(rule.get("direction")).upper() == "EGRESS" else "ingress"
+    mine, other = ("sourceRanges", "destinationRanges") if direction == "ingress" else ("destinationRanges", "sourceRanges")
+    found = _sources(rule, mine)
+    groups = _targets(rule)
+    action = "allowed" if rule.get("allowed") else "denied"
+    if action == "denied" and rule.get(other):
+        return  # it denies to some addresses of the node alone
+    for item in rule.get(action) or ():
+        if not isinstance(item, Mapping):
+            yield from anything(Declared("", name, id, {}), groups, direction)
+            continue
+        number = protocol(item["IPProtocol"])
+        for ports in listed(item.get("ports")) or [None]:
+            start, _, end = text(ports).partition("-")
+            for group in groups:
+                for source, families in found:
+                    yield Flow(
+                        where=name,
+                        id=id,
+                        group=group,
+                        direction=direction,
+                        protocol=number,
+                        ports=port_range(number, start or None, end or start or None),
+                        source=source,
+                        families=families,
+                        action="allow" if action == "allowed" else "deny",
+                        priority=_priority(rule.get("priority"), action),
+                        spelling=text(item["IPProtocol"]),
+                        ported=ports is not None,
+                        part=bool(rule.get(other)),
+                        why=text(rule.get("description")),
+                        certain=certain(source, item["IPProtocol"], ports, rule.get("priority"), rule.get("disabled")),
+                        network=network_name(rule.get("network", _DEFAULT)),
+                    )
+
+
+def _sources(rule: Mapping[str, Any], ranges: str) -> list[Source]:
+    found = sources(rule.get(ranges))
+    for key, kind in (("sourceTags", "group"), ("sourceServiceAccounts", "account")):
+        found += [(Peer(kind, text(each)), FAMILIES) for each in listed(rule.get(key))]  # type: ignore[arg-type]
+    # No source is every source: https://cloud.google.com/firewall/docs/firewalls#sources
+    return found or [(INTERNET["ipv4"], ("ipv4",))]
+
+
+def _targets(rule: Mapping[str, Any]) -> list[str]:
+    groups = [text(tag) for tag in listed(rule.get("targetTags"))]
+    # Which service account a node has, its tags don't say.
+    return groups or [f"account {text(each)}" for each in listed(rule.get("targetServiceAccounts"))] or [EVERYWHERE]
+
+
+def _priority(value: Any, action: str) -> int:
+    """The place in the order of rules; what is not known allows first and denies last."""
+    if value is UNKNOWN or not text(value or 0).isdecimal():
+        return 0 if action == "allowed" else facts.LAST_PRIORITY
+    return facts.PRIORITY if value is None else int(value)
+
+
+def network_name(value: Any) -> str:
+    """The name of a network by its name or self link; the URN of one that the program makes."""
+    return text(value) if text(value).startswith("urn:") else text(value).rpartition("/")[2]
+
+
+def rules(raw: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The raw rules by the ids of their flows."""
+    implied = {"name": IMPLIED, "direction": "EGRESS", "implied": True}
+    return {IMPLIED: implied} | {rule["name"]: rule for rule in raw["firewalls"]}
+
+
+def lists(raw: Mapping[str, Any]) -> dict[str, list[Network]]:
+    """There are no lists of networks that a firewall rule could name."""
+    return {}
+
+
+def described(rule: Mapping[str, Any]) -> str:
+    """What a raw rule says of itself."""
+    return rule.get("description") or ""
+
+
+def controller(rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Which controller made a raw rule, as far as it says; empty: none that is known."""
+    name = rule["name"]
+    if rule.get("implied"):
+        return "Google: the network's implied rule"
+    if _GOOGLES.fullmatch(name):
+        return "Google: a rule of the default network"
+    if name.startswith(_INGRESS):
+        return "Kubernetes: an Ingress or Gateway"
+    with suppress(ValueError):
+        said = json.loads(described(rule))
+        if isinstance(said, dict) and (service := said.get("kubernetes.io/service-name")):
+            return f"Kubernetes: the Service {service}"
+    if name.startswith(_SERVICE):
+        return "Kubernetes: a Service of type LoadBalancer"
+    return "Kubernetes: GKE or a load balancer's health check" if name.startswith(_OTHER) else ""
+
+
+def declared_list(resource: Declared, resources: Mapping[str, Declared]) -> list[Network] | None:
+    """A program makes no list of networks that a firewall rule could name."""
+    return None
+
+
+def marked(resource: Declared, cluster: str) -> tuple[str, ...]:
+    """No resource is a group: a tag is its own identity."""
+    return ()
+
+
+# What policies say
+
+
+def without_ports(flow: Flow) -> str:
+    """How a protocol without ports is written."""
+    return "leave ports out"
+
+
+def no_source(resource: Declared) -> str:
+    """Why a rule that names no source is open to every one; empty: it names one."""
+    keys = ("sourceRanges", "sourceTags", "sourceServiceAccounts")
+    return "" if any(resource.inputs.get(key) for key in keys) else "no source is every source"
+
+
+def excess(
+    resources: Mapping[str, Declared], flows: list[Flow], limits: Mapping[str, int], entries: Mapping[str, int]
+) -> Iterator[tuple[str, str, str]]:
+    """Firewall rules with more sources than GCP takes, as sentence, resource and limit."""
+    for each in resources.values():
+        for key, most in facts.MOST.items() if each.type == facts.FIREWALL else ():
+            if isinstance(given := each.inputs.get(key), list) and len(given) > most:
+                yield f"has {len(given)} {key}, and a firewall rule takes {most}", each.urn, ""

@@ -1,0 +1,216 @@
+"""A stack as the checks see it: what it lets pass, what it should, and who is who. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cache, cached_property
+from typing import Any
+
+from kubeports import table
+from kubeports.clouds import effective
+from kubeports.clouds.fields import Declared
+from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, beyond, expanded, world
+from kubeports.networks import FAMILIES
+from kubeports.policies.expected import Expected
+from kubeports.policies.program import Program
+from kubeports.table import Row
+from kubeports.traffic import TUNNELS, UNREADABLE, Ports
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """A row of the table that another policy speaks of while it is off, and what it would open."""
+
+    row: Row
+    opens: Flows
+
+    def is_of(self, flow: Flow) -> bool:
+        """Whether a flow is exactly the row, or a part of it."""
+        return flow.protocol not in (None, UNREADABLE) and not beyond(flow, self.opens)
+
+
+@cache
+def _conditional() -> tuple[Conditional, ...]:
+    """The rows of the policies ``toggles`` and ``ipip``."""
+    rows = [row for row in table.load() if row.origin == table.REQUIREMENT]
+    rows = [row for row in rows if row.when in ("offline", "nfs") or row.protocol in TUNNELS]
+    return tuple(Conditional(row, Flows([any_source(row.service, row.protocol, row.ports)])) for row in rows)
+
+
+def _of_both_families(flow: Flow) -> Flow:
+    """A group's flow where a group as a source has no family (docs/decisions/0002)."""
+    group = isinstance(flow.source, Peer) and flow.source.kind == "group"
+    return replace(flow, families=FAMILIES) if group else flow
+
+
+def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
+    """A protocol and its ports, whoever is at the other end."""
+    return Flow(name, name, EVERYWHERE, "ingress", protocol, ports, Peer("group", ""))
+
+
+class Stack:
+    """A stack as the checks see it.
+
+    Args:
+        resources: all of the stack.
+        plans: what it should let pass; none: there is none that is known.
+    """
+
+    def __init__(self, resources: Iterable[Declared], plans: Iterable[Expected] = ()) -> None:
+        self.program = Program(resources)
+        self.plans = tuple(plans)
+        self._planned: dict[tuple[str, str], list[Flow]] = {}
+        self._allowed: dict[tuple[str, str, bool], Flows] = {}
+        self._off: dict[tuple[str, str], list[Conditional]] = {}
+
+    # What it lets pass
+
+    @cached_property
+    def _flows(self) -> dict[str, dict[str, list[Flow]]]:
+        """Cloud -> group -> its flows, also those that deny."""
+        found: dict[str, dict[str, list[Flow]]] = {}
+        for flow in self.program.flows:
+            found.setdefault(self.cloud(flow), defaultdict(list))[flow.group].append(flow)
+        return found
+
+    @cached_property
+    def _protocols(self) -> frozenset[int | None]:
+        return frozenset({row.protocol for row in table.load()} | {rule.protocol for plan in self.plans for rule in plan.ingress})
+
+    def on(self, cloud: str, groups: Iterable[str], network: str = "") -> list[Flow]:
+        """What a node lets pass that carries groups; what counts in another network does not count."""
+        of = self._flows.get(cloud, {})
+        given = [flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())]
+        if network:
+            given = [flow for flow in given if flow.network in ("", network) or flow.network.startswith("urn:")]
+        named = {peer for plan in self.plans for peer in plan.references(self.program).values()}
+        return list(expanded(effective(cloud, given, self._protocols), self.program.lists, named))
+
+    def groups(self, cloud: str) -> list[str]:
+        """The identities of all groups that have rules."""
+        return sorted(self._flows.get(cloud, {}))
+
+    @cached_property
+    def flows(self) -> list[Flow]:
+        """What the stack lets pass and what it may: of each group, beneath what is denied to it.
+
+        What is for every instance counts as the nodes have it, where a plan says which they are.
+        """
+        found: dict[Flow, None] = {}
+        for cloud, groups in self._flows.items():
+            plans = [self.identities(plan) for plan in self.plans if plan.cloud == cloud]
+            nodes = sorted({identities["nodes"] for identities in plans if "nodes" in identities})
+            for group in groups:
+                for of in (nodes or [group]) if group == EVERYWHERE else [group]:
+                    found |= dict.fromkeys(flow for flow in self.on(cloud, [of]) if flow.group == group)
+        return list(found)
+
+    @cached_property
+    def ingress(self) -> list[Flow]:
+        """What it surely lets in."""
+        return [each for each in self.flows if each.direction == "ingress" and each.certain]
+
+    def denials(self, cloud: str, groups: Iterable[str]) -> list[Flow]:
+        """What is surely denied to a node that carries groups."""
+        of = self._flows.get(cloud, {})
+        given = (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ()))
+        return [flow for flow in given if flow.action == "deny" and flow.certain]
+
+    @cached_property
+    def worldly(self) -> list[tuple[str, Span]]:
+        """What the internet may reach: group, and span."""
+        groups: defaultdict[str, list[Flow]] = defaultdict(list)
+        for flow in self.ingress:
+            groups[flow.group].append(flow)
+        everywhere = groups.get(EVERYWHERE, [])
+        found = []
+        for group, own in groups.items():
+            ids = {each.id for each in own}
+            for span in world(own if group == EVERYWHERE else [*own, *everywhere]):
+                if any(each.id in ids for each in span.flows):
+                    found.append((group, span))
+        return found
+
+    # What it should
+
+    @cached_property
+    def _identities(self) -> dict[int, dict[str, str]]:
+        return {id(plan): plan.identities(self.program) for plan in self.plans}
+
+    def identities(self, plan: Expected) -> Mapping[str, str]:
+        """Target -> the identity of a plan's group, for those that the stack has."""
+        return self._identities[id(plan)]
+
+    def plans_of(self, cloud: str, group: str) -> list[Expected]:
+        """The plans that a group belongs to; all of its cloud where it is none that a plan is known to have."""
+        here = [plan for plan in self.plans if plan.cloud == cloud]
+        return [plan for plan in here if group in self.identities(plan).values()] or here
+
+    def planned(self, cloud: str, group: str) -> list[Flow]:
+        """What may be open on a group: what its target and every node have; on a group of no plan, all that its cloud has."""
+        if (cloud, group) not in self._planned:
+            found: list[Flow] = []
+            for plan in self.plans_of(cloud, group):
+                targets = {target for target, identity in self.identities(plan).items() if identity == group}
+                # What every instance has, nodes of every role have.
+                targets |= {"nodes"} if targets or group == EVERYWHERE else set()
+                rules = tuple(rule for rule in plan.ingress if not targets or rule.target in targets)
+                flows = replace(plan, rules=rules).flows(self.program, self.identities(plan))
+                found += flows if self.program.clouds[cloud].facts.GROUPS_HAVE_FAMILY else map(_of_both_families, flows)
+            self._planned[cloud, group] = found
+        return self._planned[cloud, group]
+
+    def allowed(self, cloud: str, group: str, lists: bool = True) -> Flows:
+        """``planned``, to be asked what covers what; with the networks of the lists that it names, or without."""
+        key = (cloud, group, lists)
+        if key not in self._allowed:
+            planned = self.planned(cloud, group)
+            self._allowed[key] = Flows([*planned, *expanded(planned, self.program.lists)] if lists else planned)
+        return self._allowed[key]
+
+    def off(self, cloud: str, group: str) -> list[Conditional]:
+        """The rows of the policies ``toggles`` and ``ipip`` that no plan of a group has on."""
+        if (cloud, group) not in self._off:
+            plans = self.plans_of(cloud, group)
+            served = {(service, rule.protocol) for plan in plans for rule in plan.ingress for service in rule.services}
+            self._off[cloud, group] = [each for each in _conditional() if (each.row.service, each.row.protocol) not in served]
+        return self._off[cloud, group]
+
+    # Names
+
+    @cached_property
+    def setting(self) -> str:
+        """What remedies put before a setting."""
+        return self.plans[0].where if self.plans else ""
+
+    @cached_property
+    def services(self) -> frozenset[str]:
+        """The services of the table and of the plans."""
+        own = {service for plan in self.plans for rule in plan.ingress for service in rule.services}
+        return frozenset({row.service for row in table.load()} | own)
+
+    def cloud(self, flow: Flow) -> str:
+        """The cloud of a flow."""
+        return self.program.cloud(flow.id)
+
+    def group(self, flow: Flow) -> str:
+        """The group of a flow, as people call it."""
+        return self.program.name(flow.group)
+
+    def source(self, flow: Flow) -> str:
+        """The source of a flow, as people call it."""
+        if isinstance(flow.source, Peer) and flow.source.kind == "group":
+            return f"the group {self.program.name(flow.source.id)}"
+        return flow.source_name
+
+    def ignored(self, flow: Flow, config: Mapping[str, Any]) -> bool:
+        """Whether the configuration says that a flow's group or rule is not the cluster's."""
+        name = self.group(flow)
+        return any(fnmatchcase(name, pattern) or fnmatchcase(flow.where, pattern) for pattern in config.get("ignore", ()))
+
+    def mine(self, config: Mapping[str, Any]) -> list[Flow]:
+        """What it surely lets in, but for what is ignored."""
+        return [each for each in self.ingress if not self.ignored(each, config)]

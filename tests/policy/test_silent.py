@@ -1,0 +1,111 @@
+"""What policies once passed in silence: each fault with its whole kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.policy.sdk import judge
+from tests.policy.spellings import GROUP, Declaration, groups
+from tests.policy.test_pack import component, planned
+
+LIST = Declaration("aws.ec2.ManagedPrefixList", "office", {"name": "office", "address_family": "IPv4", "max_entries": 3})
+INTERNET = {"cidr": "0.0.0.0/0", "description": "all"}
+LISTS = {
+    "inline": [Declaration(LIST.cls, LIST.name, LIST.args | {"entries": [INTERNET]})],
+    "beside": [
+        LIST,
+        Declaration("aws.ec2.ManagedPrefixListEntry", "all", {"prefix_list_id": f"{GROUP}office", "cidr": "0.0.0.0/0"}),
+    ],
+}
+
+
+def naming_a_list(way: str) -> list[Declaration]:
+    """tcp/22 from the list, in one of the ways in which AWS rules are written."""
+    ssh: dict[str, Any] = {"from_port": 22, "to_port": 22, "description": "ssh"}
+    if way == "inline":
+        block = ssh | {"protocol": "tcp", "prefix_list_ids": [f"{GROUP}office"]}
+        return [Declaration("aws.ec2.SecurityGroup", "nodes", {"description": "nodes", "ingress": [block]})]
+    if way == "legacy":
+        args = ssh | {"type": "ingress", "protocol": "tcp", "prefix_list_ids": [f"{GROUP}office"]}
+        rule = Declaration("aws.ec2.SecurityGroupRule", "ssh", args | {"security_group_id": f"{GROUP}nodes"})
+    else:
+        args = ssh | {"ip_protocol": "tcp", "prefix_list_id": f"{GROUP}office", "security_group_id": f"{GROUP}nodes"}
+        rule = Declaration("aws.vpc.SecurityGroupIngressRule", "ssh", args)
+    return [*groups("aws standalone"), rule]
+
+
+@pytest.mark.parametrize("held", LISTS)
+@pytest.mark.parametrize("way", ["standalone", "legacy", "inline"])
+@pytest.mark.parametrize("with_plan", [False, True])
+def test_a_prefix_list_of_the_program_is_read_as_its_networks(held: str, way: str, with_plan: bool) -> None:
+    plan = component(planned("aws")) if with_plan else []
+    assert "world-open" in judge([*plan, *LISTS[held], *naming_a_list(way)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "entry"),
+    [({"calico": "vxlan"}, "179"), ({"services": {"metrics-server": {"enabled": False}}}, "8443"), ({"nfs": False}, "2049")],
+)
+def test_a_row_that_is_off_is_open_to_nobody(changes: dict[str, Any], entry: str) -> None:
+    made = component(planned("openstack", **changes))
+    rule = {"security_group_id": f"{GROUP}fw-nodes", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    ports = {"port_range_min": int(entry), "port_range_max": int(entry), "remote_ip_prefix": "172.16.0.0/12"}
+    more = Declaration("openstack.networking.SecGroupRule", "more", rule | ports | {"description": "more"})
+    assert set(judge([*made, more])) == {"only-table-ports"}
+
+
+def firewall(name: str, **args: Any) -> Declaration:
+    """A firewall rule of GCP."""
+    given = {"network": "default", "direction": "INGRESS", "description": "d", "source_ranges": ["10.0.0.0/8"]} | args
+    return Declaration("gcp.compute.Firewall", name, given)
+
+
+def test_a_rule_in_another_network_serves_no_row() -> None:
+    made = component(planned("gcp"))
+    elsewhere = [
+        Declaration(each.cls, each.name, each.args | {"network": "other"}) if "in-tcp-8443" in each.name else each
+        for each in made
+    ]
+    assert set(judge(elsewhere)) == {"complete"}
+    denied = firewall("deny", network="other", priority=1, denies=[{"protocol": "all"}], source_ranges=["0.0.0.0/0"])
+    assert judge([*made, denied]) == {}
+
+
+def test_a_rule_narrowed_to_some_addresses_of_the_nodes_serves_no_row() -> None:
+    made = component(planned("gcp"))
+    narrowed = [
+        Declaration(each.cls, each.name, each.args | {"destination_ranges": ["10.1.0.0/24"]})
+        if "in-tcp-8443" in each.name
+        else each
+        for each in made
+    ]
+    assert set(judge(narrowed)) == {"complete"}
+
+
+def test_a_rule_for_every_instance_may_open_what_every_node_has_alone() -> None:
+    made = component(planned("gcp", roles=True))
+    etcd = firewall("etcd", allows=[{"protocol": "tcp", "ports": ["2379"]}])
+    assert "only-table-ports" in judge([*made, etcd])
+
+
+def test_a_rule_on_one_of_several_groups_is_judged_on_each_and_always_alike() -> None:
+    made = component(planned("openstack", roles=True))
+    rule = {"direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 2379, "port_range_max": 2379}
+    several = {"security_group_id": f"{GROUP}fw-worker", "description": f"{GROUP}x", "remote_ip_prefix": "10.9.0.0/16"}
+    found = [judge([*made, Declaration("openstack.networking.SecGroupRule", "x", rule | several)]) for _ in range(3)]
+    assert found[0] == found[1] == found[2] and "only-table-ports" in found[0]
+
+
+def test_a_denial_that_ranks_higher_counts_before_the_internet_is_blamed() -> None:
+    made = component(planned("gcp"))
+    open_ = firewall("open", priority=950, allows=[{"protocol": "tcp", "ports": ["23"]}], source_ranges=["0.0.0.0/0"])
+    deny = firewall("deny", priority=900, denies=[{"protocol": "tcp", "ports": ["23"]}], source_ranges=["0.0.0.0/0"])
+    assert "world-open" in judge([*made, open_])
+    assert judge([*made, open_, deny]) == {}
+
+
+def test_a_prefix_list_counts_as_many_rules_as_it_may_hold() -> None:
+    large = Declaration(LIST.cls, LIST.name, LIST.args | {"max_entries": 61, "entries": [{"cidr": "10.0.0.0/8"}]})
+    assert "limits" in judge([large, *naming_a_list("standalone")])

@@ -1,0 +1,228 @@
+"""Policies, audit and oracle agree on the same rules: given once as an API's JSON, once as a program's inputs.
+
+The judges are asked whether all that the plan wants passes (``complete``, ``missing`` and ``denied``), and whether more than that
+does; the oracle answers packet by packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from kubeports import table
+from kubeports.audit.compare import compare
+from kubeports.clouds import backend
+from kubeports.clouds.fields import Declared
+from kubeports.flows import Flow, Peer
+from kubeports.plan import plan
+from kubeports.policies import checks
+from kubeports.policies.expected import Expected
+from kubeports.policies.stack import Stack
+from kubeports.rules import Plan
+from kubeports.settings import parse
+
+from tests.oracle import clouds
+from tests.unit.test_audit import NETWORKS, RAW, ids, stored
+from tests.wire import Raw
+
+TYPES = {
+    "gcp": "gcp:compute/firewall:Firewall",
+    "aws ingress": "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    "aws egress": "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    "openstack": "openstack:networking/secGroupRule:SecGroupRule",
+}
+
+
+def declared(cloud: str, raw: Raw) -> list[Declared]:
+    """The same rules as a program writes them."""
+    rules = raw["firewalls" if cloud == "gcp" else "rules"]
+    return [{"aws": _aws, "gcp": _gcp, "openstack": _openstack}[cloud](rule) for rule in rules]
+
+
+def _aws(rule: Mapping[str, Any]) -> Declared:
+    names = {"IpProtocol": "ipProtocol", "CidrIpv4": "cidrIpv4", "CidrIpv6": "cidrIpv6", "PrefixListId": "prefixListId"}
+    names |= {"GroupId": "securityGroupId", "Description": "description"}
+    inputs = {ours: rule[theirs] for theirs, ours in names.items() if rule.get(theirs) is not None}
+    inputs |= {ours: rule[theirs] for theirs, ours in (("FromPort", "fromPort"), ("ToPort", "toPort")) if rule[theirs] != -1}
+    if group := rule.get("ReferencedGroupInfo"):
+        inputs["referencedSecurityGroupId"] = group["GroupId"]
+    kind, name = f"aws {'egress' if rule['IsEgress'] else 'ingress'}", rule["SecurityGroupRuleId"]
+    return Declared(TYPES[kind], name, f"urn:{name}", inputs)
+
+
+def _gcp(rule: Mapping[str, Any]) -> Declared:
+    inputs = {key: value for key, value in rule.items() if key not in ("allowed", "denied")}
+    for theirs, ours in (("allowed", "allows"), ("denied", "denies")):
+        if theirs in rule:
+            inputs[ours] = [{"protocol": each["IPProtocol"], "ports": each.get("ports")} for each in rule[theirs]]
+    return Declared(TYPES["gcp"], rule["name"], f"urn:{rule['name']}", inputs)
+
+
+def _openstack(rule: Mapping[str, Any]) -> Declared:
+    names = {"security_group_id": "securityGroupId", "port_range_min": "portRangeMin", "port_range_max": "portRangeMax"}
+    names |= {"remote_ip_prefix": "remoteIpPrefix", "remote_group_id": "remoteGroupId"}
+    names |= {"remote_address_group_id": "remoteAddressGroupId"}
+    inputs = {names.get(key, key): value for key, value in rule.items() if key != "id" and value is not None}
+    return Declared(TYPES["openstack"], rule["id"], f"urn:{rule['id']}", inputs)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rules that somebody has changed.
+
+    Args:
+        cloud: whose.
+        change: what was done to the API's rules.
+        lacks: whether something of the plan does not pass.
+        exceeds: whether something passes that the plan does not have.
+        packet: one that decides it: protocol, port and address.
+        services: rows that are switched on besides.
+    """
+
+    cloud: str
+    change: Callable[[list[Raw]], Any]
+    lacks: bool
+    exceeds: bool
+    packet: tuple[int, int | None, str]
+    services: tuple[str, ...] = ()
+
+
+def _deny(ports: list[str] | None, source: str, priority: int = 900, **more: Any) -> Raw:
+    entry = {"IPProtocol": "tcp", "ports": ports} if ports else {"IPProtocol": "all"}
+    rule = {"name": "deny", "direction": "INGRESS", "priority": priority, "denied": [entry], "sourceRanges": [source]}
+    return rule | {"description": "deny"} | more
+
+
+def _allow(ports: list[str], source: str, name: str = "allow", **more: Any) -> Raw:
+    rule = _deny(ports, source, **more)
+    return {key: value for key, value in rule.items() if key != "denied"} | {"name": name, "allowed": rule["denied"]}
+
+
+def _set(stem: str, key: str, **fields: Any) -> Callable[[list[Raw]], Any]:
+    return lambda rules: next(each for each in rules if str(each[key]).startswith(stem)).update(fields)
+
+
+def _neutron(protocol: str | None, prefix: str | None) -> Callable[[list[Raw]], Any]:
+    rule: Raw = {"id": "x", "description": "x", "security_group_id": "id-nodes", "direction": "ingress", "ethertype": "IPv4"}
+    rule |= {"protocol": protocol, "port_range_min": None, "port_range_max": None, "remote_ip_prefix": prefix}
+    return lambda rules: rules.append(rule | {"remote_group_id": None, "remote_address_group_id": None})
+
+
+def _halves(rules: list[Raw]) -> None:
+    rules += [_deny(["22"], half, name=f"deny-{half[0]}") for half in ("10.20.0.0/17", "10.20.128.0/17")]
+
+
+CASES = {
+    "all as planned on aws": Case("aws", lambda r: None, False, False, (6, 22, "10.20.0.1")),
+    "all as planned on gcp": Case("gcp", lambda r: None, False, False, (6, 22, "10.20.0.1")),
+    "all as planned on openstack": Case("openstack", lambda r: None, False, False, (6, 22, "10.20.0.1")),
+    "gcp denies a part of a row's ports": Case(
+        "gcp", lambda r: r.append(_deny(["2379"], "0.0.0.0/0")), True, False, (6, 2379, "10.0.0.1")
+    ),
+    "gcp denies a part of a row's source": Case(
+        "gcp", lambda r: r.append(_deny(["22"], "10.20.4.0/24")), True, False, (6, 22, "10.20.4.1")
+    ),
+    "gcp denies a row's source in pieces": Case("gcp", _halves, True, False, (6, 22, "10.20.200.1")),
+    "gcp denies a row's group by addresses": Case(
+        "gcp", lambda r: r.append(_deny(["2379-2380"], "10.0.0.0/8")), True, False, (6, 2379, "10.0.0.1")
+    ),
+    "gcp denies beneath the plan": Case(
+        "gcp", lambda r: r.append(_deny(["22"], "0.0.0.0/0", priority=2000)), False, False, (6, 22, "10.20.0.1")
+    ),
+    "gcp opens a port beneath a denial": Case(
+        "gcp",
+        lambda r: r.extend([_deny(["23"], "0.0.0.0/0"), _allow(["23"], "0.0.0.0/0", priority=901)]),
+        False,
+        False,
+        (6, 23, "198.18.0.1"),
+    ),
+    "gcp opens a port to the internet": Case(
+        "gcp", lambda r: r.append(_allow(["23"], "0.0.0.0/0")), False, True, (6, 23, "198.18.0.1")
+    ),
+    "gcp opens a port to every instance": Case(
+        "gcp", lambda r: r.append(_allow(["23"], "10.0.0.0/8", priority=65532)), False, True, (6, 23, "10.0.0.1")
+    ),
+    "aws has some types of icmp": Case(
+        "aws",
+        _set("nodes-in-1-", "SecurityGroupRuleId", FromPort=8, ToPort=0),
+        True,
+        False,
+        (1, None, "10.0.0.1"),
+        ("icmp",),
+    ),
+    "openstack has some types of icmp": Case(
+        "openstack", _set("nodes-in-1-", "id", port_range_min=8, port_range_max=0), True, False, (1, None, "10.0.0.1"), ("icmp",)
+    ),
+    "openstack opens protocol 0, which is any": Case(
+        "openstack", _neutron("0", "10.0.0.0/8"), False, True, (47, None, "10.0.0.1")
+    ),
+    "openstack opens all to the internet": Case("openstack", _neutron(None, None), False, True, (47, None, "198.18.0.1")),
+    "openstack has a prefix with space around it": Case(
+        "openstack", _neutron("tcp", "0.0.0.0/0 "), False, True, (6, 23, "198.18.0.1")
+    ),
+    "openstack has a prefix with a line feed": Case(
+        "openstack", _neutron("tcp", "0.0.0.0/0\n"), False, True, (6, 23, "198.18.0.1")
+    ),
+    "openstack has a prefix that nobody can read": Case("openstack", _neutron("tcp", "any"), False, True, (6, 23, "198.18.0.1")),
+}
+
+
+def made(case: Case) -> tuple[Plan, Raw]:
+    settings = RAW | {"cloud": case.cloud} | NETWORKS[case.cloud] | {"services": {s: {"enabled": True} for s in case.services}}
+    planned = plan(table.load(), parse(settings))
+    raw = stored(planned)
+    case.change(raw["firewalls" if case.cloud == "gcp" else "rules"])
+    return planned, raw
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
+    case = CASES[name]
+    planned, raw = made(case)
+    nodes = ids(planned).of["nodes"]
+    audited = {each.kind for each in compare(planned, raw, ids(planned))}
+    assert bool(audited & {"missing", "denied"}) == case.lacks, audited
+    assert bool(audited & {"world", "beyond", "source", "tunnel"}) == case.exceeds, audited
+    settings = planned.settings.json() | {"existing": {"nodes": nodes[0]}}
+    stack = Stack(declared(case.cloud, raw), [Expected(settings, planned.rules)])
+    found = {check.__name__: list(check(stack, {})) for check in (checks.complete, checks.world_open)}
+    found |= {check.__name__: list(check(stack, {})) for check in (checks.only_table_ports, checks.only_table_sources)}
+    assert bool(found.pop("complete")) == case.lacks
+    assert any(found.values()) == case.exceeds, found
+    if "nobody can read" not in name:
+        readable = [rule | {"remote_ip_prefix": str(rule["remote_ip_prefix"]).strip()} if rule.get("remote_ip_prefix") else rule
+                    for rule in raw.get("rules", ())]  # fmt: skip
+        protocol, port, peer = case.packet
+        carries = frozenset(nodes) if case.lacks and peer == "10.0.0.1" else frozenset()
+        packet = clouds.Packet(protocol, port, ip_address(peer), carries, frozenset(nodes))
+        if not case.services:
+            passes = clouds.ALLOWS[case.cloud](raw | {"rules": readable}, packet)
+            assert passes == (not case.lacks if case.lacks else case.exceeds or peer == "10.20.0.1"), passes
+
+
+class _Names:
+    """Identities of a program whose ids are all known."""
+
+    def of(self, resource: Declared, property: str, value: Any = None) -> list[str]:
+        given = resource.inputs.get(property) if value is None else value
+        return [each for each in (given if isinstance(given, list) else [given]) if isinstance(each, str)]
+
+
+def _meaning(flow: Flow) -> tuple[Any, ...]:
+    source = flow.source if not isinstance(flow.source, Peer) else flow.source.id
+    what = (flow.direction, flow.action, flow.priority, flow.protocol, flow.ports, flow.part)
+    return (flow.group, *what, source, flow.families, flow.spelling)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_is_read_alike_from_an_api_and_from_a_program(name: str) -> None:
+    case = CASES[name]
+    _, raw = made(case)
+    read = backend(case.cloud).read
+    implied = list(read.of_api({"firewalls": []})) if case.cloud == "gcp" else []
+    of_api = {_meaning(flow) for flow in read.of_api(raw)} - {_meaning(flow) for flow in implied}
+    of_inputs = {_meaning(flow) for each in declared(case.cloud, raw) for flow in read.of_inputs(each, _Names())}
+    assert of_api == of_inputs and len(of_api) > 5

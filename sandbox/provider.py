@@ -136,7 +136,9 @@ def check(
         failures += [("name", wrong)] if wrong else []
     kept = {key: old[key] for key in defaults if key in old and key in old.get(DEFAULTS, ())}
     inputs = new | defaults | kept
-    return inputs | ({DEFAULTS: sorted(defaults)} if defaults else {}), [*failures, *kind.check(inputs)]
+    if not any(name == "name" for name, _ in failures):
+        failures += kind.check(inputs)
+    return inputs | ({DEFAULTS: sorted(defaults)} if defaults else {}), failures
 
 
 def difference(kind: Kind, state: Properties, given: Properties, new: Properties) -> Difference:

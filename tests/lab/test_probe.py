@@ -79,7 +79,7 @@ def agents(lab: Lab) -> list[str]:
     return [
         line
         for host in lab.nodes.values()
-        for line in host.run(["ps", "-eo", "args"]).stdout.splitlines()
+        for line in host.run(["ps", "-ww", "-eo", "args"]).stdout.splitlines()
         if "kubeports-agent" in line and "exec(compile" in line
     ]
 

@@ -2,7 +2,7 @@
 
 The chain for what comes in hooks before destination NAT (priority mangle), so that a NodePort is judged by its own port and by
 who connects, and not as the pod that kube-proxy sends it to. What is routed on (pods and services) is none of the node's and
-passes. docs/decisions/0021 says why.
+passes. docs/decisions/0025 says why.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ def lowest() -> Path:
     """The Python of an environment with the lowest versions that the package declares, and the tests' own tools."""
     wanted = [*PROJECT["dependencies"], *(each for cloud in CLOUDS for each in EXTRAS[cloud])]
     tools = [
-        line for line in (ROOT / "requirements-dev.txt").read_text().splitlines() if line.startswith(("pytest==", "hypothesis=="))
+        line
+        for line in (ROOT / "requirements-dev.txt").read_text().splitlines()
+        if line.startswith(("pytest==", "pytest-xdist==", "hypothesis=="))
     ]
     name = hashlib.sha256("\n".join([sys.version, *wanted, *tools]).encode()).hexdigest()[:12]
     target = cache() / f"lowest-{name}"

@@ -145,7 +145,7 @@ def test_two_clouds_in_one_program_do_not_collide(program: Program, aws: AWS, gc
     project = program(TWO_CLOUDS, aws.env | gcp.env | {"PULUMI_DEBUG_PROVIDERS": both})
     assert set(changed(project)) == {"create"}
     names = state(project)
-    assert {"one-nodes", "one-nodes-in-tcp-22-ipv4-10.20.0.0-16", "two-nodes-in-tcp-22-ipv4"} <= set(names)
+    assert {"one-nodes", "one-nodes-in-tcp-22-ipv4-10.20.0.0-16", "two-nodes-in-tcp-22-ipv4-cidrs"} <= set(names)
     assert not changed(project)
     changed(project, "destroy")
     assert not gcp.left()

@@ -1,4 +1,4 @@
-"""The lab's ground: nodes with real kernels, made once for all tests of a worker.
+"""The lab's ground: nodes with real kernels, made for the tests of a file, for raw packets leave traces in bridges.
 
 In CI (CI=true) they never skip; on a user's machine they skip where something is missing, with the command that helps.
 """
@@ -13,7 +13,7 @@ import pytest
 from sandbox import lab as labs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole_lab() -> Iterator[labs.Lab]:
     """Five nodes with ssh and pods, and outside hosts."""
     if os.environ.get("CI") == "true":

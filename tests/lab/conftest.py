@@ -1,4 +1,4 @@
-"""The lab's ground: nodes with real kernels, made for the tests of a file, for raw packets leave traces in bridges.
+"""The lab's ground: nodes with real kernels, made anew for the tests of each file.
 
 In CI (CI=true) they never skip; on a user's machine they skip where something is missing, with the command that helps.
 """

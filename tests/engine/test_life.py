@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -134,13 +135,13 @@ def test_a_rule_that_somebody_added_is_not_seen_by_refresh(life: Life) -> None:
 
 @rings.clouds("openstack", "gcp")
 def test_a_group_of_somebody_elses_is_left_as_it_was(life: Life) -> None:
-    id = own_group(life.cloud)
-    own = untouched(life.cloud, id)
-    life.project.configure(life.stack, **life.now(existing={"nodes": id}))
-    assert life.project.up(life.stack).ok
-    assert any(rule.protocol == 4 for rule in life.cloud.stored())
-    assert life.project.destroy(life.stack).ok
-    assert untouched(life.cloud, id) == own
+    with own_group(life.cloud) as id:
+        own = untouched(life.cloud, id)
+        life.project.configure(life.stack, **life.now(existing={"nodes": id}))
+        assert life.project.up(life.stack).ok
+        assert any(rule.protocol == 4 for rule in life.cloud.stored())
+        assert life.project.destroy(life.stack).ok
+        assert untouched(life.cloud, id) == own
 
 
 def test_the_first_update_in_a_network_with_rules_of_its_own_is_no_outage(projects: Projects, gcp: Any) -> None:
@@ -190,16 +191,22 @@ def add(cloud: Any) -> str:
     return str(made.id)
 
 
-def own_group(cloud: Any) -> str:
-    """A group that somebody else made, with a rule of theirs; on GCP a tag."""
+@contextmanager
+def own_group(cloud: Any) -> Iterator[str]:
+    """A group that no stack manages, with a rule; on GCP a tag; deleted at the end."""
     if cloud.name == "aws":
         id = str(cloud.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=cloud.vpc)["GroupId"])
         permission = {"IpProtocol": "tcp", "FromPort": 7, "ToPort": 7, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
         cloud.ec2.authorize_security_group_ingress(GroupId=id, IpPermissions=[permission])
-        return id
-    if cloud.name == "gcp":
-        return "theirs"
-    return str(cloud.connect().network.create_security_group(name="theirs", description="theirs").id)
+        yield id
+        cloud.ec2.delete_security_group(GroupId=id)
+    elif cloud.name == "gcp":
+        yield "theirs"
+    else:
+        network = cloud.connect().network
+        id = str(network.create_security_group(name="theirs", description="theirs").id)
+        yield id
+        network.delete_security_group(id)
 
 
 def untouched(cloud: Any, id: str) -> Any:

@@ -6,9 +6,9 @@ denied at any moment of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed
@@ -157,32 +157,39 @@ def _sorted(value: object) -> object:
 
 
 @pytest.fixture
-def refs(cloud: Cloud) -> dict[str, str]:
-    """References of the cloud."""
-    return make_refs(cloud)
+def refs(cloud: Cloud) -> Iterator[dict[str, str]]:
+    """The ids of ``external``."""
+    with external(cloud) as ids:
+        yield ids
 
 
-def make_refs(cloud: Cloud) -> dict[str, str]:
-    """What somebody else owns in the cloud: a group, and a list of prefixes."""
+@contextmanager
+def external(cloud: Cloud) -> Iterator[dict[str, str]]:
+    """A group and a list of prefixes that no stack manages, where the cloud has such; deleted at the end."""
     if cloud.name == "aws":
         ec2 = cloud.ec2  # type: ignore[attr-defined]
-        name = f"bastion-{uuid4()}"  # other walks of this worker have made theirs
-        group = ec2.create_security_group(GroupName=name, Description="bastion", VpcId=cloud.settings["network"])["GroupId"]
+        group = ec2.create_security_group(GroupName="bastion", Description="bastion", VpcId=cloud.settings["network"])["GroupId"]
         office = ec2.create_managed_prefix_list(PrefixListName="office", MaxEntries=20, AddressFamily="IPv4")["PrefixList"]
-        return {"bastion": group, "office": office["PrefixListId"]}
-    if cloud.name == "gcp":
-        return {"bastion": "bastion"}
-    network = cloud.connect().network  # type: ignore[attr-defined]
-    group = network.create_security_group(name="bastion")
-    for rule in network.security_group_rules(security_group_id=group.id):
-        network.delete_security_group_rule(rule)
-    return {"bastion": group.id, "office": network.create_address_group(name="office", addresses=["192.0.2.0/24"]).id}
+        yield {"bastion": group, "office": office["PrefixListId"]}
+        ec2.delete_security_group(GroupId=group)
+        ec2.delete_managed_prefix_list(PrefixListId=office["PrefixListId"])
+    elif cloud.name == "gcp":
+        yield {"bastion": "bastion"}
+    else:
+        network = cloud.connect().network  # type: ignore[attr-defined]
+        bastion = network.create_security_group(name="bastion")
+        for rule in network.security_group_rules(security_group_id=bastion.id):
+            network.delete_security_group_rule(rule)
+        offices = network.create_address_group(name="office", addresses=["192.0.2.0/24"])
+        yield {"bastion": bastion.id, "office": offices.id}
+        network.delete_security_group(bastion)
+        network.delete_address_group(offices)
 
 
 @rings.clouds("aws", "gcp")
 @pytest.mark.parametrize("number", range(WALKS))
 def test_a_stack_that_goes_from_settings_to_settings(
-    projects: Callable[[Cloud], Project], cloud: Cloud, refs: dict[str, str], number: int
+    refs: dict[str, str], projects: Callable[[Cloud], Project], cloud: Cloud, number: int
 ) -> None:
     walk = Walk(projects(cloud), cloud, refs)
     taken = 0

@@ -12,7 +12,7 @@ from sandbox.cloud import CLOUDS
 from sandbox.clouds import cloud
 from sandbox.run import Project, copy
 from tests.engine.test_life import own_group
-from tests.engine.test_walk import make_refs
+from tests.engine.test_walk import external
 from tests.states import HERE, VERSION, State, tidied, variants
 
 
@@ -35,9 +35,8 @@ def main() -> int:
 def made(name: str, folder: Path) -> dict[State, tuple[str, str]]:
     """The states of a cloud: export and stack file."""
     found = {}
-    with cloud(name) as here:
-        refs = make_refs(here)
-        for variant, changes in variants(name, refs, own_group(here)).items():
+    with cloud(name) as here, external(here) as refs, own_group(here) as group:
+        for variant, changes in variants(name, refs, group).items():
             state = State(VERSION, f"{name}-{variant}")
             project = Project(copy(folder / variant), here.env, folder / "state")
             config = {"cloud": name, "cluster": variant, **here.settings, **changes}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from sandbox.errors import SandboxError
 from sandbox.lab.tools import program
 
 _NEWNET = 0x40000000  # CLONE_NEWNET of <sched.h>
+#: <linux/netlink.h>, <linux/netfilter/nfnetlink.h>.
+_NETFILTER, _CTNETLINK, _DELETE, _REQUEST, _ACK = 12, 1, 2, 1, 4
 _PATIENCE = 10.0  # seconds for a host to start, and for a command
 #: What a node has of its own, as copies on write.
 _DISK = ("etc", "var/lib", "root")
@@ -147,6 +151,16 @@ class Host:
         for listener in self._listeners:
             end(listener)
         self._listeners.clear()
+
+    def forget(self) -> None:
+        """Have the host's kernel forget every connection: a packet then begins one, whatever was sent before."""
+        # nfnetlink_conntrack.h: CTNETLINK's message to delete, for all (IPCTNL_MSG_CT_DELETE without a tuple).
+        message = struct.pack("=IHHIIBBH", 20, _CTNETLINK << 8 | _DELETE, _REQUEST | _ACK, 1, 0, 0, 0, 0)
+        with self.inside(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as netlink:
+            netlink.send(message)
+            error = struct.unpack("=i", netlink.recv(4096)[16:20])[0]
+        if error:
+            raise OSError(-error, "the kernel does not forget its connections")
 
     @contextmanager
     def inside(self) -> Iterator[None]:

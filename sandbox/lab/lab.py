@@ -176,6 +176,21 @@ class Lab:
                 raise SandboxError(f"the frames of {name} can't be carried late")
             self._late[name] = carrier
 
+    def clear(self) -> None:
+        """Have the lab be as it was made, but for its disks: no rules, no listeners, nothing late, no memory of connections.
+
+        A protocol without ports is known to the kernel by its addresses alone: for ten minutes after a packet, the answer passes
+        whatever rules are loaded.
+        """
+        for name in list(self._late):
+            self.delay(name, 0)
+        for host in (*self.hosts.values(), *self.pods.values()):
+            host.silence()
+            ip(host, ["tcp_metrics flush all", "route flush cache"])
+        for host in self.nodes.values():
+            host.nft("flush ruleset")
+            host.forget()
+
     def _leave(self, host: Host) -> None:
         """Have the router know an outside host."""
         ip(self.switch, [f"route replace {address} dev wan" for address in host.addresses])

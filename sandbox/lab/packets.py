@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from sandbox.lab.hosts import Host
 
@@ -23,8 +23,6 @@ _SILENCE = 0.03  # seconds without a packet: no more come
 _BUFFER = 1 << 24
 _GROUP = 0x0003  # ETH_P_ALL
 _ETHER = {4: 0x0800, 6: 0x86DD}
-#: <linux/netlink.h>, <linux/netfilter/nfnetlink.h>.
-_NETFILTER, _CTNETLINK, _DELETE, _REQUEST, _ACK = 12, 1, 2, 1, 4
 Address = IPv4Address | IPv6Address
 _OTHER = "02:77:00:00:ff:01"
 
@@ -53,7 +51,7 @@ class Wire:
 
     def arrives(self, packets: Sequence[Packet]) -> list[bool]:
         """Send packets to the node's address of their family; whether each reaches it."""
-        self.forget()
+        self.node.forget()
         numbers = self._numbered(packets)
         kinds = {(packet.protocol, packet.peer.version) for packet in packets}
         with ExitStack() as stack:
@@ -89,7 +87,7 @@ class Wire:
 
     def leaves(self, packets: Sequence[Packet]) -> list[bool]:
         """Have the node send packets to ``peer``; whether each leaves it."""
-        self.forget()
+        self.node.forget()
         numbers = self._numbered(packets)
         with ExitStack() as stack:
             with self.switch.inside():
@@ -97,7 +95,7 @@ class Wire:
             with self.node.inside():
                 senders = {version: stack.enter_context(_sender(version)) for version in (4, 6)}
             own = {4: ip_address(self.node.ipv4), 6: ip_address(self.node.ipv6)}
-            self._know(packets)
+            stack.enter_context(self._known(packets))
             found: set[int] = set()
             for start in range(0, len(packets), _CHUNK):
                 for number, packet in numbers[start : start + _CHUNK]:
@@ -110,24 +108,19 @@ class Wire:
                 found |= _received([tap])
         return [number in found for number, _ in numbers]
 
-    def forget(self) -> None:
-        """Have the node's kernel forget every connection: a packet then begins one, whatever was sent before."""
-        # nfnetlink_conntrack.h: CTNETLINK's message to delete, for all (IPCTNL_MSG_CT_DELETE without a tuple).
-        message = struct.pack("=IHHIIBBH", 20, _CTNETLINK << 8 | _DELETE, _REQUEST | _ACK, 1, 0, 0, 0, 0)
-        with self.node.inside(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as netlink:
-            netlink.send(message)
-            error = struct.unpack("=i", netlink.recv(4096)[16:20])[0]
-        if error:
-            raise OSError(-error, "the kernel does not forget its connections")
-
-    def _know(self, packets: Iterable[Packet]) -> None:
-        """Give the node a neighbour for the addresses of its own network that nobody has, so that it need not ask."""
+    @contextmanager
+    def _known(self, packets: Iterable[Packet]) -> Iterator[None]:
+        """Meanwhile the node has a neighbour for each address of its own network, so that it need not ask who has it."""
         from sandbox.lab.lab import LAN, ip
 
-        networks = tuple(map(socket.inet_pton, (socket.AF_INET, socket.AF_INET6), (LAN[0].split("/")[0], LAN[1].split("/")[0])))
-        near = {packet.peer for packet in packets if packet.peer.packed[:2] in (networks[0][:2], networks[1][:2])}
-        if near:
-            ip(self.node, [f"neighbour replace {peer} lladdr {_OTHER} dev eth0 nud permanent" for peer in near])
+        networks = tuple(map(ip_network, LAN))
+        near = {packet.peer for packet in packets if any(packet.peer in network for network in networks)}
+        ip(self.node, [f"neighbour replace {peer} lladdr {_OTHER} dev eth0 nud permanent" for peer in near])
+        try:
+            yield
+        finally:
+            # One that stayed would keep the node from the node that has the address.
+            ip(self.node, [f"neighbour delete {peer} dev eth0" for peer in near])
 
     def _numbered(self, packets: Sequence[Packet]) -> list[tuple[int, Packet]]:
         """No number is used twice on a wire: the kernel takes a flow that it has seen for established."""

@@ -1,4 +1,4 @@
-"""The lab's ground: nodes with real kernels, made anew for the tests of each file.
+"""The lab's ground: nodes with real kernels, made once a session.
 
 In CI (CI=true) they never skip; on a user's machine they skip where something is missing, with the command that helps.
 """
@@ -13,7 +13,7 @@ import pytest
 from sandbox import lab as labs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole_lab() -> Iterator[labs.Lab]:
     """Five nodes with ssh and pods, and outside hosts."""
     if os.environ.get("CI") == "true":
@@ -26,9 +26,6 @@ def whole_lab() -> Iterator[labs.Lab]:
 
 @pytest.fixture
 def lab(whole_lab: labs.Lab) -> Iterator[labs.Lab]:
-    """The lab as it was made: afterwards no node has rules, and nobody listens."""
+    """The lab as it was made: afterwards no node has rules, nobody listens, and no connection is known."""
     yield whole_lab
-    for host in (*whole_lab.hosts.values(), *whole_lab.pods.values()):
-        host.silence()
-    for host in whole_lab.nodes.values():
-        host.nft("flush ruleset")
+    whole_lab.clear()

@@ -58,7 +58,10 @@ def questions(raw: Raw, nodes: Nodes, node: Node, seed: int, number: int = PACKE
     peers = [peer for peer in dict.fromkeys(peers) if f"ipv{peer.version}" in families and sendable(peer, node)]
     for packet in asked.packets(raw, seed, number):
         peer = choose.choice(peers)
-        yield replace(packet, peer=peer, groups=frozenset(_groups(raw, nodes, peer)))
+        groups = frozenset(_groups(raw, nodes, peer))
+        if raw["cloud"] == "gcp" and not packet.ingress:
+            groups = frozenset()  # a rule for egress can't name a tag: the cluster is its CIDRs (docs/decisions/0003)
+        yield replace(packet, peer=peer, groups=groups)
 
 
 def _kind(version: int) -> type[IPv4Address] | type[IPv6Address]:

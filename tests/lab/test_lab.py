@@ -15,6 +15,7 @@ import pytest
 
 from sandbox.errors import SandboxError
 from sandbox.lab import Host, Lab, Node, Packet
+from sandbox.lab.hosts import until
 from tests.asked import PROTOCOLS
 
 PEERS = tuple(map(ip_address, ("203.0.113.9", "2001:db8:9::9", "10.77.0.12", "fd77::12")))
@@ -70,6 +71,26 @@ def test_a_rule_of_the_kernel_stops_a_packet(lab: Lab) -> None:
     passed = lab.wire("node-1").arrives(packets)
     assert [packet for packet, did in zip(packets, passed, strict=True) if did] == [Packet(94, None, PEERS[0])]
     assert all(lab.wire("node-4").arrives(packets))
+
+
+def test_what_a_node_has_sent_keeps_no_later_test_from_the_truth(lab: Lab) -> None:
+    """The sender's made-up neighbours would keep a node from the others, and its connections let answers pass any rules."""
+    others = [ip_address(address) for address in lab["node-2"].addresses]
+    node, wire = lab["node-1"], lab.wire("node-1")
+    tracked = (
+        "table inet t { chain in { type filter hook input priority 0; ct state established counter; ip protocol 94 counter; }; }"
+    )
+    node.nft(tracked)
+    assert all(wire.leaves([Packet(94, None, other) for other in others]))
+    lab.clear()
+    lab["node-2"].listen(tcp=[6443])
+    assert [answer(node, str(other), 6443) for other in others] == ["node-2", "node-2"]
+    node.nft(tracked)
+    with lab["node-2"].inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, 94) as sender:
+        sender.sendto(b"answer", (node.ipv4, 0))
+    chain = ["nft", "-n", "list", "chain", "inet", "t", "in"]
+    assert until(lambda: "94 counter packets 1" in node.run(chain).stdout)
+    assert "ct state 0x2 counter packets 0" in node.run(chain).stdout
 
 
 def test_rules_that_nft_refuses_are_an_error_with_its_message(lab: Lab) -> None:

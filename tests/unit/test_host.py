@@ -95,3 +95,14 @@ def test_the_audit_stage_accepts_everything_and_every_other_stage_drops(tmp_path
     audit, enforce = (host(tmp_path, "--node", "work", *NAMED, *more).stdout for more in (("--audit",), ()))
     assert "drop comment" not in audit and 'log prefix "kubeports would drop: "' in audit
     assert enforce.rstrip().splitlines()[-3].strip() == 'counter drop comment "denied"'
+
+
+def test_egress_that_does_not_list_etcd_comes_with_a_warning(tmp_path: Path) -> None:
+    """A rule of GCP's for egress can't name the nodes: their addresses may be missing among the CIDRs."""
+    change = {"cloud": "gcp", "network": "default", "refs": {}, "egress": ["10.0.0.2/32"]}
+    change["sources"] = {"admins": ["10.20.0.0/16"], "clients": [], "cluster": ["self", "fd00::/64", "10.9.0.0/16"]}
+    text = host(tmp_path, "--node", "work", **change).stderr
+    assert "apiserver (tcp/6443) of cp at 10.0.0.1 would be out of reach" in text
+    assert "add 10.0.0.1 to kubeports:egress" in text and "etcd" not in text
+    change["egress"] = ["10.0.0.0/29"]
+    assert "out of reach" not in host(tmp_path, "--node", "work", **change).stderr

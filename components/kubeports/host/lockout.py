@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from kubeports.errors import Problem, bad, show
 from kubeports.explain.answer import answer, rows_of
 from kubeports.explain.question import read
 from kubeports.explain.ways import ways
+from kubeports.host.ruleset import restricted
 from kubeports.networks import Family, Network
 from kubeports.nodes import Address, Node, Nodes
 from kubeports.plan import states
@@ -78,8 +79,9 @@ def lockouts(
         what = f"the ssh connection in use (from {in_use.client} to port {in_use.port}) would be shut out"
         found.append(asking.problem(what, in_use.client, TCP, in_use.port))
     for state in states(plan.rows, plan.settings):
-        if state.given.when == "always" and state.given.target in _CONTROL and state.given.target in node.roles:
-            found += asking.shut(state)
+        if state.given.when == "always" and state.given.target in _CONTROL:
+            found += asking.shut(state) if state.given.target in node.roles else []
+            found += asking.cut_off(state)
     return found
 
 
@@ -110,16 +112,36 @@ class _Asking:
         refs = {f"@{name}" for name, networks in self.named.items() if any(address in network for network in networks)}
         return frozenset(self.of.get(address, set()) | refs)
 
-    def allowed(self, address: Address, protocol: int, port: int | None) -> bool:
+    def allowed(
+        self, address: Address, protocol: int, port: int | None, direction: Literal["ingress", "egress"] = "ingress"
+    ) -> bool:
         roles = self.node.roles or ("nodes",)
         groups = self.groups(address)
-        return any(allows(self.plan, Packet(protocol, port, address, groups, role)).allowed for role in roles)
+        return any(allows(self.plan, Packet(protocol, port, address, groups, role, direction)).allowed for role in roles)
+
+    def words(self, state: State) -> list[str]:
+        """Which nodes a row is for, as the table has it."""
+        words = [str(word) for word in state.given.source if word in ROLES]
+        return words + ["nodes"] * ("cluster" in state.given.source)
+
+    def cut_off(self, state: State) -> list[Problem]:
+        """The first node whose row, which is for this one, would be out of its reach: where egress is restricted."""
+        row, settings = state.row, self.plan.settings
+        targets = {"nodes", *self.node.roles} if settings.roles else {"nodes"}
+        if not restricted(self.plan, targets) or not {"nodes", *self.node.roles} & set(self.words(state)):
+            return []
+        for peer in self.nodes.with_role(state.given.target):
+            for address in peer.addresses if peer is not self.node else ():
+                meant = _family(address) in settings.families and self.has(address)
+                if meant and not self.allowed(address, row.protocol, row.start, "egress"):
+                    what = f"{row.service} ({row}) of {peer.name} at {address} would be out of reach: egress does not list it"
+                    return [Problem(self.node.name, what, f"add {address} to {settings.setting('egress')}")]
+        return []
 
     def shut(self, state: State) -> list[Problem]:
         """The first of the nodes that a row is for, as the table has it, to which it would be shut."""
         row, families = state.row, set(self.plan.settings.families)
-        words = [str(word) for word in state.given.source if word in ROLES]
-        words += ["nodes"] if "cluster" in state.given.source else []
+        words = self.words(state)
         for peer, role in {peer.name: (peer, word) for word in words for peer in self.nodes.with_role(word)}.values():
             who = "the node itself" if peer is self.node else f"{peer.name} ({role})"
             meant = families & set(row.families)

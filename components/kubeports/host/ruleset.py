@@ -275,12 +275,12 @@ def ruleset(
     here = [rule for rule in plan.rules if rule.target in targets and rule.action == "allow"]
     ingress = tuple(maker.lines([rule for rule in here if rule.direction == "ingress"]))
     egress = None
-    if _restricted(plan, targets):
+    if restricted(plan, targets):
         egress = tuple(maker.lines([rule for rule in here if rule.direction == "egress"]))
     return Ruleset(title, dict(sorted(maker.sets.items())), ingress, egress)
 
 
-def _restricted(plan: Plan, targets: Iterable[str]) -> bool:
+def restricted(plan: Plan, targets: Iterable[str]) -> bool:
     """Whether nodes may connect to some places alone; an externally managed group lets all out where groups only allow."""
     if plan.settings.egress is None:
         return False

@@ -73,7 +73,7 @@ def _operation(name: str, summary: str) -> None:
         settings, where = stackfile.of_file(stack_file(ROOT, stack))
         if name in ("preview", "up"):
             # As `kubeports plan` reads them: the engine takes 026 for 22, and says less of what is wrong.
-            check(None, settings, where, folder=ROOT)
+            check(None, settings, where, folders=(ROOT,))
         project = Project(ROOT, _cloud(settings), _state(), PACK)
         if name == "up":
             # The Automation API's up has no preview of its own, and the policies of a stack speak when all is made.

@@ -46,7 +46,7 @@ def packets(raw: Mapping[str, Any], seed: int, number: int) -> Iterable[requirem
     ports = sorted({*PORTS, *_edges(requirement.rows(raw))})
     for _ in range(number):
         protocol = choose.choice((*PROTOCOLS, 6, 6, 17))
-        member = choose.choice([(), ("nodes",), ("nodes", choose.choice(ROLES))])
+        member: Iterable[str] = choose.choice([(), ("nodes",), requirement.carried({**raw, "roles": True}, choose.choice(ROLES))])
         peer = choose.choice(peers)
         ingress = choose.random() < 0.8
         if raw["cloud"] == "gcp" and not ingress:
@@ -67,7 +67,7 @@ def at(cloud: str, raw: Mapping[str, Any], ids: Mapping[str, str], packet: requi
     """The packet as a cloud sees it: groups and references by their ids."""
     refs = {f"@{name}": ref.get("group") or ref.get("prefixes") for name, ref in raw["refs"].items()}
     carried = packet.groups if raw["roles"] else packet.groups - set(ROLES[1:])
-    node = {"nodes", packet.target} if raw["roles"] else {"nodes"}
+    node = requirement.carried(raw, packet.target)
     return clouds.Packet(
         packet.protocol,
         packet.port,

@@ -7,6 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 from kubeports import table
+from kubeports.conditions import CNIS, MODES
+from kubeports.plan import plan
+from kubeports.rules import Plan
+from kubeports.settings import parse
+
+from tests.oracle import requirement
 
 #: Ids as each cloud makes them.
 GROUPS = {"aws": "sg-0a", "gcp": "bastion", "openstack": "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"}
@@ -70,13 +76,18 @@ def settings(draw: st.DrawFn, cloud: str | None = None, existing: bool = False) 
         "families": list(families),
         "offline": draw(st.booleans()),
         "nfs": draw(st.booleans()),
-        "calico": draw(st.sampled_from(table.CALICO)),
+        **draw(networks()),
+        "table": draw(st.sampled_from((table.DEFAULT, *table.names()))),
         "roles": draw(st.booleans()),
         "sources": sources,
         "refs": refs,
-        "services": draw(services(families, names)),
         "limits": {"rules": 200 if cloud == "aws" else 5000},
     }
+    raw["services"] = draw(services(raw, families, names))
+    if raw["roles"] and draw(st.booleans()):
+        raw["combine"] = draw(st.sampled_from(({}, {"control-plane": ["etcd", "worker"], "registry": ["worker"]})))
+    if draw(st.booleans()):
+        sources["pods"] = draw(lists(families))
     if cloud != "openstack":
         raw["network"] = "vpc-0a" if cloud == "aws" else "default"
     if draw(st.booleans()):
@@ -100,15 +111,36 @@ def on(cloud: str, raw: dict[str, Any]) -> dict[str, Any]:
 
 
 @st.composite
-def services(draw: st.DrawFn, families: tuple[str, ...], names: tuple[str, ...]) -> dict[str, Any]:
+def networks(draw: st.DrawFn) -> dict[str, Any]:
+    """A CNI and its modes, in each of the ways in which settings say them."""
+    cni = draw(st.sampled_from(("calico", "calico", *CNIS)))
+    if cni == "calico":
+        modes = st.lists(st.sampled_from(("ipip", "classic", "vxlan", "bgp")), min_size=1, max_size=2, unique=True)
+        found: str | list[str] = draw(st.one_of(st.just("absent"), st.sampled_from(("ipip", "vxlan")), modes))
+        if isinstance(found, list) and draw(st.booleans()):
+            found = [*found, "cross-subnet"]
+        return {"calico": found}
+    if cni in MODES and draw(st.booleans()):
+        return {"cni": cni, cni: draw(st.sampled_from(MODES[cni]))}
+    return {"cni": cni}
+
+
+@st.composite
+def services(draw: st.DrawFn, raw: dict[str, Any], families: tuple[str, ...], names: tuple[str, ...]) -> dict[str, Any]:
     """Rows switched, moved and added."""
     found: dict[str, Any] = {}
-    for name in draw(st.lists(st.sampled_from(["scheduler", "typha", "wireguard", "nfs", "icmp", "nodeport-udp"]), unique=True)):
+    listed = {row.service for row in requirement.listed(raw["table"])}
+    extras = [row for row in requirement.listed("extras") if row.service not in listed]
+    rows = [row for row in (*requirement.listed(raw["table"]), *extras) if "opt-in" in row.when]
+    opt_in = {row.service for row in rows if requirement.holds(row.when, raw, enabled=True)}
+    # An ingress that is open to the internet is refused on the ports of a registry.
+    calm = sorted(name for name in opt_in if not name.startswith("ingress"))
+    for name in draw(st.lists(st.sampled_from(calm), unique=True, max_size=6)):
         found[name] = {"enabled": True}
     if draw(st.booleans()):
         found["ssh"] = {"start": draw(st.sampled_from([22, 2022]))}
     if draw(st.booleans()):
-        found["metrics-server"] = {"enabled": False}
+        found[draw(st.sampled_from(sorted(listed)))] = {"enabled": False}
     if draw(st.booleans()):
         own: dict[str, Any] = {
             "protocol": draw(st.sampled_from(["tcp", "udp", *UNPORTED])),
@@ -131,8 +163,10 @@ def histories(draw: st.DrawFn, cloud: str, length: int = 3) -> list[dict[str, An
         other = draw(settings(cloud))
         if draw(st.booleans()):
             # ``sources`` name what ``refs`` has, in the enabled families; on GCP egress asks for a cluster's CIDRs.
-            together = ("families", "refs", "sources", "services", "egress")
-            key = draw(st.sampled_from([together, *((key,) for key in ("offline", "nfs", "calico", "roles", "sources"))]))
+            together = ("families", "refs", "sources", "services", "egress", "cni", "calico", "cilium", "flannel", "table")
+            network = ("cni", "calico", "cilium", "flannel", "table", "services")
+            alone = (("offline",), ("nfs",), ("roles", "combine"), ("sources",))
+            key = draw(st.sampled_from([together, network, *alone]))
             other = changed(found[-1], other, key)
         found.append(other)
     if cloud == "gcp":  # one network in its forms, and another one
@@ -143,9 +177,15 @@ def histories(draw: st.DrawFn, cloud: str, length: int = 3) -> list[dict[str, An
 
 def changed(raw: dict[str, Any], other: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     """The settings with some keys of others; for the sources alone, where they fit."""
-    if keys == ("sources",) and (raw["families"], raw["refs"]) != (other["families"], other["refs"]):
-        keys = ("families", "refs", "sources", "services", "egress")
+    if (keys == ("sources",) or "table" in keys) and (raw["families"], raw["refs"]) != (other["families"], other["refs"]):
+        keys = ("families", "refs", "sources", "services", "egress", "cni", "calico", "cilium", "flannel", "table")
     taken = {key: value for key, value in raw.items() if key not in keys} | {key: other[key] for key in keys if key in other}
     if "egress" in taken and "egress" not in other and raw["cloud"] == "gcp":
         del taken["egress"]
     return taken
+
+
+def plan_of(raw: dict[str, Any]) -> Plan:
+    """The plan of settings, by the table that they name."""
+    rows = table.load(raw.get("table", table.DEFAULT))
+    return plan(rows, parse(raw, rows))

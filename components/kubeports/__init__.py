@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kubeports.clouds import Cloud
+    from kubeports.conditions import Cni
     from kubeports.errors import InputError
     from kubeports.firewall import Firewall, FirewallArgs, LimitsArgs, RefArgs, ServiceArgs, SourcesArgs
     from kubeports.networks import Family
     from kubeports.rules import Packet, Plan, Rule, allows
     from kubeports.settings import Settings
-    from kubeports.table import Calico, Target
+    from kubeports.table import Target
 
 __version__ = "0.1.0"
 __all__ = [
-    "Calico",
     "Cloud",
+    "Cni",
     "Family",
     "Firewall",
     "FirewallArgs",
@@ -38,8 +39,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Calico": "table",
     "Cloud": "clouds",
+    "Cni": "conditions",
     "Family": "networks",
     "Firewall": "firewall",
     "FirewallArgs": "firewall",

@@ -13,7 +13,11 @@ from kubeports.rules import Plan
 
 
 def check(
-    name: str | None, args: Mapping[str, Any], where: str = "", cluster: str | None = None, folder: Path | None = None
+    name: str | None,
+    args: Mapping[str, Any],
+    where: str = "",
+    cluster: str | None = None,
+    folders: tuple[Path, ...] = (Path(),),
 ) -> Plan:
     """The plan of a firewall, with the cloud's limits checked.
 
@@ -22,15 +26,15 @@ def check(
         args: the settings, as ``kubeports.settings.parse`` takes them.
         where: what messages put before a key.
         cluster: the cluster's name where ``args`` gives none; None: it is required.
-        folder: where the path of a table of one's own begins: the project's folder; None: the current one, as in a program.
+        folders: where the path of a custom table may begin: the stack file's folder and the project's.
 
     Raises:
         InputError: with every problem found.
     """
     rows = table.load()
-    own = args.get("table") if isinstance(args, Mapping) else None
-    if isinstance(own, str) and own:
-        rows = table.from_file((folder or Path()) / own, own)
+    named = args.get("table") if isinstance(args, Mapping) else None
+    if isinstance(named, str) and named:
+        rows = table.find(named, folders)
     planned = plan(rows, settings.parse(args, rows, where, cluster))
     backend(planned.settings.cloud).limits(planned, name or planned.settings.cluster)
     return planned

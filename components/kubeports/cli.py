@@ -22,6 +22,7 @@ _BROKEN_PIPE = 128 + 13  # as the shell says it of a program that SIGPIPE ends
 #: Command -> the question that it answers. ``kubeports.commands.NAME`` has it as ``command``; it opens neither for ``--help``.
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "init": "How do I begin? A stack file from answers, flags or a KubeKey configuration.",
         "table": "What does the requirement ask for? Every row, with its condition and its sources.",
         "plan": "What does a stack open, to whom and why? With --diff: what would change?",
         "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",

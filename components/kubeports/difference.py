@@ -17,7 +17,7 @@ from kubeports.settings import Settings
 
 #: The version of the difference's JSON.
 VERSION = 1
-_PLAIN = ("cloud", "cluster", "network", "offline", "nfs", "calico", "families", "roles")
+_PLAIN = ("cloud", "cluster", "network", "table", "offline", "nfs", "cni", "modes", "families", "roles", "combine")
 
 #: A row is open after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other sources.
 Kind = Literal["opens", "closes", "denies", "undenies", "sources"]

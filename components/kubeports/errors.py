@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+_MOST = 30  # known words that a remedy lists
 _LONGEST = 80  # characters of a wrong value that a message repeats
 
 
@@ -93,4 +94,5 @@ def suggest(word: object, known: Iterable[str]) -> str:
     """A remedy for an unknown word: the nearest known one, or all of them."""
     known = list(known)
     near = get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known)
+    more = f" and {len(known) - _MOST} more" if len(known) > _MOST else ""
+    return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known[:_MOST]) + more

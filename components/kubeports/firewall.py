@@ -14,10 +14,11 @@ from kubeports import settings as model
 from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import Cloud, backend, require_sdk
+from kubeports.conditions import Cni
 from kubeports.errors import InputError, bad, show
 from kubeports.networks import Family
 from kubeports.stackfile import refuse_namespace
-from kubeports.table import Calico, Target
+from kubeports.table import Target
 
 #: The namespace of the settings in Pulumi config.
 NAMESPACE = "kubeports"
@@ -37,6 +38,8 @@ class SourcesArgs(TypedDict, total=False):
     """BGP peers outside the cluster."""
     balancers: Sequence[str]
     """Load balancers and their health checks."""
+    pods: Sequence[str]
+    """The CIDRs of the pods, where the CNI does not encapsulate."""
 
 
 class RefArgs(TypedDict, total=False):
@@ -95,8 +98,14 @@ class FirewallArgs(TypedDict):
     """No internet: open the local registry and apt mirror."""
     nfs: NotRequired[bool]
     """NFS is used: open rpcbind."""
-    calico: NotRequired[Calico]
-    """How Calico carries pod traffic: ``ipip`` (default), ``classic``, ``vxlan``, ``bgp`` or ``absent``."""
+    cni: NotRequired[Cni]
+    """``calico``, ``cilium``, ``flannel``, ``kube-ovn``, ``hybridnet`` or ``none``; default: the table's own."""
+    calico: NotRequired[Sequence[str]]
+    """How Calico carries pod traffic: ``ipip`` (default), ``classic``, ``vxlan``, ``bgp``, ``cross-subnet``, or several."""
+    cilium: NotRequired[Sequence[str]]
+    """How Cilium carries pod traffic: ``vxlan`` (default), ``geneve`` or ``native``."""
+    flannel: NotRequired[Sequence[str]]
+    """How flannel carries pod traffic: ``vxlan`` (default), ``wireguard`` or ``host-gw``."""
     families: NotRequired[Sequence[Family]]
     """``ipv4``, ``ipv6`` or both; default ``["ipv4"]``."""
     sources: NotRequired[SourcesArgs]
@@ -105,16 +114,18 @@ class FirewallArgs(TypedDict):
     """Names for groups and prefix lists that somebody else owns."""
     roles: NotRequired[bool]
     """One group per role of node, besides the one for all."""
+    combine: NotRequired[Mapping[str, Sequence[str]]]
+    """Role -> the further roles that its nodes have; default ``{"control-plane": ["etcd"]}``; ``{}``: every node has one."""
     services: NotRequired[Mapping[str, ServiceArgs]]
     """Changes to rows of the table, and rows of the stack's own."""
-    egress: NotRequired[Sequence[str]]
-    """CIDRs that nodes may connect to; default: everywhere."""
+    egress: NotRequired[Sequence[Any]]
+    """Where nodes may connect: CIDRs, ``@name``, or ``{protocol, start, end, to}``; default: everywhere."""
     existing: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Target -> id of a group that somebody else owns, to put the rules on."""
     limits: NotRequired[LimitsArgs]
     """The account's limits where they differ."""
     table: NotRequired[str]
-    """A CSV file with a table of ports of one's own, instead of KubeSphere's; its path begins where the program runs."""
+    """The name of a port table, or a CSV file; its path begins where the program runs, or at Pulumi.yaml."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]
     """AWS: further tags of groups and rules. ``kubernetes.io/cluster/NAME`` goes on the group of all nodes alone."""
 
@@ -166,7 +177,7 @@ class Firewall(pulumi.ComponentResource):
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
             # A program may run in another folder (``main`` of Pulumi.yaml); the engine says where the project is.
             root = pulumi.runtime.get_root_directory()
-            planned = check(name, args, where, cluster, Path(root) if root else None)
+            planned = check(name, args, where, cluster, (Path(), Path(root)) if root else (Path(),))
             require_sdk(planned.settings.cloud)
             _claim(planned.settings, opts)
         super().__init__(TYPE, name, None, opts)
@@ -174,9 +185,9 @@ class Firewall(pulumi.ComponentResource):
             pulumi.log.warn(warning, self)
         made = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
         self.ids = pulumi.Output.all(**{target: group.id for target, group in made.items()}).apply(_Told)
-        self.groups = self.ids.apply(lambda ids: _carried(tuple(made), ids))
+        self.groups = self.ids.apply(lambda ids: _carried(planned.settings, ids))
         named = {target: group.name for target, group in made.items() if group.name is not None}
-        self.names = pulumi.Output.all(names=named).apply(lambda known: _carried(tuple(made), known["names"]))
+        self.names = pulumi.Output.all(names=named).apply(lambda known: _carried(planned.settings, known["names"]))
         content = planned.json()
         self.rules = pulumi.Output.from_input(content["rules"])
         self.closed = pulumi.Output.from_input(content["closed"])
@@ -205,13 +216,10 @@ def read_config() -> dict[str, Any]:
     return found
 
 
-def _carried(targets: Sequence[str], ids: Mapping[str, str]) -> dict[str, list[str]]:
-    """The groups of each kind of node, if all are known: all carry ``nodes``, and with roles their role's group too."""
-    groups = {target: [each for each in dict.fromkeys(("nodes", target)) if each in targets] for target in table.TARGETS}
-    found: dict[str, list[str]] = {
-        target: [ids[each] for each in carried] for target, carried in groups.items() if set(carried) <= set(ids)
-    }
-    return _Told(found)
+def _carried(settings: model.Settings, ids: Mapping[str, str]) -> dict[str, list[str]]:
+    """The groups of each kind of node, if all are known: all carry ``nodes``, and with roles their roles' groups too."""
+    groups = {target: settings.carried(target) for target in table.TARGETS}
+    return _Told({target: [ids[each] for each in carried] for target, carried in groups.items() if set(carried) <= set(ids)})
 
 
 class _Told(dict[str, Any]):

@@ -9,13 +9,18 @@ from kubeports.errors import Problems, bad
 from kubeports.networks import Family, Network, collapse, is_internet, is_most, network, share
 from kubeports.rules import Rule
 from kubeports.settings import Settings
-from kubeports.table import EXTRAS, Row, Table
+from kubeports.table import EXTRAS, REQUIREMENT, Row, Table, load
 from kubeports.traffic import Ports
 
 #: Family, protocol and ports.
-Entry = tuple[Family, int, Ports]
+Entry = tuple[Family, int | None, Ports]
 #: A service, all networks that reach it, and those of them that are named: that did not come through ``clients`` alone.
 Opened = tuple[str, list[Network], list[Network]]
+
+
+def requirement() -> list[Row]:
+    """The rows of the package's own table, whatever table is in use: what they keep from the internet stays kept."""
+    return [row for row in load() if row.origin == REQUIREMENT]
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,10 @@ class Guards:
 
     def check(self, on: list[Row]) -> None:
         """No row that is open to the world may cover a port that the table keeps from it; only ``clients`` may be most of it."""
-        kept = [row for row in self.table if row.origin != EXTRAS and not row.public]
-        kept += [row for row in on if row.origin != "settings" and not row.public]
+        kept = [row for row in requirement() if not row.public]
+        kept += [row for row in on if row.origin != "settings" and not row.public and row.protocol is not None]
         for rule in self.rules:
-            if rule.source.kind != "cidr" or rule.protocol is None or not is_internet(network(rule.source.value)):
+            if (rule.direction, rule.source.kind) != ("ingress", "cidr") or not is_internet(network(rule.source.value)):
                 continue
             opened = Row("", rule.protocol, rule.from_port, rule.to_port, (), "nodes", "", families=(rule.family,))
             for row in kept:
@@ -73,7 +78,7 @@ class Guards:
         over = [
             (ports, opened)
             for (of, protocol, ports), opened in self.opened.items()
-            if (of, protocol) == (family, row.protocol) and ports.overlaps(row.ports)
+            if of == family and protocol in (row.protocol, None) and ports.overlaps(row.ports)
         ]
         for part in row.ports.cut(ports for ports, _ in over):
             here = [each for ports, opened in over if ports.covers(part) for each in opened]
@@ -93,8 +98,8 @@ class Guards:
 
     def keep_from_clients(self, on: Iterable[Row]) -> None:
         """A row that clients may reach only where the stack says so (the API server) is not opened to them by another row."""
-        for row in self.table:
-            if row.origin == EXTRAS or not row.public or "clients" in row.source:
+        for row in dict.fromkeys((*requirement(), *on)):
+            if row.origin in (EXTRAS, "settings") or not row.public or "clients" in row.source:
                 continue
             moved_to = [each for each in on if each.service == row.service]
             if any("clients" in each.source for each in moved_to):
@@ -108,7 +113,8 @@ class Guards:
         covering = [
             rule
             for rule in self.rules
-            if (rule.direction, rule.family, rule.protocol, rule.source.kind) == ("ingress", family, row.protocol, "cidr")
+            if (rule.direction, rule.family, rule.source.kind) == ("ingress", family, "cidr")
+            and rule.protocol in (row.protocol, None)
             and rule.range.overlaps(row.ports)
         ]
         for part in row.ports.cut(rule.range for rule in covering):

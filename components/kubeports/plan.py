@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from kubeports.clouds import metadata_service, native_pods
+from kubeports.conditions import CNIS, MODES, OPT_IN, Condition
 from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
-from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, share
+from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
-from kubeports.settings import SELF, Change, Settings, Term, moved, refuse_internet
-from kubeports.table import ROLES, Row, Table
+from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
+from kubeports.table import EXTRAS, METADATA, ROLES, Row, Table
+from kubeports.traffic import TCP, meaningful
 
 
 def plan(rows: Table, settings: Settings) -> Plan:
@@ -27,11 +30,7 @@ def plan(rows: Table, settings: Settings) -> Plan:
 def states(rows: Table, settings: Settings) -> tuple[State, ...]:
     """Every row of the table and of the stack's own, on or off, in their order."""
     planner = _Planner(settings, rows)
-    found = []
-    for row in (*rows, *settings.own):
-        on = planner.is_on(row)
-        found.append(State(planner.effective(row), row, None if on else planner.closed[-1]))
-    return tuple(found)
+    return tuple(State(planner.effective(row), row, planner.shut(row)) for row in (*rows, *settings.own))
 
 
 class _Planner:
@@ -48,7 +47,9 @@ class _Planner:
         self.warnings: list[str] = []
 
     def plan(self) -> Plan:
-        on = [self.effective(row) for row in (*self.rows, *self.settings.own) if self.is_on(row)]
+        shut = {row: self.shut(row) for row in (*self.rows, *self.settings.own)}
+        on = [self.effective(row) for row, closed in shut.items() if closed is None]
+        self.closed += [closed for row, closed in shut.items() if closed is not None and self.concerns(row)]
         self.enabled_makes_sense()
         for row in on:
             with self.problems:
@@ -60,6 +61,8 @@ class _Planner:
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
         self.warn_needs(on)
+        self.warn_unanswered()
+        self.warn_pods(on)
         self.warn_changed(on)
         self.warn_unused(on)
         return Plan(
@@ -72,37 +75,56 @@ class _Planner:
 
     # Which rows are on
 
-    def condition(self, row: Row) -> tuple[bool, str, str]:
-        """Whether a row's own condition holds; the reason and the remedy if not."""
-        at = self.settings
-        if row.when in ("offline", "nfs"):
-            return bool(getattr(at, row.when)), f"{row.when} is false", f"set {at.setting(row.when)}: true"
-        if row.calico:
-            return at.calico in row.calico, f"calico is {at.calico}", f"set {at.setting('calico')}: {' or '.join(row.calico)}"
-        if row.when == "opt-in":
-            return False, "the requirement does not have it", f"set {at.setting('services')}.{row.service}.enabled: true"
-        return True, "", ""
-
-    def is_on(self, row: Row) -> bool:
+    def lacks(self, row: Row) -> tuple[Condition, ...]:
+        """The conditions of a row that do not hold; none: the row's own conditions open it."""
         change = self.settings.services.get(row.service)
-        holds, reason, remedy = self.condition(row)
-        if change and change.enabled is not None and (row.when == "opt-in" or not change.enabled):
-            holds, reason = change.enabled, "it is switched off"
-            remedy = f"set {self.settings.setting('services')}.{row.service}.enabled: true, or leave it out"
-        if holds and not set(row.families) & set(self.settings.families):
+        return row.conditions.unmet(self.settings.chosen, bool(change and change.enabled)) or ()
+
+    def shut(self, row: Row) -> Closed | None:
+        """Why a row is off, and what would switch it on; None: it is on."""
+        change = self.settings.services.get(row.service)
+        enabled = f"{self.settings.setting('services')}.{row.service}.enabled"
+        lacks = self.lacks(row)
+        if change and change.enabled is False:
+            reason, remedy = "it is switched off", f"set {enabled}: true, or leave it out"
+        elif lacks:
+            reason, remedy = self.why_not(max(lacks, key=lambda condition: condition.key != OPT_IN), enabled)
+        elif not set(row.families) & set(self.settings.families):
             family = row.families[0]
-            holds, reason = False, f"it is for {family} alone"
-            remedy = f"add {family} to {self.settings.setting('families')}"
-        if not holds:
-            self.closed.append(Closed(row.service, None, f"{row}: {reason}", remedy))
-        return holds
+            reason, remedy = f"it is for {family} alone", f"add {family} to {self.settings.setting('families')}"
+        else:
+            return None
+        asked = change is None or change.enabled is None
+        return Closed(row.service, None, f"{row}: {reason}", remedy, asked and any(each.key == OPT_IN for each in lacks))
+
+    def why_not(self, condition: Condition, enabled: str) -> tuple[str, str]:
+        """Why a condition does not hold, and what would make it hold."""
+        at, key = self.settings, condition.key
+        if key == OPT_IN:
+            return "it is opt-in", f"set {enabled}: true"
+        if key in ("offline", "nfs"):
+            return f"{key} is false", f"set {at.setting(key)}: true"
+        values = [value for value in condition.values if value != "cross-subnet"]
+        right = f"set {at.setting(key)}: {' or '.join(values)}" + (
+            ", or add cross-subnet" if values != [*condition.values] else ""
+        )
+        if key == "cni" or key != at.cni:
+            return f"cni is {at.cni}", right
+        return f"{key} is {' and '.join(at.modes)}", right
+
+    def concerns(self, row: Row) -> bool:
+        """Whether a row that is off says something to the stack's reader: extras of another CNI or family do not."""
+        if row.origin != EXTRAS:
+            return True
+        others = [c for c in self.lacks(row) if c.key not in (OPT_IN, self.settings.cni)]
+        return not others and bool(set(row.families) & set(self.settings.families))
 
     def enabled_makes_sense(self) -> None:
-        """Refuse ``enabled: true`` on a row whose own condition is off: another setting decides it."""
+        """Refuse ``enabled: true`` on a row whose other conditions do not hold: another setting decides it."""
         for name, change in self.settings.services.items():
-            rows = [row for row in self.rows if row.service == name and row.when != "opt-in"]
-            if change.enabled and rows and not any(self.condition(row)[0] for row in rows):
-                _, reason, remedy = self.condition(rows[0])
+            rows = [row for row in self.rows if row.service == name]
+            if change.enabled and rows and all(map(self.lacks, rows)):
+                reason, remedy = self.why_not(self.lacks(rows[0])[0], "")
                 with self.problems:
                     raise bad(f"{self.settings.place('services')}.{name}.enabled", f"can't be true while {reason}", remedy)
 
@@ -135,12 +157,12 @@ class _Planner:
             collapsed = collapse(given)
             if is_broad(collapsed) and not any(map(is_internet, collapsed)):
                 self.warnings.append(f"{row.service} is open to {share(collapsed):.0%} of all {family} addresses")
-            for network in collapsed:
-                if is_internet(network):
-                    self.world_is_meant(row, family, network)
-                self.add(row, family, Source("cidr", str(network)))
+            for each in collapsed:
+                if is_internet(each):
+                    self.world_is_meant(row, family, each)
+                self.add(row, family, Source("cidr", str(each)))
             if collapsed:
-                named = [network for network in given if terms[network]]
+                named = [each for each in given if terms[each]]
                 at = (family, row.protocol, row.ports)
                 self.opened.setdefault(at, []).append((row.service, collapsed, named))
         if terms and families and all(row.service not in rule.services for rule in self.rules.values()):
@@ -235,7 +257,7 @@ class _Planner:
             self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
         closed: list[Family] = []
         for family in self.settings.families:
-            networks = [INTERNET[family]] if given is None else [network for network in given if family_of(network) == family]
+            networks = [INTERNET[family]] if given is None else self.outward(given, family)
             if INTERNET[family] in collapse(networks):
                 self.world_is_new(family)
             else:
@@ -246,10 +268,40 @@ class _Planner:
                     elif not gcp:
                         for _ in self.group_families(term, [family]):
                             self.put(_egress(family, _group(term)))
-            for network in collapse(networks):
-                self.put(_egress(family, Source("cidr", str(network))))
+                self.metadata(family, networks)
+            for each in collapse(networks):
+                self.put(_egress(family, Source("cidr", str(each))))
         if gcp and closed:
             self.gcp_egress(closed)
+
+    def outward(self, given: tuple[Outbound, ...], family: Family) -> list[Network]:
+        """The networks to which everything may go; what is for some ports alone, or to a reference, becomes a rule here."""
+        networks: list[Network] = []
+        for each in given:
+            if isinstance(each.to, str):
+                for _ in self.group_families(each.to, [family]):
+                    self.put(_egress(family, _group(each.to), each))
+            elif family_of(each.to) == family:
+                if each.protocol is None:
+                    networks.append(each.to)
+                elif family in meaningful(each.protocol):
+                    self.put(_egress(family, Source("cidr", str(each.to)), each))
+        return networks
+
+    def metadata(self, family: Family, networks: list[Network]) -> None:
+        """Where the cloud filters it, a node that can't reach the metadata service does not boot: it stays open."""
+        address = metadata_service(self.settings.cloud).get(family)
+        change = self.settings.services.get(METADATA)
+        if address is None or any(within(network(address), each) for each in networks):
+            return
+        if change is not None and change.enabled is False:
+            enable = f"set {self.settings.setting('services')}.{METADATA}.enabled: true, or leave it out"
+            self.closed.append(
+                Closed(METADATA, None, f"tcp/80: it is switched off, and cloud-init finds no data in {family}", enable)
+            )
+            return
+        why = "cloud-init fetches the data of the node from the metadata service"
+        self.put(Rule("egress", "allow", family, TCP, 80, 80, Source("cidr", address), "nodes", (METADATA,), why))
 
     def world_is_new(self, family: Family) -> None:
         """Somebody else's group mostly lets all traffic out already, and the cloud refuses an equal rule halfway."""
@@ -312,6 +364,7 @@ class _Planner:
         named = {term for terms in self.settings.sources.values() for term in terms}
         changed = [change.source or () for change in self.settings.services.values()]
         named |= {term for source in (*changed, *(row.source for row in self.settings.own)) for term in source}
+        named |= {each.to for each in self.settings.egress or ()}
         for name in self.settings.refs:
             if f"@{name}" not in named:
                 self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
@@ -319,18 +372,45 @@ class _Planner:
             if row.target != "nodes" and not self.settings.roles:
                 self.warnings.append(self.no_roles(row.service, row.target))
 
+    def warn_unanswered(self) -> None:
+        """A setting that no row of the table answers to does nothing, and should not pass in silence."""
+        at = self.settings
+        asked = [(key, "true") for key in ("offline", "nfs") if getattr(at, key)]
+        if (at.cni, at.modes) != (CNIS[0], MODES[CNIS[0]][:1]):
+            asked += [(at.cni, mode) for mode in at.modes] or ([("cni", at.cni)] if at.cni != "none" else [])
+        for key, value in asked:
+            if not any(value in row.conditions.values(key) or key in row.conditions.values("cni") for row in self.rows):
+                self.warnings.append(f"{at.setting(key)}: {value} changes nothing: no row of the table {at.table} depends on it")
+
+    def warn_pods(self, on: list[Row]) -> None:
+        """What pods without encapsulation need besides the row."""
+        at = self.settings
+        tunnel = next((mode for mode in ("ipip", "classic") if at.cni == "calico" and mode in at.modes), None)
+        if tunnel and "ipv6" in at.families and "vxlan" not in at.modes:
+            what = f"{at.setting('calico')} is {tunnel}, and IP-in-IP carries IPv4 alone: IPv6 pods send packets"
+            self.warnings.append(f"{what} without encapsulation. Set {at.setting('calico')}: vxlan to encapsulate both families")
+        for family in at.families:
+            if not any(row.protocol is None and "pods" in row.source and family in row.families for row in on):
+                continue
+            if not any(self.covers(term, family) for term in at.sources["pods"]):
+                what = f"{at.setting('sources')}.pods has no {family} CIDR, and pods send packets with their own addresses"
+                self.warnings.append(f"{what}. List the CIDRs of the pods")
+            if needs := native_pods(at.cloud):
+                self.warnings.append(f"pods send packets without encapsulation: {needs}")
+
     def no_roles(self, service: str, target: str) -> str:
         where = f"{self.settings.setting('services')}.{service}.target"
         return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
 
     def warn_needs(self, on: list[Row]) -> None:
-        """A row that is useless without another one which is off."""
+        """A row that is useless without another one, which is off."""
+        open_services = {row.service for row in on}
         for row in on:
-            missing = [each for each in self.rows if each.service == row.needs]
-            if missing and not any(each.service == row.needs for each in on):
-                ports = ", ".join(map(str, missing))
-                right = f"set {self.settings.setting('services')}.{row.needs}.enabled: true"
-                self.warnings.append(f"{row.service} is open without {row.needs} ({ports}), which it needs: {right}")
+            missing = [str(each) for each in self.rows if each.service == row.needs]
+            if missing and row.needs not in open_services:
+                enable = f"set {self.settings.setting('services')}.{row.needs}.enabled: true"
+                ports = ", ".join(missing)
+                self.warnings.append(f"{row.service} is open without {row.needs} ({ports}), which it needs: {enable}")
 
 
 def _group(term: str) -> Source:
@@ -339,5 +419,6 @@ def _group(term: str) -> Source:
     return Source("ref", term[1:]) if term.startswith("@") else Source("role", term)
 
 
-def _egress(family: Family, source: Source) -> Rule:
-    return Rule("egress", "allow", family, None, None, None, source, "nodes", (EGRESS,), "nodes may connect to it")
+def _egress(family: Family, source: Source, to: Outbound | None = None) -> Rule:
+    ports = (to.protocol, to.start, to.end) if to else (None, None, None)
+    return Rule("egress", "allow", family, *ports, source, "nodes", (EGRESS,), "nodes may connect to it")

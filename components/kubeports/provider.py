@@ -23,6 +23,7 @@ from pulumi.provider.experimental.schema import generate_schema
 import kubeports
 from kubeports import firewall, table
 from kubeports.clouds import CLOUDS
+from kubeports.conditions import CNIS
 from kubeports.errors import InputError, Problem, bad
 from kubeports.firewall import NAMESPACE, TYPE, Firewall
 from kubeports.networks import FAMILIES
@@ -39,19 +40,21 @@ class Cloud(StrEnum):
     """OpenStack: security groups of Neutron."""
 
 
-class Calico(StrEnum):
-    """How Calico carries pod traffic from node to node."""
+class Cni(StrEnum):
+    """What carries pod traffic from node to node."""
 
-    Ipip = "ipip"
-    """IP-in-IP: IP protocol 4."""
-    Classic = "classic"
-    """IP-in-IP on a cloud's classic network: IP protocols 4 and 94."""
-    Vxlan = "vxlan"
-    """VXLAN."""
-    Bgp = "bgp"
-    """No encapsulation: routes by BGP."""
-    Absent = "absent"
-    """Another CNI than Calico."""
+    Calico = "calico"
+    """Calico."""
+    Cilium = "cilium"
+    """Cilium."""
+    Flannel = "flannel"
+    """flannel, or Canal."""
+    KubeOvn = "kube-ovn"
+    """Kube-OVN."""
+    Hybridnet = "hybridnet"
+    """hybridnet."""
+    None_ = "none"
+    """Another CNI, or the cloud's own."""
 
 
 class Family(StrEnum):
@@ -81,7 +84,7 @@ class Target(StrEnum):
 #: What Python spells as a Literal is an enum in the other languages.
 _ENUMS: Mapping[tuple[str, ...], type[StrEnum]] = {
     CLOUDS: Cloud,
-    table.CALICO: Calico,
+    CNIS: Cni,
     FAMILIES: Family,
     table.TARGETS: Target,
 }

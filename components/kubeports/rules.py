@@ -121,6 +121,8 @@ class Closed:
     source: str | None
     reason: str
     remedy: str
+    #: Nothing is wrong: the row is opt-in, and nobody has asked for it.
+    opt_in: bool = field(default=False, compare=False)
 
     def json(self) -> dict[str, Any]:
         """The entry as ``kubeports plan --format json`` has it."""
@@ -205,7 +207,7 @@ class Verdict:
 def allows(plan: Plan, packet: Packet) -> Verdict:
     """Whether the plan lets a packet pass, and by which rule; an allowing rule goes before the baseline."""
     peer, family = packet.peer, "ipv4" if packet.peer.version == 4 else "ipv6"
-    targets = ("nodes", packet.target) if plan.settings.roles else ("nodes",)
+    targets = plan.settings.carried(packet.target)
     denied = None
     for rule in plan.rules:
         if (

@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 
 from kubeports import table
 from kubeports.clouds import CLOUDS, added
+from kubeports.conditions import CNIS, MODES, Chosen
 from kubeports.errors import Problems, bad, is_output, show, suggest
 from kubeports.networks import FAMILIES, Family, Network, is_internet
 from kubeports.table import ROLES, TARGETS, WORDS, Row, Table
-from kubeports.traffic import TCP, UDP, meaningful, protocol_name
+from kubeports.traffic import TCP, UDP, entry, meaningful, protocol_name
 from kubeports.values import boolean, choice, cidr, identifier, mapping, port, positive, sequence
 
 #: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
@@ -56,16 +57,20 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "network": Key("", "", "AWS: VPC id; GCP: network name or self link; empty on OpenStack"),
         "offline": Key("boolean", False, "no internet: open the local registry (5000) and apt mirror (5080)"),
         "nfs": Key("boolean", False, "NFS is used: open rpcbind (111)"),
-        "calico": Key("string", "ipip", "how Calico carries pod traffic: ipip, classic, vxlan, bgp or absent"),
+        "cni": Key("string", "", "the CNI: calico, cilium, flannel, kube-ovn, hybridnet or none; empty: the table's own"),
+        "calico": Key("", [], "how Calico carries pod traffic: ipip, classic, vxlan, bgp, or several; empty: ipip"),
+        "cilium": Key("", [], "how Cilium carries pod traffic: vxlan, geneve or native; empty: vxlan"),
+        "flannel": Key("", [], "how flannel carries pod traffic: vxlan, wireguard or host-gw; empty: vxlan"),
         "families": Key("", ["ipv4"], "the IP families of the nodes: ipv4, ipv6 or both"),
         "sources": Key("", {}, "who may connect: CIDRs and @references per word (admins, clients, ...)"),
         "refs": Key("", {}, "names for groups and prefix lists that somebody else owns"),
         "roles": Key("boolean", False, "one group per role of node instead of one for all"),
+        "combine": Key("", {"control-plane": ["etcd"]}, "role -> the further roles that its nodes have; {}: every node has one"),
         "services": Key("", {}, "changes to rows of the table, and rows of the stack's own"),
-        "egress": Key("", EVERYWHERE, "everywhere, or the CIDRs that nodes may connect to"),
+        "egress": Key("", EVERYWHERE, "everywhere, or where nodes may connect: CIDRs, @references, ports"),
         "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
         "limits": Key("", {}, "the account's limits where they differ: rules, groups, cidrs"),
-        "table": Key("string", "", "a CSV file with a table of ports of one's own, instead of KubeSphere's"),
+        "table": Key("string", table.DEFAULT, "the port table: a name (kubeports table --list), or a CSV file"),
         "tags": Key("", {}, "AWS: further tags of groups and rules (kubernetes.io/cluster/NAME: of the group of all nodes)"),
     }
 )
@@ -75,6 +80,11 @@ _OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
 #: Where an Output may stand, for it is an id or a tag: the key, and how many keys deep.
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
 _DEEPEST = 10  # no setting is so deep
+
+#: What is said of the words that a stack need not mention.
+_SOURCES: Mapping[str, tuple[str | Network, ...]] = MappingProxyType(
+    {"cluster": (SELF,), "peers": (), "balancers": (), "pods": ()}
+)
 
 Term = str | Network
 """A source: a word, a role, ``self``, ``@reference``, or a network."""
@@ -95,6 +105,8 @@ class Ref:
     id: object
     entries: int
     families: tuple[Family, ...]
+    #: Whether an egress rule of the cloud can name it.
+    routable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,25 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Outbound:
+    """Where nodes may connect, of those that ``egress`` lists.
+
+    Args:
+        to: a network, or the ``@name`` of a reference.
+        protocol: the IP protocol number; None: every protocol.
+        start, end: the ports, where the protocol has some.
+    """
+
+    to: Term
+    protocol: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.to) if self.protocol is None else f"{entry(self.protocol, self.start, self.end)} to {self.to}"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A stack's choices. Everything that decides which rules there are is plain data; only ids may be Outputs."""
 
@@ -117,22 +148,26 @@ class Settings:
     network: object = None
     offline: bool = False
     nfs: bool = False
-    calico: str = "ipip"
+    cni: str = "calico"
+    #: How the CNI carries pod traffic: some of its modes, none where it has no modes.
+    modes: tuple[str, ...] = ("ipip",)
     families: tuple[Family, ...] = ("ipv4",)
     #: Word -> terms; a word that the stack does not say is absent (admins, clients).
     sources: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
     refs: Mapping[str, Ref] = field(default_factory=dict)
     roles: bool = False
+    #: Role -> the further roles that its nodes have.
+    combine: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     services: Mapping[str, Change] = field(default_factory=dict)
     own: tuple[Row, ...] = ()
-    #: Networks that nodes may connect to; None: everywhere.
-    egress: tuple[Network, ...] | None = None
+    #: Where nodes may connect; None: everywhere.
+    egress: tuple[Outbound, ...] | None = None
     existing: Mapping[str, object] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     #: Key -> value, maybe an Output.
     tags: Mapping[str, object] = field(default_factory=dict)
-    #: The file of a table of one's own; empty: the package's.
-    table: str = ""
+    #: The name of a table, or the file of a custom one.
+    table: str = table.DEFAULT
     #: What messages put before a key: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
     where: str = ""
 
@@ -144,6 +179,18 @@ class Settings:
     def targets(self) -> tuple[str, ...]:
         """The groups that the firewall has: ``nodes``, and with roles one per role."""
         return TARGETS if self.roles else ("nodes",)
+
+    @property
+    def chosen(self) -> Chosen:
+        """What the conditions of rows ask."""
+        flags = {key: ("true",) for key in ("offline", "nfs") if getattr(self, key)}
+        return {**flags, "cni": (self.cni,), self.cni: self.modes}
+
+    def carried(self, role: str) -> tuple[str, ...]:
+        """The targets of a node with a role: the group of all nodes, its role's, and those of the roles that it combines."""
+        if not self.roles:
+            return ("nodes",)
+        return tuple(dict.fromkeys(("nodes", role, *self.combine.get(role, ()))))
 
     @property
     def own_tags(self) -> dict[str, str]:
@@ -161,10 +208,13 @@ class Settings:
             "cluster": self.cluster,
             "offline": self.offline,
             "nfs": self.nfs,
-            "calico": self.calico,
+            "cni": self.cni,
+            "modes": list(self.modes),
+            "table": self.table,
             "families": list(self.families),
             "network": self.network if isinstance(self.network, str) else None,
             "roles": self.roles,
+            "combine": {role: list(others) for role, others in self.combine.items()} if self.roles else {},
             "existing": {target: id for target, id in self.existing.items() if isinstance(id, str)},
             "refs": {
                 name: {"kind": ref.kind} | ({"id": ref.id} if isinstance(ref.id, str) else {}) for name, ref in self.refs.items()
@@ -226,25 +276,31 @@ class _Reader:
         cloud = get("cloud", lambda value, at: value if value in CLOUDS else choice(value, at, (*CLOUDS, *added())))
         self.families = get("families", _families, self.families)
         self.refs = get("refs", lambda value, at: self.references(value, at, cloud), {})
+        if wrong := self.wrong_refs(given.get("refs")):
+            # A source that names one of them is right as soon as the reference is.
+            self.refs = self.refs | {name: Ref("group", name, 0, self.families) for name in wrong}
         roles = get("roles", boolean, False)
         changes, own = get("services", self.services, ({}, ()))
+        cni, modes = self.network_plugin(given)
         settings = Settings(
             cloud=cloud,
             cluster=get("cluster", lambda value, at: _cluster(value, at, cloud)),
             network=get("network", lambda value, at: _network(value, at, cloud)),
             offline=get("offline", boolean, False),
             nfs=get("nfs", boolean, False),
-            calico=get("calico", lambda value, at: choice(value, at, table.CALICO), "ipip"),
+            cni=cni,
+            modes=modes,
             families=self.families,
-            sources=get("sources", self.sources, {"cluster": (SELF,), "peers": (), "balancers": ()}),
+            sources=get("sources", self.sources, _SOURCES),
             refs=self.refs,
             roles=roles,
+            combine=get("combine", lambda value, at: self.combined(value, at, roles), _STACKED if roles else {}),
             services=changes,
             own=own,
             egress=get("egress", self.egress),
             existing=get("existing", lambda value, at: self.existing(value, at, roles, cloud), {}),
             limits=get("limits", lambda value, at: self.limits(value, at, cloud), {}),
-            table=get("table", _path, ""),
+            table=get("table", _table, table.DEFAULT),
             tags=get("tags", lambda value, at: self.tags(value, at, cloud), {}),
             where=self.where,
         )
@@ -254,6 +310,47 @@ class _Reader:
         self.nodes_are_tagged(settings)
         self.problems.raise_any()
         return settings
+
+    def network_plugin(self, given: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        """The CNI and its modes; ``calico: absent`` is ``cni: none``."""
+        own = table.index()[given["table"]].cni if given.get("table") in table.names() else CNIS[0]
+        cni, modes = str(given.get("cni") or ""), {}
+        with self.problems:
+            if cni:
+                cni = choice(cni, f"{self.where}cni", CNIS)
+        for key in MODES:
+            with self.problems:
+                modes[key] = _modes(given.get(key, []), key, f"{self.where}{key}")
+        absent = modes.get("calico") == (_ABSENT,)
+        if absent and cni not in ("", "none"):
+            with self.problems:
+                raise bad(f"{self.where}calico", f"is {_ABSENT}, and cni is {cni}", f"leave {self.where}calico out")
+        if not cni:
+            named = [key for key, found in modes.items() if found and not absent]
+            cni = "none" if absent else named[0] if named else own
+        for key, found in modes.items():
+            if found and key != cni and not absent:
+                with self.problems:
+                    what = f"is a mode of {key}, and cni is {cni}"
+                    right = f"leave it out, or write {self.where.rpartition(' ')[2]}cni: {key}"
+                    raise bad(f"{self.where}{key}", what, right)
+        return cni, modes.get(cni) or MODES.get(cni, ())[:1]
+
+    def combined(self, value: Any, at: str, roles: bool) -> dict[str, tuple[str, ...]]:
+        """Role -> further roles."""
+        read: dict[str, tuple[str, ...]] = {}
+        for role, others in mapping(value, at).items():
+            with self.problems:
+                choice(role, at, ROLES)
+                place = f"{at}.{role}"
+                given = enumerate(sequence(others, place))
+                read[role] = tuple(choice(other, f"{place}[{i}]", ROLES) for i, other in given)
+                if role in read[role] or len(set(read[role])) < len(read[role]):
+                    raise bad(f"{at}.{role}", f"{show(list(read[role]))} repeats a role", "write each further role once")
+        if not roles and read != _STACKED:
+            with self.problems:
+                raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")
+        return read if roles else {}
 
     def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
         """A value without Enums; an Output is refused where it is no id: who may connect must be known in a preview."""
@@ -286,6 +383,10 @@ class _Reader:
                 refs[name] = self.reference(name, item, f"{at}.{name}", cloud)
         return refs
 
+    def wrong_refs(self, given: Any) -> list[str]:
+        """The references that could not be read."""
+        return [name for name in given if name not in self.refs] if isinstance(given, Mapping) else []
+
     def reference(self, name: str, value: Any, at: str, cloud: str) -> Ref:
         if not _REFERENCE.fullmatch(name) or len(name) > _NAME_LENGTH:
             right = f"write letters, digits and single hyphens, a letter first, at most {_NAME_LENGTH}"
@@ -299,7 +400,8 @@ class _Reader:
         if "group" in item:
             if extra := [key for key in ("entries", "family") if key in item]:
                 raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
-            return Ref("group", identifier(item["group"], f"{at}.group", _GROUPS.get(cloud)), 0, self.families)
+            id = identifier(item["group"], f"{at}.group", _GROUPS.get(cloud))
+            return Ref("group", id, 0, self.families, routable=cloud != "gcp")
         if cloud == "gcp":
             raise bad(
                 f"{at}.prefixes", "GCP's firewall rules take no prefix list", "list the CIDRs, or use a group (a network tag)"
@@ -323,7 +425,7 @@ class _Reader:
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
         given = mapping(value, at)
         self.known(given, WORDS, at)
-        read: dict[str, tuple[Term, ...]] = {"cluster": (SELF,), "peers": (), "balancers": ()}
+        read: dict[str, tuple[Term, ...]] = dict(_SOURCES)
         for word in WORDS:
             if word in given:
                 with self.problems:
@@ -333,7 +435,7 @@ class _Reader:
                 raise bad(
                     f"{at}.cluster", "is empty, and the nodes could not reach each other", "write self, or the nodes' CIDRs"
                 )
-        for word in ("cluster", "admins", "peers", "balancers"):
+        for word in ("cluster", "admins", "peers", "balancers", "pods"):
             for network in read.get(word, ()):
                 if not isinstance(network, str) and is_internet(network):
                     with self.problems:
@@ -378,7 +480,10 @@ class _Reader:
             with self.problems:
                 place = f"{at}.{name}"
                 item = mapping(item, place)
-                if name in names:
+                if name == table.METADATA:
+                    self.known(item, ("enabled",), place)
+                    changes[name] = Change(enabled=boolean(item.get("enabled", True), f"{place}.enabled"))
+                elif name in names:
                     changes[name] = self.change(name, item, place)
                 else:
                     own_row, change = self.own_row(name, item, place, names)
@@ -424,13 +529,7 @@ class _Reader:
             )
             raise bad(at, f"no row of the table is called {name!r}", right)
         self.known(item, _OWN_KEYS, at)
-        protocol = table.protocol_number(item["protocol"], f"{at}.protocol")
-        start = port(item["start"], f"{at}.start") if "start" in item else None
-        end = port(item["end"], f"{at}.end") if "end" in item else start
-        if start is None and protocol in (TCP, UDP):
-            what = f"{protocol_name(protocol)} needs ports"
-            raise bad(at, what, "write start, and end where there is more than one port")
-        table.check_ports(protocol, start, end, at)
+        protocol, start, end = self.entry(item, at)
         row = Row(
             service=name,
             protocol=protocol,
@@ -452,16 +551,48 @@ class _Reader:
                 refuse_internet(at, str(term), self.rows)
         return terms
 
-    def egress(self, value: Any, at: str) -> tuple[Network, ...] | None:
+    def egress(self, value: Any, at: str) -> tuple[Outbound, ...] | None:
+        """``everywhere``, or a list of CIDRs, ``@name`` and ``{protocol, start, end, to}``."""
         if value == EVERYWHERE:
             return None
-        if EVERYWHERE in (items := sequence(value, at)):
-            raise bad(f"{at}[{items.index(EVERYWHERE)}]", f"{EVERYWHERE} is no CIDR", f"write {at}: {EVERYWHERE}, and no list")
-        terms = self.terms(value, at, ())
-        for i, term in enumerate(terms):
-            if isinstance(term, str):
-                raise bad(f"{at}[{i}]", f"{term} is no CIDR", "write CIDRs alone: egress takes no reference")
-        return tuple(term for term in terms if not isinstance(term, str))
+        read: list[Outbound] = []
+        for i, item in enumerate(sequence(value, at)):
+            with self.problems:
+                place = f"{at}[{i}]"
+                if item == EVERYWHERE:
+                    raise bad(place, f"{EVERYWHERE} is not a destination in a list", f"write {at}: {EVERYWHERE}")
+                found = self.outbound(item, place) if isinstance(item, Mapping) else [Outbound(self.destination(item, place))]
+                if repeated := [each for each in found if each in read]:
+                    raise bad(place, f"{repeated[0]} stands twice", "write it once")
+                read += found
+        return tuple(read)
+
+    def outbound(self, item: Mapping[str, Any], at: str) -> list[Outbound]:
+        self.known(item, ("protocol", "start", "end", "to"), at)
+        if missing := [key for key in ("protocol", "to") if key not in item]:
+            raise bad(at, f"{missing[0]} is missing", "write {protocol: tcp, start: 443, to: [10.0.0.0/8]}")
+        protocol, start, end = self.entry(item, at)
+        to = sequence(item["to"], f"{at}.to")
+        if not to:
+            raise bad(f"{at}.to", "is empty", "name a CIDR or a reference, or leave the entry out")
+        return [Outbound(self.destination(each, f"{at}.to[{i}]"), protocol, start, end) for i, each in enumerate(to)]
+
+    def destination(self, item: Any, at: str) -> Term:
+        term = self.term(item, at, ())
+        if isinstance(term, str) and not self.refs[term[1:]].routable:
+            raise bad(at, f"{term} can't be a destination: egress rules of this cloud name CIDRs alone", "list the CIDRs")
+        return term
+
+    def entry(self, item: Mapping[str, Any], at: str) -> tuple[int | None, int | None, int | None]:
+        """The protocol and ports of a custom row, or of an entry of egress."""
+        protocol = table.protocol_number(item["protocol"], f"{at}.protocol")
+        start = port(item["start"], f"{at}.start") if "start" in item else None
+        end = port(item["end"], f"{at}.end") if "end" in item else start
+        if start is None and protocol in (TCP, UDP):
+            what = f"{protocol_name(protocol)} needs ports"
+            raise bad(at, what, "write start, and end where there is more than one port")
+        table.check_ports(protocol, start, end, at)
+        return protocol, start, end
 
     def existing(self, value: Any, at: str, roles: bool, cloud: str) -> dict[str, object]:
         given = mapping(value, at)
@@ -581,8 +712,10 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
 
 def refuse_internet(where: str, what: str, rows: Table) -> NoReturn:
     """The error for a source that is the internet where it may not be."""
-    names = f"{', '.join(table.public(rows))} and custom rows".removeprefix(" and ")
+    names = ", ".join((*table.public(rows), "custom rows"))
     right = f"name the networks that need it; only sources.clients may be the internet, for {names}"
+    if not table.public(rows):
+        right += ", and for rows with yes in the column public of the table"
     raise bad(where, f"{what} is the internet", right)
 
 
@@ -591,7 +724,9 @@ _UUID = (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "3f0c3f46-8f3d-4b7e-9a57-
 #: What the id of a group looks like, with an example; OpenStack's ids have no form of their own.
 _GROUPS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "aws": (r"sg-[0-9a-z]+", "sg-0123456789abcdef0"),
+        # ACCOUNT/ID is a group of another account, over a peering or a shared VPC:
+        # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
+        "aws": (r"([0-9]{12}/)?sg-[0-9a-z]+", "sg-0123456789abcdef0, or 123456789012/sg-0123456789abcdef0 of another account"),
         "gcp": (r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "prod-nodes (a network tag)"),
         "openstack": _UUID,
     }
@@ -636,10 +771,34 @@ def _cluster(value: Any, where: str, cloud: str | None) -> str:
     return value
 
 
-def _path(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise bad(where, f"{show(value)} is no path", "write that of a CSV file, from the folder of Pulumi.yaml on")
+def _table(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        right = f"write a name ({', '.join(table.names())}), or the path of a CSV file"
+        raise bad(where, f"{show(value)} is not a table", right)
     return value
+
+
+_ABSENT = "absent"
+#: kubeadm and KubeKey put etcd on the nodes of the control plane, where nothing else is said.
+_STACKED = {"control-plane": ("etcd",)}
+
+
+def _modes(value: Any, cni: str, where: str) -> tuple[str, ...]:
+    """One mode of a CNI, or several."""
+    given = [value] if isinstance(value, str) and not value.lstrip().startswith("[") else sequence(value, where)
+    known = (*MODES[cni], *([_ABSENT] if cni == CNIS[0] else []))
+    for mode in given:
+        if mode in CNIS and mode not in known:
+            raise bad(
+                where, f"{show(mode)} is not a mode of {cni}", f"write {where.rpartition(' ')[2].removesuffix(cni)}cni: {mode}"
+            )
+        choice(mode, where, known)
+    if len(set(given)) < len(given) or (_ABSENT in given and len(given) > 1):
+        raise bad(where, f"{show(given)} contradicts itself", "write each mode once")
+    if given == ["cross-subnet"]:
+        what = "cross-subnet says where a tunnel is not used, and names no tunnel"
+        raise bad(where, what, "write [ipip, cross-subnet] or [vxlan, cross-subnet]")
+    return tuple(mode for mode in known if mode in given)
 
 
 #: A network's name, or its self link, whole or from ``projects/`` or ``global/`` on.

@@ -63,6 +63,15 @@ def load(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise bad(name, f"can't be read ({reason})", "name a YAML file in UTF-8") from None
+    return parse(text, name)
+
+
+def parse(text: str, name: str) -> Any:
+    """The content of YAML text.
+
+    Raises:
+        InputError: it is not YAML, or repeats a key; with the line.
+    """
     try:
         for token in yaml.scan(text):
             if isinstance(token, yaml.TagToken):
@@ -109,14 +118,21 @@ def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
 
 def file_of(stack: str, folder: Path) -> tuple[Path, Path]:
     """The file of a stack of the project that a folder is in, and the project's file."""
-    found, folder_of_stacks = _home(folder)
-    name = stack.rsplit("/", 1)[-1]
-    path = folder_of_stacks / f"Pulumi.{name}.yaml"
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
+    found, _ = _home(folder)
+    path = path_of(stack, folder)
+    if not path.is_file():
         names = stacks(folder)
-        right = suggest(name, names) if names else f"write {_short(path)}"
+        right = suggest(stack.rsplit("/", 1)[-1], names) if names else f"write {_short(path)}"
         raise bad(f"stack {stack}", f"has no file {_short(path)}", right)
     return path, found
+
+
+def path_of(stack: str, folder: Path) -> Path:
+    """Where the file of a stack of the project that a folder is in stands, or would stand."""
+    name = stack.rsplit("/", 1)[-1]
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise bad(f"stack {stack}", "is not the name of a stack", "write letters, digits, ., _ and -")
+    return _home(folder)[1] / f"Pulumi.{name}.yaml"
 
 
 def stacks(folder: Path) -> list[str]:

@@ -1,7 +1,9 @@
-"""The table: which ports a node needs, when, from whom, and why.
+"""The tables: which ports a node needs, when, from whom, and why.
 
-``ports.csv`` has the fourteen rows of KubeSphere's port requirements (ipip takes two lines, one per protocol number);
-``extras.csv`` has rows that the requirement lacks and real clusters need. Rows are checked when they are read.
+``tables/NAME.csv`` has the rows of what people install, ``tables/index.csv`` where each comes from; ``kubesphere``, the
+default, has the fourteen rows of KubeSphere's port requirements (ipip takes two lines, one per protocol number).
+``tables/extras.csv`` has rows that every table shares: those of the CNIs, and those that a stack enables by name. Rows are
+checked when they are read.
 """
 
 from __future__ import annotations
@@ -10,30 +12,30 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from kubeports import conditions
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
 from kubeports.networks import FAMILIES, Family, Network
 from kubeports.traffic import Ports, entry, has_ports, ports_of, protocol_name, protocol_of
 from kubeports.values import port, whole
 
-#: The requirement: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
-REQUIREMENT = "ports.csv"
-EXTRAS = "extras.csv"
+#: The table that counts where a stack names none: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
+REQUIREMENT = DEFAULT = "kubesphere"
+#: The rows that every named table has besides its own.
+EXTRAS = "extras"
+_INDEX = "index"
 
 #: Which nodes a row opens; ``nodes`` is every node.
 Target = Literal["nodes", "control-plane", "etcd", "worker", "registry"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 ROLES = TARGETS[1:]
 #: Who may connect, besides the roles: each is a list that a stack gives under ``sources``.
-WORDS = ("cluster", "admins", "clients", "peers", "balancers")
-#: How Calico carries pod traffic.
-Calico = Literal["ipip", "classic", "vxlan", "bgp", "absent"]
-CALICO: tuple[Calico, ...] = get_args(Calico)
+WORDS = ("cluster", "admins", "clients", "peers", "balancers", "pods")
 
 _COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
 #: Columns that a table may have after these, in this order.
@@ -41,8 +43,10 @@ _FURTHER = ("public", "needs", "page")
 _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
+_YES = "yes"
 #: The plan's own rules go by these names.
-RESERVED = frozenset({"egress", "baseline"})
+METADATA = "metadata"
+RESERVED = frozenset({"egress", "baseline", METADATA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +55,22 @@ class Row:
 
     Args:
         service: the name that settings use; dns, nfs, icmp, ipip and wireguard have two rows each.
-        protocol: the IP protocol number, 1-255.
+        protocol: the IP protocol number, 1-255; None: every protocol.
         start: the first port, 1-65535; None where the protocol has no ports.
         end: the last port.
         source: who may connect: words, roles, ``@`` references and networks.
         target: which nodes: one of TARGETS.
         why: one line for a human; it becomes the rule's description in the cloud.
-        when: ``always``, ``offline``, ``nfs``, ``opt-in``, or ``calico: MODE...``.
+        when: its conditions, as ``kubeports.conditions`` reads them.
         families: the IP families in which the row has a meaning.
-        origin: the file that has the row, or ``settings`` for a row of the stack's own.
-        page: where the row comes from; empty: the table's page.
-        public: whether it may be open to the internet, through ``sources.clients`` alone.
-        needs: another service, without which the row is useless; empty: none.
+        origin: the table or file that has the row, or ``settings`` for a row of the stack's own.
+        page: where the row comes from.
+        public: the internet may reach it, where a stack says so under ``sources.clients``.
+        needs: another service that the row is useless without; empty: none.
     """
 
     service: str
-    protocol: int
+    protocol: int | None
     start: int | None
     end: int | None
     source: tuple[str | Network, ...]
@@ -80,9 +84,9 @@ class Row:
     needs: str = ""
 
     @property
-    def calico(self) -> tuple[str, ...]:
-        """The modes of Calico that need the row; empty where Calico does not matter."""
-        return tuple(self.when.removeprefix("calico:").split()) if self.when.startswith("calico:") else ()
+    def conditions(self) -> conditions.When:
+        """When the row is open."""
+        return conditions.read(self.when)
 
     @property
     def ports(self) -> Ports:
@@ -91,7 +95,8 @@ class Row:
 
     def overlaps(self, other: Row) -> bool:
         """Whether some packet belongs to both rows, wherever it comes from."""
-        same = self.protocol == other.protocol and not set(self.families).isdisjoint(other.families)
+        protocols = {self.protocol, other.protocol}
+        same = (len(protocols) == 1 or None in protocols) and not set(self.families).isdisjoint(other.families)
         return same and self.ports.overlaps(other.ports)
 
     def __str__(self) -> str:
@@ -101,13 +106,54 @@ class Row:
 Table = tuple[Row, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """Where a named table comes from.
+
+    Args:
+        name: as settings write it.
+        title: what it is the table of.
+        cni: the CNI that counts where a stack names none.
+        version: what was read, and on which day (``read``).
+        page: the page that its rows come from.
+        note: what differs from the page.
+    """
+
+    name: str
+    title: str
+    cni: str
+    version: str
+    read: str
+    page: str
+    note: str
+
+
 @cache
-def load() -> Table:
-    """The requirement's rows, then the extras."""
-    rows = read(_own(REQUIREMENT), REQUIREMENT) + read(_own(EXTRAS), EXTRAS)
-    _unique(rows, f"{REQUIREMENT}, {EXTRAS}", {})
-    _needs(rows, f"{REQUIREMENT}, {EXTRAS}")
-    return rows
+def index() -> dict[str, About]:
+    """The named tables, in the order in which people look for them."""
+    lines = csv.DictReader(io.StringIO(_own(_INDEX).decode(), newline=""))
+    return {line["name"]: About(**line) for line in lines}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the tables."""
+    return tuple(index())
+
+
+@cache
+def load(name: str = DEFAULT) -> Table:
+    """The rows of a named table, then the extras: but for those of services that the table has itself, or that are not for it."""
+    about = index()[name]
+    rows = tuple(replace(row, page=row.page or about.page) for row in read(_own(name), name))
+    services = {row.service for row in rows}
+    extras = []
+    for row in read(_own(EXTRAS), EXTRAS, one_table=False):
+        when = row.conditions.within(name)
+        if row.service not in services and when is not None:
+            extras.append(replace(row, when=str(when)))
+    _unique((*rows, *extras), f"{name}, {EXTRAS}", {})
+    _needs((*rows, *extras), f"{name}, {EXTRAS}")
+    return (*rows, *extras)
 
 
 def public(rows: Iterable[Row]) -> tuple[str, ...]:
@@ -115,8 +161,45 @@ def public(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(sorted({row.service for row in rows if row.public}))
 
 
+def find(name: str, folders: tuple[Path, ...]) -> Table:
+    """The rows of the table that a stack names: a named one, or a file.
+
+    Args:
+        name: one of ``names()``, or the path of a CSV file.
+        folders: where a path may begin; the first file that is there counts.
+
+    Raises:
+        InputError: there is no such table or file, it can't be read, or a row is wrong.
+    """
+    if name in names():
+        return load(name)
+    if "/" not in name and not name.endswith(".csv"):
+        right = f"{suggest(name, names())} A custom table is a file: write the path of a CSV file"
+        raise bad("table", f"{show(name)} is not the name of a table", right)
+    path = locate(name, folders)
+    if path is None:
+        tried = dict.fromkeys(str(folder / name) for folder in folders)
+        what = f"there is no file {' or '.join(tried)}"
+        raise bad(name, what, "write a path from the folder of the stack file or of Pulumi.yaml on, or a table's name")
+    return from_file(path, name)
+
+
+def locate(name: str, folders: tuple[Path, ...]) -> Path | None:
+    """The file of a custom table; None: the name is a table's, or there is no such file."""
+    if name in names():
+        return None
+    return next((folder / name for folder in folders if _is_file(folder / name)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or a NUL
+        return False
+
+
 def from_file(path: Path, name: str) -> Table:
-    """The rows of a table of one's own, which takes the place of the requirement and the extras.
+    """The rows of a custom table, which takes the place of a named one and the extras.
 
     Raises:
         InputError: it can't be read, or a row is wrong.
@@ -134,17 +217,20 @@ def from_file(path: Path, name: str) -> Table:
 def _own(name: str) -> bytes:
     """A file of this package."""
     try:
-        return (files("kubeports") / name).read_bytes()
+        return (files("kubeports") / "tables" / f"{name}.csv").read_bytes()
     except OSError as error:
-        raise bad(name, f"can't be read ({error.strerror}), and is part of kubeports", "install kubeports again") from None
+        raise bad(
+            f"tables/{name}.csv", f"can't be read ({error.strerror}), and is part of kubeports", "install kubeports again"
+        ) from None
 
 
-def read(data: bytes, name: str) -> Table:
+def read(data: bytes, name: str, one_table: bool = True) -> Table:
     """Read the rows of a table file.
 
     Args:
         data: the file: UTF-8 without a byte-order mark, lines that end in a line feed, a header, and a row a line.
         name: what messages call it.
+        one_table: its rows are of one table, and may not repeat each other; the extras are of several.
 
     Raises:
         InputError: with every problem found: file, line, column, what stands there and what may.
@@ -176,7 +262,8 @@ def read(data: bytes, name: str) -> Table:
     problems.raise_any()
     if not rows:
         raise bad(name, "has a header and no row", "write a row a service")
-    _unique(tuple(rows), name, at)
+    if one_table:
+        _unique(tuple(rows), name, at)
     return tuple(rows)
 
 
@@ -210,7 +297,7 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
         check_ports(protocol, start, end, where)
     with problems:
-        _when(cell["when"], f"{where}: when")
+        conditions.check(cell["when"], f"{where}: when")
     source = tuple(cell["source"].split())
     with problems:
         if not source:
@@ -225,8 +312,8 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
     with problems:
         why_text(cell["why"], f"{where}: why")
     with problems:
-        if cell.get("public", "") not in ("", "yes"):
-            raise bad(f"{where}: public", f"{show(cell['public'])} is unknown", "write yes, or leave it empty")
+        if cell.get("public", "") not in ("", _YES):
+            raise bad(f"{where}: public", f"{show(cell['public'])} is unknown", f"write {_YES}, or leave it empty")
     problems.raise_any()
     families = FAMILIES if cell["family"] == "any" else tuple(f for f in FAMILIES if f == cell["family"])
     return Row(
@@ -241,7 +328,7 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         families=families,
         origin=name,
         page=cell.get("page", ""),
-        public=cell.get("public") == "yes",
+        public=cell.get("public") == _YES,
         needs=cell.get("needs", ""),
     )
 
@@ -256,9 +343,11 @@ def service_name(value: object, where: str) -> str:
     return value
 
 
-def protocol_number(value: object, where: str) -> int:
-    """A protocol: ``tcp``, ``udp``, or the number (an int or digits) of another one, 1-255."""
-    right = "write tcp, udp, or the number of another protocol, 1-255"
+def protocol_number(value: object, where: str) -> int | None:
+    """A protocol: ``tcp``, ``udp``, the number (an int or digits) of another one, 1-255, or ``all`` (None)."""
+    right = "write tcp, udp, all, or the number of another protocol, 1-255"
+    if value == "all":
+        return None
     if isinstance(value, str) and has_ports(named := protocol_of(value)) and value == protocol_name(named):
         return cast(int, named)
     if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
@@ -274,11 +363,13 @@ def protocol_number(value: object, where: str) -> int:
     return number
 
 
-def check_ports(protocol: int, start: int | None, end: int | None, where: str) -> None:
+def check_ports(protocol: int | None, start: int | None, end: int | None, where: str) -> None:
     """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts."""
     if not has_ports(protocol):
         if start is not None or end is not None:
-            raise bad(where, f"protocol {protocol} has no ports", "leave start and end out (a protocol is not a port)")
+            raise bad(
+                where, f"protocol {protocol_name(protocol)} has no ports", "leave start and end out (a protocol is not a port)"
+            )
     elif start is None or end is None:
         raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")
     elif start > end:
@@ -304,18 +395,9 @@ def why_text(value: object, where: str) -> str:
     return value
 
 
-def _when(value: str, where: str) -> None:
-    if value in ("always", "offline", "nfs", "opt-in"):
-        return
-    modes = value.removeprefix("calico:").split()
-    if not value.startswith("calico: ") or not modes or not set(modes) <= set(CALICO) - {"absent"}:
-        right = "write always, offline, nfs, opt-in, or calico: and modes (ipip classic vxlan bgp)"
-        raise bad(where, f"{show(value)} is no condition", right)
-
-
 def _needs(rows: Table, name: str) -> None:
     """Refuse a row that needs a service that neither the table nor the extras have."""
-    services = dict.fromkeys(row.service for row in (*rows, *read(_own(EXTRAS), EXTRAS)))
+    services = dict.fromkeys(row.service for row in (*rows, *read(_own(EXTRAS), EXTRAS, one_table=False)))
     problems = Problems()
     for row in rows:
         if row.needs and row.needs not in services:
@@ -330,14 +412,20 @@ def _unique(rows: Table, name: str, lines: dict[int, int]) -> None:
     for i, row in enumerate(rows):
         place = f"{name}: line {lines[id(row)]}" if id(row) in lines else name
         for earlier in rows[:i]:
-            if not row.overlaps(earlier):
+            if not row.overlaps(earlier) or not row.conditions.meets(earlier.conditions):
                 continue
             if row == earlier:
                 found.append(Problem(place, f"{row.service} {row} stands twice", "leave one of the two"))
             elif row.service == earlier.service:
-                what = f"{row.service} {row} contradicts {earlier.service} {earlier} above it"
-                found.append(Problem(place, what, "write one row for these ports"))
-            elif (row.start, row.end, row.target) == (earlier.start, earlier.end, earlier.target):
+                if "nodes" in (row.target, earlier.target) or row.target == earlier.target:
+                    what = f"{row.service} {row} contradicts {earlier.service} {earlier} above it"
+                    found.append(Problem(place, what, "write one row for these ports"))
+            elif (row.protocol, row.start, row.end, row.target) == (
+                earlier.protocol,
+                earlier.start,
+                earlier.end,
+                earlier.target,
+            ):
                 what = f"{row.service} {row} is the row of {earlier.service} again"
                 found.append(Problem(place, what, "leave one of the two, or join their sources"))
     if found:

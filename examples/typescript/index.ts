@@ -12,7 +12,7 @@ const firewall = new kubeports.Firewall("firewall", {
     sources: { admins: ["10.20.0.0/16", "@bastion"], clients: ["0.0.0.0/0"] },
     refs: { bastion: { group: bastion.id } },
     services: {
-        "node-exporter": { protocol: "tcp", start: 9200, source: ["admins"], why: "Prometheus reads metrics" },
+        "custom-exporter": { protocol: "tcp", start: 9200, source: ["admins"], why: "Prometheus reads metrics" },
     },
 });
 

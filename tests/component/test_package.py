@@ -35,7 +35,9 @@ args: FirewallArgs = {
     "families": ["ipv4", "ipv6"],
     "sources": {"admins": ["10.20.0.0/16", "@bastion"], "clients": []},
     "refs": {"bastion": {"group": pulumi.Output.from_input("sg-0a1b2c3d")}},
-    "services": {"node-exporter": {"protocol": "tcp", "start": 9200, "source": ["admins"], "target": "worker", "why": "metrics"}},
+    "services": {
+        "custom-exporter": {"protocol": "tcp", "start": 9200, "source": ["admins"], "target": "worker", "why": "metrics"}
+    },
     "existing": {"nodes": "sg-0a1b2c3e"},
 }
 firewall = Firewall("prod", args, pulumi.ResourceOptions(protect=True))
@@ -103,7 +105,7 @@ def test_the_wheel_has_the_library_with_data_types_and_license_and_nothing_else(
     with zipfile.ZipFile(file) as wheel:
         names = set(wheel.namelist())
         assert {name for name in names if not name.startswith("kubeports-")} == committed("kubeports")
-        assert {"kubeports/ports.csv", "kubeports/extras.csv", "kubeports/py.typed"} <= names
+        assert {"kubeports/tables/kubesphere.csv", "kubeports/tables/extras.csv", "kubeports/py.typed"} <= names
         about = {name.partition(".dist-info/")[2] for name in names if ".dist-info/" in name}
         assert about == {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
         (license_file,) = (name for name in names if name.endswith("licenses/LICENSE"))
@@ -173,7 +175,7 @@ def test_the_public_names_are_those_that_the_docs_list() -> None:
     listed = re.findall(r"^\.\. auto\w+:: (\w+)$", (ROOT / "docs" / "api" / "index.rst").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(kubeports.__all__)
     words = [name for name in kubeports.__all__ if get_origin(getattr(kubeports, name)) is Literal]
-    assert words == ["Calico", "Cloud", "Family", "Target"], "a list of words has its docstring where it stands"
+    assert words == ["Cloud", "Cni", "Family", "Target"], "a list of words has its docstring where it stands"
     assert all(getattr(kubeports, name).__doc__ for name in kubeports.__all__ if name not in words)
 
 

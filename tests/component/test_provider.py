@@ -14,10 +14,11 @@ import pytest
 from kubeports import settings, table
 from kubeports.check import check
 from kubeports.clouds import CLOUDS
+from kubeports.conditions import CNIS
 from kubeports.errors import InputError
 from kubeports.firewall import TYPE
 from kubeports.networks import FAMILIES
-from kubeports.provider import Calico, Cloud, Family, Host, Target, schema
+from kubeports.provider import Cloud, Cni, Family, Host, Target, schema
 from pulumi.errors import InputPropertiesError
 from pulumi.runtime import mocks
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
@@ -62,7 +63,7 @@ def test_every_part_of_the_schema_says_what_it_is_for() -> None:
 
 def test_the_enums_have_the_words_of_the_settings() -> None:
     assert tuple(Cloud) == CLOUDS
-    assert tuple(Calico) == table.CALICO
+    assert tuple(Cni) == CNIS
     assert tuple(Family) == FAMILIES
     assert tuple(Target) == table.TARGETS
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import kubeports
 from kubeports import Firewall, clouds, firewall, rules, settings, table
+from kubeports.conditions import CNIS, MODES
 from kubeports.networks import FAMILIES
 
 from tests.component.test_firewall import Recorder, outputs, run
@@ -115,7 +116,7 @@ def _interface() -> Iterator[str]:
         yield from _block(kind.__name__, [f"{name}: {hint}" for name, hint in _written(kind).items()])
     defaults = {name: "required" if key.default is None else json.dumps(key.default) for name, key in settings.KEYS.items()}
     yield from _block("defaults of a stack's config", [f"{name}: {default}" for name, default in defaults.items()])
-    words = {"cloud": clouds.CLOUDS, "calico": table.CALICO, "families": FAMILIES, "sources": table.WORDS}
+    words = {"cloud": clouds.CLOUDS, "cni": CNIS, **MODES, "families": FAMILIES, "sources": table.WORDS}
     words |= {"existing": table.TARGETS, "limits": settings.LIMITS}
     yield from _block("words that they take", [f"{name}: {', '.join(each)}" for name, each in words.items()])
     yield from _block("services", sorted({f"{row.service} ({row.origin})" for row in table.load()}))

@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubeports import table
-from kubeports.plan import plan
-from kubeports.settings import parse
 
 from sandbox.openstack import OpenStack
 from sandbox.proxy import Fault
@@ -27,6 +24,7 @@ from tests.counts import counts
 from tests.engine.test_life import BASE
 from tests.engine.test_walk import CLUSTER, meaning
 from tests.rings import chosen
+from tests.strategies import plan_of
 from tests.wire import wire
 
 pytestmark = pytest.mark.engine
@@ -100,7 +98,7 @@ def converge(project: Project, cloud: OpenStack, raw: dict[str, Any]) -> bool:
         result = follow(project, cloud, result)
     assert result.ok, result.output
     procedure |= orphaned_groups(cloud, result)
-    wanted = meaning("openstack", wire(plan(table.load(), parse(raw))), CLUSTER)
+    wanted = meaning("openstack", wire(plan_of(raw)), CLUSTER)
     assert meaning("openstack", cloud.raw(), CLUSTER) == wanted
     return procedure
 

@@ -39,7 +39,7 @@ ARGS: dict[str, Any] = {
     "sources": SOURCES,
     "services": {
         "ssh": {"start": 2022},
-        "node-exporter": {"protocol": "tcp", "start": 9200, "source": ["admins"], "target": "control-plane", "why": "metrics"},
+        "custom-exporter": {"protocol": "tcp", "start": 9200, "source": ["admins"], "target": "control-plane", "why": "metrics"},
     },
     "limits": {"rules": 200},
 }

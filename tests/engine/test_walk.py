@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
-from kubeports import table
-from kubeports.plan import plan
-from kubeports.settings import parse
 
 from sandbox.cloud import Cloud
 from sandbox.run import Project, Result
@@ -23,6 +20,7 @@ from tests import rings
 from tests.asked import at, packets
 from tests.counts import counts
 from tests.oracle import clouds, requirement
+from tests.strategies import plan_of
 from tests.strategies import settings as stacks
 from tests.wire import wire
 
@@ -76,7 +74,7 @@ class Walk:
         self.result = result
         assert result.ok, result.output
         stored = states[-1]
-        planned = plan(table.load(), parse(raw))
+        planned = plan_of(raw)
         assert meaning(self.cloud.name, stored, CLUSTER) == meaning(self.cloud.name, wire(planned), CLUSTER)
         assert self.differences(raw, stored, seed) == []
         if self.before is not None:

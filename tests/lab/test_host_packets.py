@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from kubeports import check, rules, table
+from kubeports.conditions import MODES
 from kubeports.host.ruleset import ruleset
 from kubeports.nodes import Node, Nodes
 
@@ -134,7 +135,7 @@ def _planned(planned: rules.Plan, node: Node, packet: requirement.Packet) -> boo
     )
 
 
-CASES = [(calico, roles) for calico in table.CALICO for roles in (True, False)]
+CASES = [(calico, roles) for calico in (*MODES["calico"][:4], "absent") for roles in (True, False)]
 QUICK = (("classic", True), ("vxlan", False))
 
 

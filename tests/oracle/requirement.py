@@ -1,6 +1,7 @@
 """The requirement, read literally: the published file, and beside it who needs each row and on which nodes.
 
-The rows beyond it are read as a user reads them: extras.csv where a setting enables one, and the stack's own rows.
+The other tables and the rows beyond them are read a second time, as a user reads them: tables/NAME.csv, extras.csv by the CNI or
+where a setting enables a row, and the stack's own rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Any
 
 PUBLISHED = Path(__file__).parents[2] / "sandbox" / "requirement.csv"
 PROTOCOLS = {"TCP": 6, "UDP": 17}
-EXTRAS = Path(__file__).parents[2] / "components" / "kubeports" / "extras.csv"
+TABLES = Path(__file__).parents[2] / "components" / "kubeports" / "tables"
+#: The CNI of a stack that names none, and what each does by itself.
+CNIS = {"rke2": "flannel", "k3s": "flannel"}
+MODES = {"calico": "ipip", "cilium": "vxlan", "flannel": "vxlan"}
 ip_network = cache(_network)
 
 #: Who connects, and to which nodes: the design's reading of each row.
@@ -46,17 +50,18 @@ class Row:
     """A row that is on: who may connect, and to which nodes."""
 
     service: str
-    protocol: int
+    protocol: int | None
     start: int | None
     end: int | None
     who: tuple[str, ...]
     where: str
     family: str = "any"
+    when: str = "always"
 
     @property
     def families(self) -> tuple[str, ...]:
         """The family that the row says, or those in which the protocol means something."""
-        family = ONE_FAMILY.get(self.protocol, self.family)
+        family = ONE_FAMILY.get(self.protocol or 0, self.family)
         return ("ipv4", "ipv6") if family == "any" else (family,)
 
 
@@ -79,7 +84,7 @@ def needs() -> tuple[tuple[str, int, int | None, int | None], ...]:
 
 
 def _needs() -> Iterable[tuple[str, int, int | None, int | None]]:
-    """Service, protocol number, first and last port; and Calico's VXLAN, the one extra that a setting of its own opens."""
+    """Service, protocol number, first and last port."""
     with open(PUBLISHED, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["protocol"] == "IPENCAP / IPIP":
@@ -88,37 +93,91 @@ def _needs() -> Iterable[tuple[str, int, int | None, int | None]]:
             else:
                 start = int(row["start_port"])
                 yield row["service"], PROTOCOLS[row["protocol"]], start, int(row["end_port"] or start)
-    yield "calico-vxlan", 17, 4789, 4789
 
 
 @cache
-def extras() -> tuple[Row, ...]:
-    """The rows of extras.csv that a stack enables by name."""
-    with open(EXTRAS, encoding="utf-8", newline="") as file:
+def listed(name: str) -> tuple[Row, ...]:
+    """The rows of a table's file."""
+    with open(TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
         return tuple(
             Row(
                 row["service"],
-                PROTOCOLS.get(row["protocol"].upper()) or int(row["protocol"]),
+                number(row["protocol"]),
                 int(row["start"]) if row["start"] else None,
                 int(row["end"]) if row["end"] else None,
                 tuple(row["source"].split()),
                 row["target"],
                 row["family"],
+                row["when"],
             )
             for row in csv.DictReader(file)
-            if row["when"] == "opt-in"
         )
 
 
-def rows(raw: Mapping[str, Any]) -> Iterable[Row]:
+def number(protocol: object) -> int | None:
+    """The number of a protocol as tables and settings write it; None: every protocol."""
+    return None if protocol == "all" else PROTOCOLS.get(str(protocol).upper()) or int(str(protocol))
+
+
+def cni(raw: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The CNI and its modes."""
+    if raw.get("calico") == "absent":
+        return "none", ()
+    named = next((name for name in MODES if raw.get(name)), CNIS.get(raw.get("table", ""), "calico"))
+    name = raw.get("cni") or named
+    modes: Any = raw.get(name) or MODES.get(name, ())
+    return name, (modes,) if isinstance(modes, str) else tuple(modes)
+
+
+def holds(when: str, raw: Mapping[str, Any], enabled: bool) -> bool:
+    """Whether a cell of the column ``when`` is true of the settings."""
+    name, modes = cni(raw)
+    chosen = {"cni": [name], name: list(modes), "table": [raw.get("table", "kubesphere")]}
+    plain = {"always": True, "opt-in": enabled, "offline": bool(raw["offline"]), "nfs": bool(raw["nfs"])}
+
+    def alternative(text: str) -> bool:
+        key, met = "", dict[str, bool]()
+        for word in text.split():
+            if word in plain:
+                met[word] = plain[word]
+            elif word[-1] == ":":
+                key = word[:-1]
+                met[key] = False
+            else:
+                met[key] |= word in chosen.get(key, [])
+        return all(met.values())
+
+    return any(map(alternative, when.split(" or ")))
+
+
+#: The settings that were asked last, and their rows: packets are asked by the hundred.
+_last: list[tuple[Mapping[str, Any], list[Row]]] = []
+
+
+def rows(raw: Mapping[str, Any]) -> list[Row]:
     """The rows that the settings ask for, with the stack's changes; then its own."""
-    services = raw.get("services", {})
-    needed = [
-        Row(name, protocol, start, end, WHO.get(name, ("cluster",)), WHERE.get(name, "nodes"))
-        for name, protocol, start, end in needs()
+    if not _last or _last[0][0] is not raw:
+        _last[:] = [(raw, list(_rows(raw)))]
+    return _last[0][1]
+
+
+def _rows(raw: Mapping[str, Any]) -> Iterable[Row]:
+    services, name = raw.get("services", {}), raw.get("table", "kubesphere")
+    if name == "kubesphere":
+        own = [
+            Row(name, protocol, start, end, WHO.get(name, ("cluster",)), WHERE.get(name, "nodes"))
+            for name, protocol, start, end in needs()
+        ]
+        asked = [row for row in own if on(row.service, row.protocol or 0, raw)]
+    else:
+        own = list(listed(name))
+        asked = [row for row in own if holds(row.when, raw, services.get(row.service, {}).get("enabled", False))]
+    has = {row.service for row in own}
+    asked += [
+        row
+        for row in listed("extras")
+        if row.service not in has and holds(row.when, raw, services.get(row.service, {}).get("enabled", False))
     ]
-    asked = [row for row in needed if on(row.service, row.protocol, raw)]
-    asked += [row for row in extras() if services.get(row.service, {}).get("enabled", False)]
     for row in asked:
         change = services.get(row.service, {})
         if change.get("enabled", True):
@@ -126,27 +185,33 @@ def rows(raw: Mapping[str, Any]) -> Iterable[Row]:
             end = change.get("end", start if row.start == row.end else row.end)
             who, where = change.get("source", row.who), change.get("target", row.where)
             yield Row(row.service, row.protocol, start, end, who, where, row.family)
-    for name, own in services.items():
-        if "protocol" in own and own.get("enabled", True):
-            protocol = PROTOCOLS.get(str(own["protocol"]).upper()) or int(own["protocol"])
-            start, end = own.get("start"), own.get("end", own.get("start"))
-            yield Row(name, protocol, start, end, tuple(own["source"]), own.get("target", "nodes"))
+    for name, own_row in services.items():
+        if "protocol" in own_row and own_row.get("enabled", True):
+            start, end = own_row.get("start"), own_row.get("end", own_row.get("start"))
+            yield Row(name, number(own_row["protocol"]), start, end, tuple(own_row["source"]), own_row.get("target", "nodes"))
 
 
 def on(service: str, protocol: int, raw: Mapping[str, Any]) -> bool:
-    """Whether the settings ask for a row."""
-    calico = raw["calico"]
+    """Whether the settings ask for a row of the requirement."""
+    name, modes = cni(raw)
     if service in ("local-registry", "local-apt"):
         return bool(raw["offline"])
     if service == "rpcbind":
         return bool(raw["nfs"])
     if service == "calico":
-        return bool(calico != "absent")
+        return name == "calico"
     if service == "bgp":
-        return calico in ("ipip", "classic", "bgp")
+        return name == "calico" and bool({"ipip", "classic", "bgp"} & set(modes))
     if service == "ipip":
-        return calico == "classic" or (protocol == 4 and calico == "ipip")
-    return service != "calico-vxlan" or calico == "vxlan"
+        return name == "calico" and ("classic" in modes or (protocol == 4 and "ipip" in modes))
+    return True
+
+
+def carried(raw: Mapping[str, Any], role: str) -> set[str]:
+    """The groups of a node with a role: that of all nodes, the role's, and those of the roles that it combines."""
+    if not raw["roles"]:
+        return {"nodes"}
+    return {"nodes", role, *raw.get("combine", {"control-plane": ["etcd"]}).get(role, ())}
 
 
 def allowed(raw: Mapping[str, Any], packet: Packet, crossing: bool = False) -> bool:
@@ -162,14 +227,14 @@ def allowed(raw: Mapping[str, Any], packet: Packet, crossing: bool = False) -> b
     if not packet.ingress:
         return connects(raw, packet)
     for row in rows(raw):
-        if packet.protocol != row.protocol:
+        if row.protocol not in (None, packet.protocol):
             continue
         if row.start is not None and row.end is not None and (packet.port is None or not row.start <= packet.port <= row.end):
             continue
         foreign = f"ipv{packet.peer.version}" not in row.families
         if foreign and not (crossing and set(row.families) & set(raw["families"])):
             continue
-        if raw["roles"] and row.where not in ("nodes", packet.target):
+        if raw["roles"] and row.where not in carried(raw, packet.target):
             continue
         if any(_covers(word, raw, packet, foreign) for word in row.who):
             return True
@@ -180,8 +245,7 @@ def connects(raw: Mapping[str, Any], packet: Packet) -> bool:
     """Whether a node may connect to where a packet goes: everywhere, or to what is listed and to the cluster."""
     if raw.get("egress", "everywhere") == "everywhere":
         return True
-    carried = ("nodes", packet.target) if raw["roles"] else ("nodes",)
-    if raw["cloud"] != "gcp" and any(target in raw.get("existing", ()) for target in carried):
+    if raw["cloud"] != "gcp" and any(target in raw.get("existing", ()) for target in carried(raw, packet.target)):
         return True  # a group of the node's is somebody else's, and lets all out by itself
     return any(packet.peer in ip_network(text) for text in raw["egress"]) or _covers("cluster", raw, packet)
 

@@ -9,13 +9,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from kubeports import stackfile, table
-from kubeports.plan import plan
-from kubeports.settings import parse
 
 from sandbox.aws import AWS
 from sandbox.gcp import GCP
 from sandbox.run import CREDENTIALS
 from tests.pages import ROOT
+from tests.strategies import plan_of
 from tests.wire import wire
 
 _SEED = 7
@@ -68,7 +67,7 @@ def gcp() -> Iterator[dict[str, str]]:
                 project=project, body={"name": name, "network": "global/networks/default"} | body
             ).execute()
 
-        for rule in wire(plan(table.load(), parse(settings)))["firewalls"]:
+        for rule in wire(plan_of(settings))["firewalls"]:
             if rule["name"].startswith("default-"):
                 insert(**rule)
             elif "denied" not in rule:

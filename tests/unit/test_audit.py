@@ -13,18 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kubeports import table
 from kubeports.audit.compare import KINDS, Difference, compare
 from kubeports.clouds import backend
 from kubeports.clouds.reading import Groups
-from kubeports.plan import plan
 from kubeports.rules import Plan
-from kubeports.settings import parse
 
 from tests.asked import PORTS, PROTOCOLS, STRANGERS, addresses
 from tests.counts import counts
 from tests.oracle import clouds
-from tests.strategies import cidrs
+from tests.strategies import cidrs, plan_of
 from tests.strategies import settings as stacks
 from tests.wire import Raw, wire
 
@@ -91,7 +88,7 @@ def test_a_cloud_that_has_the_plan_has_no_difference(cloud: str) -> None:
     @settings(max_examples=SETTINGS, deadline=None)
     @given(stacks(cloud))
     def holds(raw: dict[str, Any]) -> None:
-        planned = plan(table.load(), parse(raw))
+        planned = plan_of(raw)
         assert compare(planned, stored(planned), ids(planned)) == []
         counts[f"audits of {cloud} as planned"] += 1
 
@@ -113,7 +110,7 @@ def test_a_stack_of_ipv6_alone_is_told_what_googles_own_rules_open_in_ipv4() -> 
 def tampered(draw: st.DrawFn, cloud: str) -> tuple[dict[str, Any], Plan, Raw]:
     """Settings, their plan, and a cloud in which somebody has taken rules away and added some."""
     raw = draw(stacks(cloud))
-    planned = plan(table.load(), parse(raw))
+    planned = plan_of(raw)
     there = copy.deepcopy(stored(planned))
     rules = there["firewalls" if cloud == "gcp" else "rules"]
     for _ in range(draw(st.integers(0, 3))):
@@ -232,7 +229,7 @@ NETWORKS = {"aws": {"network": "vpc-0a"}, "gcp": {"network": "default"}, "openst
 
 
 def case(cloud: str, **more: Any) -> tuple[Plan, Raw]:
-    planned = plan(table.load(), parse(RAW | {"cloud": cloud} | NETWORKS[cloud] | more))
+    planned = plan_of(RAW | {"cloud": cloud} | NETWORKS[cloud] | more)
     return planned, stored(planned)
 
 

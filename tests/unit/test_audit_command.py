@@ -15,18 +15,16 @@ import kubeports
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from kubeports import table
 from kubeports.cli import main
 from kubeports.clouds import backend
 from kubeports.clouds.resources import resolve
-from kubeports.plan import plan
-from kubeports.settings import parse
 from kubeports.traffic import entry
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from sandbox.aws import AWS
 from sandbox.gcp import GCP, PROJECT
+from tests.strategies import plan_of
 from tests.wire import wire
 
 SETTINGS: dict[str, Any] = {
@@ -91,7 +89,7 @@ def aws() -> Iterator[AWS]:
 
 def made_on_aws(aws: AWS, cluster: str, **more: Any) -> str:
     """The group of a stack as the component makes it, through EC2; its id."""
-    planned = plan(table.load(), parse({"cloud": "aws", "network": aws.vpc} | SETTINGS | {"cluster": cluster} | more))
+    planned = plan_of({"cloud": "aws", "network": aws.vpc} | SETTINGS | {"cluster": cluster} | more)
     tags = [{"Key": "kubeports:cluster", "Value": cluster}, {"Key": "kubeports:target", "Value": "nodes"}]
     group = aws.ec2.create_security_group(
         GroupName=f"{cluster}-{len(aws.raw()['groups'])}",
@@ -223,7 +221,7 @@ def gcp() -> Iterator[GCP]:
 
 def made_on_gcp(gcp: GCP) -> None:
     """The firewall rules of a stack as the component makes them, through the API."""
-    planned = plan(table.load(), parse({"cloud": "gcp", "network": "default"} | SETTINGS))
+    planned = plan_of({"cloud": "gcp", "network": "default"} | SETTINGS)
     for each in wire(planned)["firewalls"]:
         if not each["name"].startswith("default-"):
             insert(gcp, **each | {"name": "dev-" + each["name"].replace(".", "-")})

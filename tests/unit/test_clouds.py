@@ -17,7 +17,7 @@ from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from tests.strategies import NETWORKS as NETWORK
-from tests.strategies import on
+from tests.strategies import on, plan_of
 from tests.strategies import settings as stacks
 
 CLOUDS = ("aws", "gcp", "openstack")
@@ -45,7 +45,7 @@ def encoded(cloud: str, **changes: Any) -> dict[str, Any]:
 def test_decoding_gives_back_what_was_encoded(cloud: str, raw: dict[str, Any]) -> None:
     if cloud == "gcp" and ("egress" in raw or any("prefixes" in ref for ref in raw["refs"].values())):
         return
-    planned = plan(table.load(), parse(on(cloud, raw)))
+    planned = plan_of(on(cloud, raw))
     module = backend(cloud)
     resources = module.encode(planned)
     assert module.decode(resources, planned.settings.families) == set(planned.rules)
@@ -54,7 +54,7 @@ def test_decoding_gives_back_what_was_encoded(cloud: str, raw: dict[str, Any]) -
 @pytest.mark.parametrize("cloud", ["aws", "openstack"])
 @given(raw=stacks())
 def test_decoding_gives_back_services_and_reasons(cloud: str, raw: dict[str, Any]) -> None:
-    planned = plan(table.load(), parse(on(cloud, raw)))
+    planned = plan_of(on(cloud, raw))
     module = backend(cloud)
     decoded = {r.key: r for r in module.decode(module.encode(planned), planned.settings.families)}
     for rule in planned.rules:

@@ -53,6 +53,18 @@ def test_a_commands_help_has_examples_that_run_and_its_exit_codes(name: str, tmp
             continue
         example = example.replace("report.html", str(tmp_path / "report.html"))
         command = ["bash", "-c", f"{KUBEPORTS} {example}"]
+        if name == "init":  # it writes files, and asks where there is a terminal
+            (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+            inventory = "{hosts: {a: {internal_ipv4: 10.0.0.1}}, groups: {kube_control_plane: {hosts: [a]}}}"
+            (tmp_path / "inventory.yaml").write_text(
+                f"apiVersion: kubekey.kubesphere.io/v1\nkind: Inventory\nspec: {inventory}\n"
+            )
+            example = example.replace("--kubekey", "--cluster prod --kubekey")
+            command = ["bash", "-c", f"{KUBEPORTS} {example} </dev/null"]
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+            asks = "is required where there is no terminal" in done.stderr
+            assert (done.returncode, asks) in ((0, False), (2, True)), (example, done.stderr)
+            continue
         done = subprocess.run(command, cwd=ROOT, env=env | {"NO_GCE_CHECK": "true"}, capture_output=True, text=True)
         if name == "audit":  # whoever has no credentials is told so
             assert done.returncode == 3 and ("no credentials" in done.stderr or "no region" in done.stderr), done.stderr
@@ -216,7 +228,7 @@ def test_every_format_of_the_table_has_every_row(arguments: list[str]) -> None:
     assert [(r["service"], r["ports"], r["when"], r["where"]) for r in lines] == wanted
     marked = [cells(line) for line in run("table", *arguments, "--format", "markdown").stdout.splitlines()[2:]]
     assert [(r[0], r[1], r[2], r[4]) for r in marked] == wanted
-    shown = run("table", *arguments, COLUMNS="300").stdout.splitlines()[1:]
+    shown = run("table", *arguments, COLUMNS="700").stdout.splitlines()[1:]
     assert [tuple(re.split(r"  +", line)[:2]) for line in shown] == [(service, ports) for service, ports, *_ in wanted]
 
 
@@ -270,8 +282,8 @@ def test_a_difference_has_the_same_in_every_format() -> None:
     signed = [*(("+", key) for key in added), *(("-", key) for key in removed)]
     assert [(line["change"], line["key"]) for line in listed if line["key"]] == signed
     opened = [row["service"] for row in found["rows"] if row["change"] == "opens"]
-    assert opened == ["local-registry", "local-apt", "rpcbind", "ipip", "nfs", "nfs"]
-    assert {setting["key"] for setting in found["settings"]} == {"cluster", "offline", "nfs", "calico"}
+    assert opened == ["local-registry", "local-apt", "rpcbind", "ipip", "nfs", "nfs", "metadata"]
+    assert {setting["key"] for setting in found["settings"]} == {"cluster", "offline", "nfs", "modes"}
 
 
 def test_a_stack_and_its_own_file_do_not_differ_and_the_exit_code_is_0_either_way() -> None:

@@ -7,11 +7,9 @@ from typing import Any
 from hypothesis import given
 from kubeports import table
 from kubeports.difference import Difference, difference
-from kubeports.plan import plan
 from kubeports.rules import Plan
-from kubeports.settings import parse
 
-from tests.strategies import on
+from tests.strategies import on, plan_of
 from tests.strategies import settings as stacks
 
 BASE: dict[str, Any] = {
@@ -22,7 +20,7 @@ BASE: dict[str, Any] = {
 
 
 def made(raw: dict[str, Any]) -> Plan:
-    return plan(table.load(), parse(raw))
+    return plan_of(raw)
 
 
 def between(before: dict[str, Any], after: dict[str, Any]) -> Difference:

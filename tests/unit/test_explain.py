@@ -16,12 +16,12 @@ from kubeports.errors import InputError
 from kubeports.explain.answer import Answer, Part, answer, explain
 from kubeports.explain.question import read
 from kubeports.explain.ways import Way, Ways, ways
-from kubeports.plan import plan, states
+from kubeports.plan import states
 from kubeports.rules import Packet, allows
-from kubeports.settings import parse
 from kubeports.traffic import protocol_name
 
 from tests.oracle import requirement
+from tests.strategies import plan_of
 from tests.strategies import settings as stacks
 from tests.unit.test_oracle import EDGES, addresses
 
@@ -76,8 +76,8 @@ def questions(draw: st.DrawFn, raw: dict[str, Any]) -> tuple[str, Packet]:
 @given(st.data())
 def test_an_address_is_answered_as_the_plan_and_the_requirement_say(data: st.DataObject) -> None:
     raw = data.draw(stacks())
-    planned = plan(table.load(), parse(raw))
-    rows = states(table.load(), planned.settings)
+    planned = plan_of(raw)
+    rows = states(planned.rows, planned.settings)
     for text, packet in data.draw(st.lists(questions(raw), min_size=10, max_size=20)):
         said = answer(planned, read(text, planned.settings, rows))
         verdict = allows(planned, packet)
@@ -104,8 +104,8 @@ def inside(part: Part, seed: int) -> list[IPv4Address | IPv6Address]:
 @given(st.data())
 def test_a_cidr_is_answered_as_each_of_its_addresses_and_ports(data: st.DataObject) -> None:
     raw = data.draw(stacks())
-    planned = plan(table.load(), parse(raw))
-    rows = states(table.load(), planned.settings)
+    planned = plan_of(raw)
+    rows = states(planned.rows, planned.settings)
     listed = [term for terms in raw["sources"].values() for term in terms if "/" in term]
     who = data.draw(st.sampled_from([*listed, "world", "10.0.0.0/8", "2001:db8::/32"]))
     first = data.draw(st.sampled_from(EDGES))
@@ -133,10 +133,10 @@ def test_a_cidr_is_answered_as_each_of_its_addresses_and_ports(data: st.DataObje
 @given(st.data())
 def test_a_group_is_answered_as_the_plan_says_of_its_members(data: st.DataObject) -> None:
     raw = data.draw(stacks())
-    planned = plan(table.load(), parse(raw))
-    rows = states(table.load(), planned.settings)
+    planned = plan_of(raw)
+    rows = states(planned.rows, planned.settings)
     who = data.draw(st.sampled_from(["self", *ROLES, *(f"@{name}" for name in raw["refs"])]))
-    row = data.draw(st.sampled_from([state.row for state in rows]))
+    row = data.draw(st.sampled_from([state.row for state in rows if state.row.protocol is not None]))
     target = data.draw(st.sampled_from(("nodes", *ROLES)))
     said = answer(planned, read(f"{row.service} from {who} to {target}", planned.settings, rows))
     for part in said.parts:
@@ -151,8 +151,8 @@ def test_a_group_is_answered_as_the_plan_says_of_its_members(data: st.DataObject
 @given(st.data())
 def test_where_nodes_may_connect_is_answered_as_the_plan_says(data: st.DataObject) -> None:
     raw = data.draw(stacks())
-    planned = plan(table.load(), parse(raw))
-    rows = states(table.load(), planned.settings)
+    planned = plan_of(raw)
+    rows = states(planned.rows, planned.settings)
     peer = data.draw(st.sampled_from(addresses(raw)))
     said = answer(planned, read(f"tcp/443 from nodes to {peer}", planned.settings, rows))
     packet = Packet(6, 443, peer, frozenset(), "nodes", "egress")
@@ -183,7 +183,7 @@ def test_every_way_that_is_offered_changes_the_answer(data: st.DataObject) -> No
 def test_asked_again_with_a_way_the_answer_is_the_other_one(data: st.DataObject) -> None:
     raw = data.draw(stacks()) | {"limits": {"rules": 200}}
     listed = [term for terms in raw["sources"].values() for term in terms if "/" in term]
-    services = sorted({row.service for row in table.load()} | ({"own"} & raw["services"].keys()))
+    services = sorted({row.service for row in table.load(raw["table"]) if row.protocol} | ({"own"} & raw["services"].keys()))
     first = data.draw(st.sampled_from(EDGES))
     what = data.draw(st.sampled_from([*services, f"tcp/{first}-{first + 3}", f"udp/{first}", "ipencap", "47"]))
     who = data.draw(st.sampled_from(["world", "self", *ROLES, "10.0.0.0/9", *listed, *(f"@{name}" for name in raw["refs"])]))
@@ -214,7 +214,7 @@ def test_a_closed_row_is_opened_by_its_toggle() -> None:
     for text, way in (
         ("tcp/5000 from self", "set offline: true"),
         ("rpcbind from self", "set nfs: true"),
-        ("94 from self", "set calico: classic (if Calico runs so)"),
+        ("94 from self", "set calico: classic (if the cluster runs so)"),
         ("typha from self", "set services.typha.enabled: true"),
     ):
         said, change = told(text)
@@ -335,7 +335,7 @@ def test_a_group_whose_addresses_are_not_known_is_told_which_would_pass() -> Non
 
 
 def test_on_aws_a_rule_between_groups_has_no_family() -> None:
-    raw = {"families": ["ipv4", "ipv6"], "services": {"wireguard": {"enabled": True}}}
+    raw = {"families": ["ipv4", "ipv6"], "calico": "vxlan", "services": {"wireguard": {"enabled": True}}}
     said, _ = told("udp/51820 from self", **raw)
     assert [(part.peer.family, part.reach) for part in said.parts] == [("ipv4", "all"), ("ipv6", "none")]
     assert not said.notes
@@ -388,7 +388,7 @@ def test_settings_as_pulumi_config_set_writes_them_can_be_asked() -> None:
 
 
 def test_a_group_is_asked_in_the_family_that_a_protocol_has() -> None:
-    raw = {"cloud": "openstack", "cluster": "c", "sources": {"admins": [], "clients": []}}
+    raw = {"cloud": "openstack", "cluster": "c", "calico": "vxlan", "sources": {"admins": [], "clients": []}}
     said = explain(raw, "icmpv6 from self")
     assert said.verdict == "denied"
     (way,) = ways(raw, said).ways

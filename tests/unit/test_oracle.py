@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kubeports import table
-from kubeports.plan import plan
 from kubeports.rules import Packet, Plan, Rule, allows
-from kubeports.settings import parse
 
 from tests.oracle import requirement
+from tests.strategies import plan_of
 from tests.strategies import settings as stacks
 
 ROLES = ("nodes", "control-plane", "etcd", "worker", "registry")
@@ -59,7 +57,7 @@ def answers(planned: Plan, packet: requirement.Packet) -> bool:
 @given(st.data())
 def test_the_plan_agrees_with_the_requirement_read_literally(data: st.DataObject) -> None:
     raw = data.draw(stacks(existing=True))
-    planned = plan(table.load(), parse(raw))
+    planned = plan_of(raw)
     for packet in data.draw(st.lists(packets(raw), min_size=20, max_size=40)):
         assert answers(planned, packet) == requirement.allowed(raw, packet), packet
 
@@ -79,7 +77,7 @@ RAW: dict[str, Any] = {
 
 def seeded(change: Any) -> Plan:
     """The plan with one mistake in its rules."""
-    planned = plan(table.load(), parse(RAW))
+    planned = plan_of(RAW)
     return Plan(
         planned.settings, tuple(each for rule in planned.rules for each in change(rule)), planned.closed, planned.warnings
     )
@@ -113,5 +111,5 @@ def test_a_seeded_mistake_is_seen(mistake: str, change: Any) -> None:
         for groups in (frozenset[str](), frozenset({"nodes"}))
     ]
     assert any(answers(planned, packet) != requirement.allowed(RAW, packet) for packet in asked), mistake
-    good = plan(table.load(), parse(RAW))
+    good = plan_of(RAW)
     assert all(answers(good, packet) == requirement.allowed(RAW, packet) for packet in asked)

@@ -25,12 +25,12 @@ from kubeports.check import check
 from kubeports.cli import main
 from kubeports.clouds import backend
 from kubeports.errors import InputError
-from kubeports.plan import plan
 from kubeports.report import comparison, picture, view
 from kubeports.rules import Closed, Plan, Rule, Source
-from kubeports.settings import Ref, parse
+from kubeports.settings import Ref
 
 from tests.golden import ROOT, STACKS, planned
+from tests.strategies import plan_of
 from tests.strategies import settings as any_settings
 
 TAGGED = "<script>alert('&amp;')</script>\"><img src=x onerror=alert(1)>"
@@ -94,7 +94,7 @@ def test_the_matrix_says_what_the_rules_say_and_nothing_else(stack: str) -> None
 @given(any_settings())
 def test_the_matrix_says_what_the_rules_say_for_any_stack(raw: dict[str, Any]) -> None:
     try:
-        planned = plan(table.load(), parse(raw))
+        planned = plan_of(raw)
     except InputError:
         return
     matrix = the(BeautifulSoup(report.page({"any": planned}), "html.parser"), "table.matrix")
@@ -179,7 +179,7 @@ def test_rows_that_are_moved_added_or_extra_say_so() -> None:
     found = {line.service: line for line in view.lines(check(None, raw))}
     ssh = next(str(row) for row in table.load() if row.service == "ssh")
     assert found["ssh"].tags == (f"moved from {ssh}",)
-    assert found["typha"].tags == found["wireguard"].tags == ("not in the requirement",)
+    assert found["typha"].tags == found["wireguard"].tags == ("not in the table",)
     assert found["typha"].page.startswith("https://")
     assert found["own"].tags == ("this stack's own row",)
     assert found["etcd"].tags == found["egress"].tags == ()
@@ -207,7 +207,7 @@ def test_the_picture_has_a_line_from_every_source_to_every_port_that_it_reaches(
 @given(any_settings())
 def test_in_the_picture_no_boxes_overlap_and_no_letters_leave_their_box(raw: dict[str, Any]) -> None:
     try:
-        planned = plan(table.load(), parse(raw))
+        planned = plan_of(raw)
     except InputError:
         return
     for form in (picture.WIDE, picture.NARROW):
@@ -269,7 +269,7 @@ def test_a_difference_marks_what_one_stack_alone_has_and_says_why_another_has_no
     cells = {text(the(row, "th")): row.select("td") for row in content.select("#difference-services tbody tr")}
     assert text(cells["local-registry"][0]) == "closed: offline is false"
     assert cells["local-registry"][2].select(".apart")
-    assert text(cells["node-exporter"][0]) == "no such row"
+    assert text(cells["custom-exporter"][0]) == "no such row"
     baseline = the(page("aws-dev", "gcp-dev"), "#difference-services tr:has(.deny)")
     assert text(baseline.select("td")[0]) == "no such rule: what no rule allows is closed"
     ssh = [[text(chip) for chip in cell.select(".apart")] for cell in cells["ssh"]]

@@ -82,7 +82,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:services.nodeport: start 40000 is after the end of the row",
         "end too",
     ),
-    ({"egress": ["everywhere"]}, "kubeports:egress[0]: everywhere is no CIDR", "write kubeports:egress: everywhere, and no list"),
+    (
+        {"egress": ["everywhere"]},
+        "kubeports:egress[0]: everywhere is not a destination in a list",
+        "write kubeports:egress: everywhere",
+    ),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
     # The world
     (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the internet", "clients"),

@@ -67,7 +67,10 @@ def test_ipip_has_no_ports_and_is_for_ipv4_alone() -> None:
 
 def test_every_extra_is_off_until_asked_for_and_says_where_it_comes_from() -> None:
     extras = [row for row in table.load() if row.origin == table.EXTRAS]
-    assert {row.when for row in extras} == {"opt-in", "calico: vxlan"}
+    chosen = {"cni": ("calico",), "calico": ("ipip",)}
+    opened = [row for row in extras if row.conditions.unmet(chosen, enabled=False) is None]
+    # IP-in-IP carries IPv4 alone: pods of IPv6 send their own packets.
+    assert [(row.service, row.families) for row in opened] == [("pods", ("ipv6",))]
     assert all(row.page.startswith("https://") for row in extras)
 
 
@@ -131,13 +134,15 @@ def test_a_protocol_without_ports_is_not_read_as_a_port() -> None:
 
 def test_a_package_without_its_table_is_blamed_and_no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "files", lambda name: tmp_path)
-    with pytest.raises(InputError, match=r"^ports.csv: can't be read \(No such file or directory\), and is part of kubeports"):
+    with pytest.raises(
+        InputError, match=r"^tables/kubesphere.csv: can't be read \(No such file or directory\), and is part of kubeports"
+    ):
         table.load.__wrapped__()
 
 
 def test_a_row_says_whether_it_may_be_public_and_what_it_needs() -> None:
     rows = {(row.service, row.protocol): row for row in table.load()}
-    assert table.public(rows.values()) == ("apiserver", "nodeport", "nodeport-udp")
+    assert table.public(rows.values()) == ("apiserver", "ingress-http", "ingress-https", "nodeport", "nodeport-udp")
     assert {name for (name, _), row in rows.items() if row.needs} == {"rpcbind", "rpcbind-udp"}
 
 
@@ -154,3 +159,32 @@ def test_a_wrong_mark_of_a_row_is_refused(tmp_path: Path, cells: str, message: s
     with pytest.raises(InputError) as raised:
         table.from_file(file, "t.csv")
     assert message in str(raised.value)
+
+
+def test_a_named_table_says_where_it_comes_from_and_every_row_has_a_page() -> None:
+    for name, about in table.index().items():
+        assert about.version and about.read >= "2026-11-27" and about.page.startswith("https://")
+        assert all(row.page.startswith("https://") for row in table.load(name)), name
+
+
+def test_the_tables_of_kubesphere_3_and_4_have_the_same_rows() -> None:
+    def rows(name: str) -> set[tuple[object, ...]]:
+        return {(r.service, r.protocol, r.start, r.end, r.when, r.source, r.target) for r in table.load(name)}
+
+    assert rows("kubesphere") == rows("kubesphere-4.1")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "kubespher", "missing.csv", "sub/missing.csv", "a\0.csv"])
+def test_a_table_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        table.find(name, (tmp_path,))
+
+
+def test_the_message_says_which_files_were_tried(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no file .*one/x\.csv or .*two/x\.csv"):
+        table.find("x.csv", (tmp_path / "one", tmp_path / "two"))
+
+
+def test_one_service_may_have_two_targets_on_one_port() -> None:
+    two = "api,tcp,any,6443,6443,always,cluster,control-plane,a\napi,tcp,any,6443,6443,always,cluster,worker,b\n"
+    assert [row.target for row in table.read((HEADER + two).encode(), "t.csv")] == ["control-plane", "worker"]

@@ -9,15 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kubeports import table
-from kubeports.plan import plan
 from kubeports.rules import Plan, Rule
-from kubeports.settings import parse
 
 from tests.asked import at, packets
 from tests.counts import counts
 from tests.oracle import clouds, requirement
-from tests.strategies import on
+from tests.strategies import on, plan_of
 from tests.strategies import settings as stacks
 from tests.wire import Raw, wire
 
@@ -52,7 +49,7 @@ def test_each_cloud_does_what_the_requirement_says(cloud: str) -> None:
     def holds(raw: dict[str, Any], seed: int) -> None:
         raw = there(cloud, raw)
         counts[f"settings tried on what {cloud} would store"] += 1
-        assert differences(cloud, raw, wire(plan(table.load(), parse(raw))), seed, PACKETS) == []
+        assert differences(cloud, raw, wire(plan_of(raw)), seed, PACKETS) == []
 
     holds()
 
@@ -105,7 +102,7 @@ MISTAKES: dict[str, Callable[[tuple[Rule, ...]], tuple[Rule, ...]]] = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_seeded_mistake_is_seen_on_every_cloud(cloud: str, mistake: str) -> None:
     raw = there(cloud, RAW)
-    good = plan(table.load(), parse(raw))
+    good = plan_of(raw)
     assert differences(cloud, raw, wire(good), 1, ASKED) == []
     wrong = Plan(good.settings, MISTAKES[mistake](good.rules), good.closed, good.warnings)
     assert differences(cloud, raw, wire(wrong), 1, ASKED) != []
@@ -113,7 +110,7 @@ def test_a_seeded_mistake_is_seen_on_every_cloud(cloud: str, mistake: str) -> No
 
 def test_the_baseline_is_what_closes_googles_own_rules() -> None:
     raw = there("gcp", RAW)
-    good = plan(table.load(), parse(raw))
+    good = plan_of(raw)
     without = Plan(good.settings, tuple(rule for rule in good.rules if rule.action == "allow"), good.closed, good.warnings)
     ssh_from_anywhere = [packet for packet in differences("gcp", raw, wire(without), 1, 4000) if packet.port == 22]
     assert ssh_from_anywhere

@@ -175,6 +175,21 @@ def backend(cloud: str) -> Backend:
     return cast(Backend, module)
 
 
+def _facts(cloud: str) -> object:
+    """What a cloud is, as data; None: the cloud of another package has no such module."""
+    return getattr(backend(cloud), "facts", None)
+
+
+def metadata_service(cloud: str) -> Mapping[Family, str]:
+    """The addresses of a cloud's metadata service, where its rules for egress hold for it; empty: they do not."""
+    return cast("Mapping[Family, str]", getattr(_facts(cloud), "METADATA_SERVICE", {}))
+
+
+def native_pods(cloud: str) -> str:
+    """What a cloud itself needs to let pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known."""
+    return str(getattr(_facts(cloud), "NATIVE_PODS", ""))
+
+
 def require_sdk(cloud: str) -> None:
     """Refuse a cloud whose SDK is not installed, with the command that installs it into this very environment.
 

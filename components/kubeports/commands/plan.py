@@ -13,6 +13,7 @@ from kubeports.rules import entries
 
 if TYPE_CHECKING:
     from kubeports.rules import Closed, Plan, Rule
+    from kubeports.settings import Settings
 
 
 @click.command("plan")
@@ -89,9 +90,14 @@ def title(planned: Plan) -> str:
     settings = planned.settings
     return (
         f"{settings.cluster} on {settings.cloud}: {len(planned.rules)} rules, {' and '.join(settings.families)}, "
-        f"calico {settings.calico}, "
+        f"{carrier(settings)}, "
         f"offline {'yes' if settings.offline else 'no'}, nfs {'yes' if settings.nfs else 'no'}"
     )
+
+
+def carrier(settings: Settings) -> str:
+    """The CNI and its modes: ``calico ipip``, ``cilium native``, ``kube-ovn``, ``no CNI``."""
+    return " ".join((settings.cni, *settings.modes)) if settings.cni != "none" else "no CNI"
 
 
 def _sheet(planned: Plan) -> shared.Sheet:
@@ -121,10 +127,9 @@ def _lines(planned: Plan) -> shared.Sheet:
 
 
 def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
-    """What is closed, and the services that the requirement does not have and nobody has asked for."""
-    extras = {row.service for row in planned.rows if row.when == "opt-in"}
-    closed = [entry for entry in planned.closed if entry.service not in extras]
-    return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.service in extras))
+    """What is closed, and the opt-in services that nobody has asked for."""
+    closed = [entry for entry in planned.closed if not entry.opt_in]
+    return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.opt_in))
 
 
 def _sentence(entry: Closed) -> str:
@@ -132,7 +137,7 @@ def _sentence(entry: Closed) -> str:
 
 
 def _opt_in(services: Iterable[str]) -> str:
-    return f"not in the requirement, off unless services.NAME.enabled is true: {', '.join(services)}"
+    return f"opt-in, off unless services.NAME.enabled is true: {', '.join(services)}"
 
 
 def _table_order(planned: Plan) -> Callable[[list[Rule]], tuple[int, int]]:

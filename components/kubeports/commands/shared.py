@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kubeports import stackfile
+from kubeports import stackfile, table
 from kubeports.errors import InputError, bad
 
 if TYPE_CHECKING:
@@ -123,10 +123,11 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
         path, project = stackfile.file_of(stack, Path.cwd()) if stack is not None else (Path(name), None)
         args, where = stackfile.of_file(path, project)
         project = project or stackfile.project(path.resolve().parent)
-        planned = check(None, args, where, folder=project and project.parent)
+        folders = (path.resolve().parent, *([project.parent] if project is not None else []))
+        planned = check(None, args, where, folders=folders)
         planned = replace(planned, warnings=(*planned.warnings, *stackfile.unseen(path)))
-        if project is not None and args.get("table"):
-            args = args | {"table": str(project.parent / args["table"])}  # for who plans once more, from wherever
+        if (located := table.locate(planned.settings.table, folders)) is not None:
+            args = args | {"table": str(located)}  # for who plans once more, from wherever
         return Chosen(name, args, where, planned)
     except InputError:
         raise

@@ -1,7 +1,9 @@
-"""``kubeports table``: the requirement, with its conditions and sources."""
+"""``kubeports table``: a port table, with its conditions and sources."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,27 +13,38 @@ from kubeports.commands import shared
 
 
 @click.command("table")
-@click.option("--extras", is_flag=True, help="Also the rows that the requirement lacks and real clusters need.")
+@click.option("--table", "name", metavar="NAME|FILE", default=table.DEFAULT, show_default=True, help="Which table.")
+@click.option("--list", "listed", is_flag=True, help="The tables by name, with what they are of and where they come from.")
+@click.option("--extras", is_flag=True, help="Also the rows that every table shares: those of the CNIs, and opt-in rows.")
 @click.option("--roles", is_flag=True, help="A column per role of node: who reaches a row there.")
 @shared.format_option(*shared.FORMATS)
-def command(extras: bool, roles: bool, form: str) -> None:
-    """Show the requirement: every row, when it is open, who needs it, on which nodes, and why.
+def command(name: str, listed: bool, extras: bool, roles: bool, form: str) -> None:
+    """Show a port table: every row, when it is open, who needs it, on which nodes, and why.
 
     \b
     kubeports table
-    kubeports table --extras --format csv
-    kubeports table --roles
+    kubeports table --list
+    kubeports table --table kubekey-4 --extras --format csv
+    kubeports table --table rke2 --roles
 
-    A row is open always, or when a stack's settings say so: offline, nfs, the mode of calico. Who: words that a stack explains
-    under sources: cluster (the nodes), admins, clients, peers, balancers; control-plane and etcd are nodes with that role.
-    The extras are off (opt-in) until a stack says services.NAME.enabled: true, and each has the page that it comes from.
+    A row is open always, or when a stack's settings say so: offline, nfs, the CNI and its mode. Who: words that a stack explains
+    under sources: cluster (the nodes), admins, clients, peers, balancers, pods; control-plane and etcd are nodes with that role.
+    An opt-in row is off until a stack says services.NAME.enabled: true. Each row has the page that it comes from.
 
     Exit codes: 0 done, 2 bad input, 1 a bug of kubeports.
     """
-    rows = [row for row in table.load() if extras or row.origin == table.REQUIREMENT]
-    shown = matrix(rows) if roles else sheet(rows)
+    if listed:
+        _show(_tables(), form, {"version": 1, "tables": [asdict(about) for about in table.index().values()]})
+        return
+    found = table.find(name, (Path(),))
+    rows = [row for row in found if extras or row.origin != table.EXTRAS]
+    pages = extras or name != table.DEFAULT
+    _show(matrix(rows) if roles else sheet(rows, pages), form, {"version": 1, "rows": [_json(row) for row in rows]})
+
+
+def _show(shown: shared.Sheet, form: str, content: object) -> None:
     if form == "json":
-        shared.write_json({"version": 1, "rows": [_json(row) for row in rows]})
+        shared.write_json(content)
     elif form == "csv":
         shared.write(shown.csv())
     elif form == "markdown":
@@ -40,9 +53,16 @@ def command(extras: bool, roles: bool, form: str) -> None:
         shared.write(shared.rendered(shown.table()))
 
 
-def sheet(rows: list[table.Row]) -> shared.Sheet:
+def _tables() -> shared.Sheet:
+    columns = ("table", "of", "CNI by default", "read", "version", "page", "note")
+    abouts = table.index().values()
+    rows = [(each.name, each.title, each.cni, each.read, each.version, each.page, each.note) for each in abouts]
+    return shared.Sheet(columns, rows)
+
+
+def sheet(rows: list[table.Row], pages: bool = True) -> shared.Sheet:
     """Rows as the README shows them; with the page where one of them has one."""
-    pages = any(row.page for row in rows)
+    pages = pages and any(row.page for row in rows)
     columns = ("service", "ports", "when", "who", "where", "why", *(("page",) if pages else ()))
     cells = [
         (row.service, row, row.when, ", ".join(map(str, row.source)), row.target, row.why, *((row.page,) if pages else ()))

@@ -17,7 +17,7 @@ from kubeports.networks import INTERNET, Network, collapse
 from kubeports.plan import states
 from kubeports.rules import Plan, Rule, State
 from kubeports.settings import SELF, Settings
-from kubeports.table import Row
+from kubeports.table import METADATA, Row
 from kubeports.traffic import FIRST_PORT, LAST_PORT
 
 #: The version of the answer's JSON.
@@ -138,7 +138,7 @@ def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> l
         rule
         for rule in plan.rules
         if (rule.direction, rule.family) == (direction, peer.family)
-        and rule.target in ("nodes", target)
+        and rule.target in plan.settings.carried(target)
         and rule.protocol in (None, entry.protocol)
     ]
     first, last = entry.start or FIRST_PORT, entry.end or LAST_PORT
@@ -192,19 +192,23 @@ def group_of(rule: Rule) -> str | None:
 
 def rows_of(plan: Plan) -> tuple[State, ...]:
     """The rows that a plan was made of, on or off."""
-    return states(plan.rows, plan.settings)
+    found = states(plan.rows, plan.settings)
+    # A closed row for every protocol says nothing of one packet: it follows the CNI.
+    return tuple(state for state in found if state.closed is None or state.row.protocol is not None)
 
 
 def covers(row: Row, entry: Entry) -> bool:
     """Whether a row has all that an entry asks."""
     if row.protocol != entry.protocol:
-        return False
+        return row.protocol is None
     return entry.start is None or ((row.start or 0) <= entry.start and (entry.end or 0) <= (row.end or 0))
 
 
 def touches(row: Row, entry: Entry) -> bool:
     """Whether a row has something of what an entry asks."""
-    return row.protocol == entry.protocol and (row.start or 0) <= (entry.end or 0) and (entry.start or 0) <= (row.end or 0)
+    if row.protocol != entry.protocol:
+        return row.protocol is None
+    return (row.start or 0) <= (entry.end or 0) and (entry.start or 0) <= (row.end or 0)
 
 
 def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[State, ...]) -> tuple[str, ...]:
@@ -233,7 +237,7 @@ def _row(plan: Plan, part: Part, state: State) -> str:
         return f"{name} is open in {' and '.join(settings.families)} alone, as {settings.setting('families')} says"
     if part.peer.family not in row.families:
         return f"{name} is for {' and '.join(row.families)} alone"
-    if row.target not in ("nodes", part.target):
+    if row.target not in settings.carried(part.target):
         return f"{name} is open on nodes of role {row.target}, not on {_nodes(part.target)}"
     if any(row.service in rule.services and rule.action == "allow" for rule in part.rules):
         found = origin(settings, state, part).items()
@@ -273,6 +277,8 @@ def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str |
 
 def _egress(settings: Settings, part: Part) -> str:
     where = settings.setting("egress")
+    if any(METADATA in rule.services for rule in part.rules):
+        return f"{METADATA} ({part.rules[0].why}) stays open; {settings.setting('services')}.{METADATA}.enabled: false closes it"
     if part.peer.family not in settings.families:
         return f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
     if settings.egress is None:

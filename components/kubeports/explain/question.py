@@ -166,14 +166,14 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
         return (_numbered(name, text),), _looks_like_a_port(int(name), rows)
     if name in PROTOCOLS:
         number = PROTOCOLS[name]
-        return (Entry(number, None, None, meaningful(number)),), _tunnels(name)
+        return (Entry(number, None, None, meaningful(number)),), _tunnels(name, rows)
     services = dict.fromkeys(state.row.service for state in rows)
     if name not in services:
         backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp)", name)
         right = f"write {backwards[2]}/{backwards[1]}" if backwards else suggest(name, (*services, *PROTOCOLS))
         raise bad(place, f"{show(word)} is no port, protocol or service", right)
     found = [state.row for state in rows if state.row.service == name]
-    return tuple(Entry(row.protocol, row.start, row.end, row.families) for row in found), _tunnels(name)
+    return tuple(Entry(row.protocol, row.start, row.end, row.families) for row in found), _tunnels(name, rows)
 
 
 def _numbered(name: str, text: str) -> Entry:
@@ -189,35 +189,38 @@ def _numbered(name: str, text: str) -> Entry:
 
 
 def _looks_like_a_port(number: int, rows: tuple[State, ...]) -> tuple[str, ...]:
-    notes = _tunnels(str(number))
+    notes = _tunnels(str(number), rows)
     for state in rows:
         if state.row.start == number:
             return (*notes, f"{number} is read as a protocol's number; for the port ask {state.row}")
     return notes
 
 
-def _tunnels(name: str) -> tuple[str, ...]:
+def _tunnels(name: str, rows: tuple[State, ...]) -> tuple[str, ...]:
     """IP in IP has two numbers and, from cloud to cloud, the names the other way round."""
     if name not in ("ipip", "ipencap", str(IPENCAP), str(IPIP)):
         return ()
-    return (
-        f"IP in IP is protocol {IPENCAP} (IPENCAP), which Calico sends; {IPIP} is registered as IPIP. The "
-        f"requirement names both, and calico: classic alone opens {IPIP}. What a system calls ipip may be either: rules "
-        "have the number",
-    )
+    note = f"IP in IP is protocol {IPENCAP} (IPENCAP), which Calico sends; {IPIP} is registered as IPIP."
+    for state in rows:
+        if state.row.protocol == IPIP and (modes := state.row.conditions.values("calico")):
+            note += f" The table names both, and calico: {' or '.join(modes)} alone opens {IPIP}."
+    return (f"{note} What a system calls ipip may be either: rules have the number",)
 
 
 def _where(entry: Entry, what: str, rows: tuple[State, ...]) -> tuple[str, ...]:
     """Where nothing is said: the nodes on which the rows of these ports are; every node where there is no such row."""
     asked = [state.row for state in rows if state.row.service == what.lower()]
     asked = [row for row in asked if (row.protocol, row.start, row.end) == (entry.protocol, entry.start, entry.end)]
-    found = asked or [
-        state.row
+    touching = [
+        state
         for state in rows
         if state.row.protocol == entry.protocol
         and (entry.start or 0) <= (state.row.end or 0)
         and (state.row.start or 0) <= (entry.end or 0)
     ]
+    # Extras that are off are asked where there is nothing else: most are of other CNIs.
+    of_the_stack = [state for state in touching if state.closed is None or state.row.origin != table.EXTRAS]
+    found = asked or [state.row for state in of_the_stack or touching]
     return tuple(dict.fromkeys(row.target for row in found)) or ("nodes",)
 
 
@@ -237,7 +240,7 @@ def _who(word: str, text: str, settings: Settings) -> tuple[Peer, ...]:
         if SELF not in cluster:  # groups are no sources here: the nodes are known by their addresses
             return _terms(cluster, "cluster", text, settings)
         role = _nodes(name)
-        groups = frozenset({"nodes", role}) if settings.roles else frozenset({"nodes"})
+        groups = frozenset(settings.carried(role))
         term = role if settings.roles and role in ROLES else SELF
         return tuple(Peer(family, None, groups, name, term) for family in settings.families)
     if name in WORDS:

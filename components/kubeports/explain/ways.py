@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeports.check import check
+from kubeports.conditions import MODES, OPT_IN, Condition
 from kubeports.errors import InputError
 from kubeports.explain.answer import Answer, Part, answer, covers, origin, rows_of
 from kubeports.explain.question import Entry
@@ -205,10 +206,12 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
         yield _listed(settings, ("egress",), listed, part.peer.term)
         return
     rows = rows_of(now.plan)
-    here = [state for state in rows if part.peer.family in state.row.families and state.row.target in ("nodes", part.target)]
-    covering = [state for state in here if covers(state.row, part.entry)]
+    targets = settings.carried(part.target)
+    here = [state for state in rows if part.peer.family in state.row.families and state.row.target in targets]
+    # A row for every protocol follows the CNI: a packet more is no reason to widen it.
+    covering = [state for state in here if state.row.protocol is not None and covers(state.row, part.entry)]
     for state in covering:
-        yield from _switch(settings, state) if state.closed else _source(args, settings, state, part)
+        yield from _switch(args, settings, state) if state.closed else _source(args, settings, state, part)
     for state in here:
         if state not in covering and covers(state.given, part.entry):
             service = state.row.service
@@ -216,28 +219,45 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                 if key in mapping(mapping(args.get("services", {}), "").get(service, {}), ""):
                     name = f"{settings.setting('services')}.{service}.{key}"
                     yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
-    if all(state.closed and state.row.calico for state in covering):
+    if all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
         yield _own(settings, rows, part, part.entry)
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
         yield _own(settings, rows, part, whole)
 
 
-def _switch(settings: Settings, state: State) -> Iterator[Edit]:
-    """Settings that switch a row on."""
+def _switch(args: Mapping[str, Any], settings: Settings, state: State) -> Iterator[Edit]:
+    """Settings that switch a row on, or lead there."""
     row, change = state.given, settings.services.get(state.row.service)
-    off = change is not None and change.enabled is False
-    if row.when == "opt-in" or (off and row.origin == "settings"):
-        name = f"services.{row.service}.enabled"
-        yield Edit(("services", row.service, "enabled"), True, f"set {settings.setting(name)}: true")
-    elif off:
-        name = f"services.{row.service}.enabled"
-        yield Edit(("services", row.service, "enabled"), None, f"leave {settings.setting(name)} out: it is false")
-    elif row.when in ("offline", "nfs"):
-        yield Edit((row.when,), True, f"set {settings.setting(row.when)}: true")
-    else:
-        for mode in row.calico:
-            yield Edit(("calico",), mode, f"set {settings.setting('calico')}: {mode} (if Calico runs so)")
+    name = f"services.{row.service}.enabled"
+    enable = Edit(("services", row.service, "enabled"), True, f"set {settings.setting(name)}: true")
+    if change is not None and change.enabled is False:
+        leave_out = Edit(enable.key, None, f"leave {settings.setting(name)} out: it is false")
+        yield enable if row.conditions.opt_in or row.origin == "settings" else leave_out
+        return
+    for clause in row.conditions.clauses:
+        lacks = [each for each in clause if each.key == OPT_IN or not each.holds(settings.chosen)]
+        if lacks and lacks[-1].key == OPT_IN:
+            yield enable
+        elif lacks:
+            yield from _chosen(args, settings, lacks[-1])
+
+
+def _chosen(args: Mapping[str, Any], settings: Settings, condition: Condition) -> Iterator[Edit]:
+    """Settings that make a condition hold."""
+    key = condition.key
+    if key in ("offline", "nfs"):
+        yield Edit((key,), True, f"set {settings.setting(key)}: true")
+        return
+    for value in condition.values:
+        # A mode says which CNI it is of, and takes the place of calico: absent.
+        edit = key, value
+        if key == "cni" and value in MODES and value in args:
+            edit = value, MODES[value][0]
+        elif key != "cni" and args.get("cni") not in (None, "", key):
+            edit = "cni", key
+        if value != "cross-subnet":
+            yield Edit((edit[0],), edit[1], f"set {settings.setting(edit[0])}: {edit[1]} (if the cluster runs so)")
 
 
 def _source(args: Mapping[str, Any], settings: Settings, state: State, part: Part) -> Iterator[Edit]:
@@ -299,8 +319,11 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
         if settings.egress is None:
             yield Edit(("egress",), [], f"set {name}: [], and add the networks that nodes need")
         else:
-            gone = {str(network) for network in settings.egress if _meets(network, part)}
-            left = [str(network) for network in settings.egress if str(network) not in gone]
+            listed = sequence(args["egress"], "egress")
+            gone = {str(each) for each in settings.egress if not isinstance(each.to, str) and _meets(each.to, part)} & {
+                *map(str, listed)
+            }
+            left = [item for item in listed if str(item) not in gone]
             yield Edit(("egress",), left, f"take {_some(gone)} out of {name}")
         return
     services = {service for rule in part.rules[:1] for service in rule.services}

@@ -151,7 +151,7 @@ class _Asking:
                 return [Problem(self.node.name, what, f"set {self.plan.settings.setting('families')} to those of the nodes")]
             for address in common:
                 for port in dict.fromkeys((row.start, row.end)):
-                    if not self.allowed(address, row.protocol, port):
+                    if row.protocol is not None and not self.allowed(address, row.protocol, port):
                         what = f"{row.service} ({row}) would be shut to {who} at {address}"
                         return [self.problem(what, address, row.protocol, port, state.given.target)]
         return []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from kubeports import table
@@ -76,12 +77,20 @@ def _public(stack: Stack, group: str, span: Span, services: list[str] | None) ->
             return False
         parts = allowed.spans(span.family, span.protocol, span.ports or ALL)
         return all(covers(part.addresses, span.addresses) for part in parts)
-    rows = [row for row in table.load() if (row.public if services is None else row.service in services)]
+    names = _public_services() if services is None else frozenset(services)
+    rows = [row for row in table.load() if row.service in names]
     return any(_within(span, row.protocol, row.ports) for row in rows)
 
 
 def _within(span: Span, protocol: int | None, ports: Ports) -> bool:
     return span.protocol == protocol and (span.ports is None or ports.covers(span.ports))
+
+
+@cache
+def _public_services() -> frozenset[str]:
+    """The services that the internet may reach where nobody has written a plan: the table's, and extras on the same ports."""
+    ports = {row.ports for row in table.load() if row.public and row.origin == table.REQUIREMENT}
+    return frozenset(row.service for row in table.load() if row.public and row.ports in ports)
 
 
 def _who_may(stack: Stack, config: Config) -> str:
@@ -90,7 +99,7 @@ def _who_may(stack: Stack, config: Config) -> str:
         return ", ".join(services) or "nothing"
     if stack.plans:
         return f"what {stack.setting}sources.clients opens to it"
-    return ", ".join(table.public(table.load()))
+    return ", ".join(sorted(_public_services()))
 
 
 def _no_source(stack: Stack, ids: tuple[str, ...]) -> str:
@@ -283,10 +292,12 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
         yield Finding(f"{says}; name the nodes' group or their networks", flow.id)
     if plans and all(rule.protocol != number for plan in plans for rule in plan.ingress):
         row = next(row for row in table.load() if row.protocol == number)
-        modes = [str(plan.settings["calico"]) for plan in plans]
-        disabled = all(mode in row.calico for mode in modes)
-        why = f"{stack.setting}services.{row.service}.enabled is false" if disabled else f"calico is {', '.join(modes)}"
-        right = f"services.{row.service}.enabled: true" if disabled else f"calico: {' or '.join(row.calico)}"
+        right_modes = row.conditions.values("calico")
+        carriers = [(str(plan.settings["cni"]), *map(str, plan.settings["modes"])) for plan in plans]
+        disabled = all(set(modes) & set(right_modes) for _, *modes in carriers)
+        cni = ", ".join(" ".join(carrier) for carrier in carriers)
+        why = f"{stack.setting}services.{row.service}.enabled is false" if disabled else f"the CNI is {cni}"
+        right = f"services.{row.service}.enabled: true" if disabled else f"calico: {' or '.join(right_modes)}"
         says = f"protocol {number} is open on {group}, and {why}"
         yield Finding(f"{says}; set {stack.setting}{right}, or take {flow.where} away", flow.id)
 

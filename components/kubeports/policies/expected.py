@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kubeports import table
 from kubeports.clouds import known, network_example
 from kubeports.errors import InputError, bad, suggest
 from kubeports.flows import UNFOUND, Flow, Peer, of_rules
@@ -143,8 +144,8 @@ def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple
     found: list[Expected] = []
     problems: list[str] = []
     keys = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("kubeports:")}
-    # A table of one's own is a path from the project's folder, which a pack does not know: the component's outputs have the plan.
-    told = "cloud" in keys and not keys.get("table")
+    # A custom table is a path from the project's folder, which a pack does not know: the component's outputs have the plan.
+    told = "cloud" in keys and keys.get("table", table.DEFAULT) in table.names()
     for given, where in ((keys if told else {}, "kubeports:"), (settings or {}, "settings.")):
         if given:
             try:

@@ -13,7 +13,7 @@ from kubeports.networks import Family
 from kubeports.plan import states
 from kubeports.probe.hosts import Host
 from kubeports.rules import Packet, Plan, Verdict, allows
-from kubeports.table import Row
+from kubeports.table import EXTRAS, Row
 from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, IPENCAP, IPIP, LAST_PORT, TCP, UDP, entry, has_ports, meaningful
 
 About = Literal["row", "neighbour", "sample"]
@@ -72,11 +72,11 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
     found: dict[Question, None] = {}
     rows = states(plan.rows, plan.settings)
     ordered = [(state.row, True) for state in rows if state.closed is None]
-    ordered += [(state.row, False) for state in rows if state.closed is not None]
+    ordered += [(state.row, False) for state in rows if state.closed is not None and _worth_asking(plan, state.row)]
     ports = {id(row): tuple(_ports(row, chosen, all_ports and on)) for row, on in ordered}
     for family in families:
         for row, _ in ordered:
-            if family in meaningful(row.protocol):
+            if row.protocol is not None and family in meaningful(row.protocol):
                 found |= dict.fromkeys(
                     Question(family, row.protocol, port, row.service, str(row), "row") for port in ports[id(row)]
                 )
@@ -86,6 +86,12 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
         for port in chosen.sample(range(FIRST_PORT, LAST_PORT + 1), number):
             found |= dict.fromkeys(Question(family, protocol, port, entry=entry(protocol, port, port)) for family in families)
     return tuple(found)
+
+
+def _worth_asking(plan: Plan, row: Row) -> bool:
+    """Whether a row that is off is asked: extras of other CNIs, and of protocols that few hosts answer to, are not."""
+    answered = row.start is not None or row.protocol in (ICMP, ICMPV6)
+    return row.origin != EXTRAS or (answered and not row.conditions.of_another_cni(plan.settings.chosen))
 
 
 def _ports(row: Row, chosen: random.Random, every: bool) -> Iterator[int | None]:
@@ -102,6 +108,8 @@ def _ports(row: Row, chosen: random.Random, every: bool) -> Iterator[int | None]
 
 def _neighbours(row: Row, family: Family) -> Iterator[Question]:
     """What is open where a rule is a port too wide, of the wrong protocol, or has a protocol's number as its port."""
+    if row.protocol is None:
+        return
 
     def question(protocol: int, port: int | None) -> Question:
         return Question(family, protocol, port, row.service, entry(protocol, port, port), "neighbour")

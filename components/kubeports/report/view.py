@@ -14,7 +14,7 @@ from kubeports.networks import Family, is_internet
 from kubeports.plan import states
 from kubeports.rules import Plan, Rule, Source, State, entries
 from kubeports.settings import EVERYWHERE, Change, Settings
-from kubeports.table import EXTRAS, REQUIREMENT, WORDS, Row
+from kubeports.table import EXTRAS, WORDS, Row
 
 Kind = Literal["self", "role", "ref", "network", "world"]
 #: The columns of the matrix: title, and the kinds of sources in it.
@@ -243,10 +243,10 @@ def _tags(rule: Rule, rows: tuple[State, ...]) -> tuple[tuple[str, ...], str]:
         row, given = state.row, state.given
         if row.service not in rule.services or str(row) != rule.entry:
             continue
-        if given.origin not in (EXTRAS, REQUIREMENT):
+        if given.origin == "settings":
             tags.append("this stack's own row")
         elif given.origin == EXTRAS:
-            tags.append("not in the requirement")
+            tags.append("not in the table")
             page = given.page
         if str(row) != str(given):
             tags.append(f"moved from {given}")
@@ -287,20 +287,21 @@ def reach(rows: tuple[Line, ...]) -> tuple[Reach, ...]:
 
 def closed(plan: Plan) -> tuple[Shut, ...]:
     """What stays closed: what a setting closes, then the extra rows that nobody asked for."""
-    extras = {row.service for row in plan.rows if row.when == "opt-in"}
     found = []
     for each in plan.closed:
         match = _REASON.fullmatch(each.reason)
         entry, reason = match.groups() if match else ("", each.reason)
-        found.append(Shut(each.service, entry, each.source, reason, each.remedy, each.service in extras))
+        found.append(Shut(each.service, entry, each.source, reason, each.remedy, each.opt_in))
     return tuple(sorted(found, key=lambda shut: shut.extra))
 
 
 def about(settings: Settings) -> str:
     """The choices that decide most, in a sentence."""
     families = " and ".join({"ipv4": "IPv4", "ipv6": "IPv6"}[family] for family in settings.families)
-    calico = "no Calico" if settings.calico == "absent" else f"Calico: {settings.calico}"
-    words = [families, calico, "a group per role" if settings.roles else "one group for all nodes"]
+    cni = (
+        "no CNI" if settings.cni == "none" else f"{settings.cni.capitalize()}: {' and '.join(settings.modes)}".removesuffix(": ")
+    )
+    words = [families, cni, "a group per role" if settings.roles else "one group for all nodes"]
     words += ["no internet (offline)"] if settings.offline else []
     words += ["NFS"] if settings.nfs else []
     return ", ".join(words)
@@ -314,10 +315,12 @@ def choices(settings: Settings) -> tuple[tuple[str, tuple[str, ...]], ...]:
         found["network"] = (_id(settings.network),)
     found |= {
         "families": settings.families,
-        "calico": (settings.calico,),
+        "cni": (settings.cni,),
+        **({settings.cni: settings.modes} if settings.modes else {}),
         "offline": (_yes(settings.offline),),
         "nfs": (_yes(settings.nfs),),
         "roles": (_yes(settings.roles),),
+        **{f"combine.{role}": others for role, others in settings.combine.items()},
         "egress": egress or ("the cluster alone",),
     }
     for word in WORDS:

@@ -36,3 +36,5 @@ MISSPELT = "no protocol to EC2, which takes the number"
 #: and family; groups per network interface; the two multiplied.
 QUOTAS = {"rules": 60, "groups": 5}
 PRODUCT = 1000
+#: What an instance needs to send and get packets with the addresses of pods.
+NATIVE_PODS = "switch the source/destination check of the instances off (source_dest_check: false)"

@@ -1,0 +1,210 @@
+"""``kubeports init``: writes the first stack file, from answers, flags or a KubeKey configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kubeports import conditions, kubekey, stackfile, table
+from kubeports.clouds import CLOUDS, added
+from kubeports.commands import shared
+from kubeports.errors import bad
+from kubeports.settings import KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the stack file will say.
+
+    Args:
+        cloud, cluster, network, table, cni: settings; empty: left out.
+        modes: of the CNI.
+        admins, clients: CIDRs.
+        found: what a KubeKey configuration says.
+    """
+
+    cloud: str
+    cluster: str
+    network: str
+    table: str
+    cni: str
+    modes: tuple[str, ...]
+    admins: tuple[str, ...]
+    clients: tuple[str, ...]
+    found: kubekey.Cluster
+
+
+@click.command("init")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("-s", "--stack", metavar="STACK", help="Write the file of this stack of the Pulumi project here, instead of FILE.")
+@click.option("--cloud", help=KEYS["cloud"].why + ".")
+@click.option("--cluster", help=KEYS["cluster"].why + ".")
+@click.option("--network", help=KEYS["network"].why + ".")
+@click.option("--table", "ports", help="The port table: what installs the cluster (kubeports table --list).")
+@click.option("--cni", type=click.Choice(conditions.CNIS), help="What carries pod traffic; default: the table's own.")
+@click.option("--mode", "modes", multiple=True, help="The mode of the CNI, such as vxlan; may be repeated.")
+@click.option("--admins", multiple=True, metavar="CIDR", help="Who may use ssh and the API server; may be repeated.")
+@click.option("--clients", multiple=True, metavar="CIDR", help="Who may reach NodePorts; may be repeated.")
+@click.option(
+    "--kubekey",
+    "configurations",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A configuration (version 3), inventory or config (version 4) of KubeKey: roles, CNI, nodes; may be repeated.",
+)
+def command(
+    file: Path | None,
+    stack: str | None,
+    cloud: str | None,
+    cluster: str | None,
+    network: str | None,
+    ports: str | None,
+    cni: str | None,
+    modes: tuple[str, ...],
+    admins: tuple[str, ...],
+    clients: tuple[str, ...],
+    configurations: tuple[Path, ...],
+) -> None:
+    """Write a stack file to start from, with a comment on each setting. It never overwrites a file.
+
+    \b
+    kubeports init -s dev
+    kubeports init dev.yaml --cloud openstack --cluster dev --admins 10.20.0.0/16
+    kubeports init -s prod --cloud aws --network vpc-0123456789abcdef0 --kubekey inventory.yaml --admins 10.20.0.0/16
+
+    In a terminal it asks for what no flag gives; otherwise --cloud, --cluster and --admins are required. The file is checked as
+    kubeports plan checks it before it is written.
+
+    Exit codes: 0 done, 2 bad input or a file that exists, 1 a bug of kubeports.
+    """
+    target = _target(file, stack)
+    if target.exists():
+        raise bad(str(target), "exists, and init overwrites nothing", "name another file, or edit this one")
+    found = kubekey.read(configurations)
+    ask = _Questions()
+    answers = Answers(
+        cloud=cloud or ask("--cloud", f"Cloud ({', '.join((*CLOUDS, *added()))})"),
+        cluster=cluster or found.name or ask("--cluster", "Name of the cluster"),
+        network=network if network is not None else ask("--network", KEYS["network"].why, ""),
+        table=ports or found.table or ask("--table", f"Port table ({', '.join(table.names())})", table.DEFAULT),
+        cni=cni or found.cni or ask("--cni", f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
+        modes=modes or (found.modes if cni in (None, found.cni) else ()),
+        admins=admins or tuple(ask("--admins", "CIDRs of administrators (ssh, API server)").replace(",", " ").split()),
+        clients=clients or tuple(ask("--clients", "CIDRs of clients (NodePorts); empty: nobody", "").replace(",", " ").split()),
+        found=found,
+    )
+    text = render(answers)
+    _check(text, target)
+    _write(target, text)
+    shared.write(f"wrote {target}; next: kubeports plan {f'-s {stack}' if stack else f'--file {target}'}")
+
+
+class _Questions:
+    """Asks in a terminal; elsewhere the default counts, and without one the flag is required."""
+
+    def __call__(self, flag: str, question: str, default: str | None = None) -> str:
+        if sys.stdin.isatty():
+            return str(click.prompt(question, default=default, show_default=bool(default), err=True)).strip()
+        if default is None:
+            raise click.UsageError(f"{flag} is required where there is no terminal to ask in")
+        return default
+
+
+def _target(file: Path | None, stack: str | None) -> Path:
+    if (file is None) == (stack is None):
+        raise click.UsageError("name either a file or a stack (-s STACK)")
+    return file if file is not None else stackfile.path_of(str(stack), Path.cwd())
+
+
+def _check(text: str, target: Path) -> None:
+    """Refuse what ``kubeports plan`` would refuse."""
+    from kubeports.check import check
+
+    config = stackfile.parse(text, str(target))["config"]
+    prefix = f"{stackfile.NAMESPACE}:"
+    check(None, {key.removeprefix(prefix): value for key, value in config.items()}, f"{target}: {prefix}")
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise bad(str(target), "exists, and init overwrites nothing", "name another file, or edit this one") from None
+    except OSError as error:
+        raise bad(str(target), f"can't be written ({error.strerror})", "name a file in a folder that exists") from None
+
+
+def render(answers: Answers) -> str:
+    """The stack file: the settings that were answered, and the next ones as comments."""
+    found = answers.found
+    lines = ["# Written by kubeports init; kubeports plan shows what it allows.", *_nodes(found), "config:"]
+
+    def put(key: str, value: Any, why: str = "") -> None:
+        lines.extend(["", f"  # {why or KEYS[key].why}", f"  {stackfile.NAMESPACE}:{key}: {_yaml(value)}"])
+
+    put("cloud", answers.cloud)
+    put("cluster", answers.cluster)
+    if answers.network:
+        put("network", answers.network)
+    put("table", answers.table)
+    if answers.cni:
+        put("cni", answers.cni)
+    if answers.modes:
+        put(answers.cni or "calico", list(answers.modes), "how the CNI carries pod traffic")
+    lines += _sources(answers)
+    if found.nodes:
+        put("roles", True)
+        put("combine", found.combine)
+    if found.offline:
+        put("offline", True, "the configuration installs an image registry")
+    lines += [
+        "",
+        "  # Further settings, each documented in the README:",
+        *([] if found.nodes else [f"  # {stackfile.NAMESPACE}:roles: true # a group per role of node"]),
+        f"  # {stackfile.NAMESPACE}:families: [ipv4, ipv6]",
+        f"  # {stackfile.NAMESPACE}:services: {{icmp: {{enabled: true}}, nodeport-udp: {{enabled: true}}}}",
+        f"  # {stackfile.NAMESPACE}:egress: [10.0.0.0/8]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sources(answers: Answers) -> list[str]:
+    lines = [
+        "",
+        f"  # {KEYS['sources'].why}",
+        f"  {stackfile.NAMESPACE}:sources:",
+        f"    admins: {_yaml(list(answers.admins))} # ssh and the API server",
+        f"    clients: {_yaml(list(answers.clients))} # NodePorts; the internet (0.0.0.0/0) is possible here alone",
+    ]
+    if pods := answers.found.pods:
+        native = set(answers.modes) & {"bgp", "cross-subnet", "native", "host-gw"}
+        off = "" if native else "# "
+        lines.append(f"    {off}pods: {_yaml(list(pods))} # the pods' CIDRs, where the CNI does not encapsulate")
+    return lines
+
+
+def _nodes(found: kubekey.Cluster) -> list[str]:
+    if not found.nodes:
+        return []
+    width = max(len(node.name) for node in found.nodes)
+    return [
+        "# Nodes in the KubeKey configuration:",
+        *(f"#   {node.name.ljust(width)}  {', '.join(node.roles)}  {' '.join(node.addresses)}".rstrip() for node in found.nodes),
+    ]
+
+
+def _yaml(value: Any) -> str:
+    """A value on one line, as YAML reads it back: JSON, and plain text where it is safe."""
+    if isinstance(value, str) and value and all(c.isalnum() or c in "-_./" for c in value) and value[0].isalpha():
+        return value if value.lower() not in ("true", "false", "null", "yes", "no", "on", "off", "y", "n") else json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_yaml(item)}' for key, item in value.items())}}}"
+    return json.dumps(value)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
+from kubeports.settings import KEYS
 
 from sandbox.cloud import Cloud
 from sandbox.run import Project, Result
@@ -68,7 +69,7 @@ class Walk:
 
     def to(self, raw: dict[str, Any], seed: int) -> None:
         """Update to settings, and check everything."""
-        self.project.configure(self.stack, **{"egress": None, **raw})
+        self.project.configure(self.stack, **{**dict.fromkeys(KEYS), **raw})  # settings of before do not stay
         with self.cloud.recording() as states:
             result = self.project.up(self.stack)
         self.result = result

@@ -133,7 +133,7 @@ class _Asking:
         for peer in self.nodes.with_role(state.given.target):
             for address in peer.addresses if peer is not self.node else ():
                 meant = _family(address) in settings.families and self.has(address)
-                if meant and not self.allowed(address, row.protocol, row.start, "egress"):
+                if row.protocol is not None and meant and not self.allowed(address, row.protocol, row.start, "egress"):
                     what = f"{row.service} ({row}) of {peer.name} at {address} would be out of reach: egress does not list it"
                     return [Problem(self.node.name, what, f"add {address} to {settings.setting('egress')}")]
         return []

@@ -20,6 +20,7 @@ from kubeports.settings import parse
 
 from bench.probe import bench_probe
 from sandbox.openstack import OpenStack
+from sandbox.processes import interrupt_on_signals, swept
 from sandbox.run import ROOT, Project, copy
 
 RUNS = 5
@@ -163,4 +164,6 @@ def ratio(ours: list[tuple[float, float, float]], theirs: list[tuple[float, floa
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "all")
+    interrupt_on_signals()
+    with swept("kubeports-bench-"):
+        main(sys.argv[1] if len(sys.argv) > 1 else "all")

@@ -16,6 +16,7 @@ from kubeports.errors import InputError
 
 from sandbox import browser, lab, openstack, postgres, tools
 from sandbox.errors import SandboxError
+from sandbox.processes import interrupt_on_signals
 from sandbox.progress import meanwhile, say
 from sandbox.run import PACK, ROOT, Project, Result, stack_file
 
@@ -132,6 +133,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    interrupt_on_signals()
     try:
         main()
     except (SandboxError, InputError) as error:

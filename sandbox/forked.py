@@ -10,6 +10,7 @@ CONTROL is a socket: each message on it has two file descriptors, the operation'
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -123,8 +124,12 @@ _parent = _Parent()
 
 
 def end() -> None:
-    """End the process that is forked, which would end with this one; the next operation starts another."""
+    """End the process that is forked, and wait for it; the next operation starts another."""
     _parent.end()
+
+
+# Else Python says at its end that a subprocess still runs.
+atexit.register(end)
 
 
 def serve(control: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from sandbox.errors import SandboxError
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: In the folder of a run: a file that is locked for as long as the run's first process lives.
+_LOCK = "run.lock"
 
 
 def die_with_parent(parent: int) -> None:
@@ -82,10 +85,16 @@ def interrupt_on_signals() -> None:
 def swept(prefix: str) -> Iterator[Path]:
     """A temporary folder for all that this process and its children write; at the end it is gone, and so are the children.
 
+    Other users may reach what is in it, if they know its name: PostgreSQL, for one, does not run as root. A run that was killed
+    could not clean up: the next one with this prefix removes what it left.
+
     Raises:
         SandboxError: a process can't be ended.
     """
+    _sweep_killed_runs(prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o711)
+    lock = _locked(folder)
     before = os.environ.get("TMPDIR"), tempfile.tempdir
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
@@ -100,7 +109,29 @@ def swept(prefix: str) -> Iterator[Path]:
                 os.environ["TMPDIR"] = before[0]
             _sweep(folder)
         finally:
+            os.close(lock)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _locked(folder: Path) -> int:
+    """Lock a run's folder; the file descriptor that holds the lock. No other process ever sees the file unlocked."""
+    part = folder / f"{_LOCK}.part"
+    lock = os.open(part, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    part.rename(folder / _LOCK)
+    return lock
+
+
+def _sweep_killed_runs(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        # Another run may do the same at the same moment, and another user's is not ours.
+        with suppress(OSError):
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _sweep(folder)
+            finally:
+                os.close(lock)
 
 
 def _sweep(folder: Path, patience: float = 10.0) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
 
 from sandbox.cloud import CLOUDS
 from sandbox.clouds import cloud
+from sandbox.processes import interrupt_on_signals, swept
 from sandbox.run import Project, copy
 from tests.engine.test_life import own_group
 from tests.engine.test_walk import external
@@ -22,8 +22,8 @@ def main() -> int:
     if folder.exists():
         print(f"error: tests/states/{VERSION} is there; if {VERSION} is not released yet, remove it first", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="kubeports-states-") as temporary:
-        texts = {state: text for name in CLOUDS for state, text in made(name, Path(temporary) / name).items()}
+    with swept("kubeports-states-") as temporary:
+        texts = {state: text for name in CLOUDS for state, text in made(name, temporary / name).items()}
     folder.mkdir()
     for state, (export, settings) in texts.items():
         state.export.write_text(export, encoding="utf-8")
@@ -51,4 +51,5 @@ def made(name: str, folder: Path) -> dict[State, tuple[str, str]]:
 
 
 if __name__ == "__main__":
+    interrupt_on_signals()
     sys.exit(main())

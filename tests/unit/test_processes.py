@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from sandbox.processes import end, processes
+from sandbox.processes import end, processes, started_with, swept
 from tests.golden import ROOT
 
 WAIT = "import time; time.sleep(600)"
@@ -56,6 +58,57 @@ try:
 except KeyboardInterrupt:
     print("nothing is left", flush=True)
 """
+
+
+#: A program that works in a folder of its own until it is killed, with a child that lives on.
+KILLED = f"""
+import subprocess, sys, time
+from sandbox.processes import swept
+with swept("mine-") as folder:
+    subprocess.Popen([sys.executable, "-c", {WAIT!r}], start_new_session=True)
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one_and_a_run_that_lives_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", KILLED], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        folder = Path(program.stdout.readline().strip())
+        with swept("mine-"):
+            assert folder.exists() and len(started_with(folder)) == 1
+        program.kill()
+        program.wait()
+    assert folder.exists() and len(started_with(folder)) == 1
+    with swept("mine-") as mine:
+        assert list(tmp_path.iterdir()) == [mine] and not started_with(folder)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_reaches_what_is_its_own_in_the_folder_of_a_run_and_lists_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not below pytest's own folder, which is root's alone.
+    with tempfile.TemporaryDirectory(dir="/tmp") as above:
+        os.chmod(above, 0o711)
+        monkeypatch.setattr("tempfile.tempdir", above)
+        other = pwd.getpwnam("nobody")
+        with swept("mine-") as folder:
+            (folder / "its").mkdir(mode=0o700)
+            os.chown(folder / "its", other.pw_uid, other.pw_gid)
+            done = subprocess.run(["touch", folder / "its" / "file"], user=other.pw_uid, group=other.pw_gid, extra_groups=[])
+            assert done.returncode == 0
+            listed = subprocess.run(["ls", folder], user=other.pw_uid, group=other.pw_gid, extra_groups=[], capture_output=True)
+            assert listed.returncode != 0
+
+
+def test_a_process_that_has_run_operations_ends_in_silence() -> None:
+    program = "from sandbox import forked; forked._parent._start()"
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -33,12 +33,15 @@ STACK = "openstack-dev"
 ROUNDS = int(os.environ.get("KUBEPORTS_TORTURE", "1"))
 #: The engine is killed so often.
 KILLS = 6 * ROUNDS
+#: What the engine and the cloud say: docs/failures.md has a remedy for each.
+LOCKED = "the stack is currently locked"
 UNREADABLE = "failed to load checkpoint"
 #: Every update here makes more calls that change something.
 MOST_CALLS = 8
 MOST_ORPHANS = 40
 #: Each kind of call that the provider makes: method, and what the path must match.
 ID = "[0-9a-f-]{36}"
+ORPHAN = rf"Rule id is ({ID})"
 CALLS = {
     "create a group": ("POST", r"/security-groups$"),
     "read a group": ("GET", rf"/security-groups/{ID}"),
@@ -104,20 +107,27 @@ def converge(project: Project, cloud: OpenStack, raw: dict[str, Any]) -> bool:
 
 
 def follow(project: Project, cloud: OpenStack, failed: Result) -> Result:
-    """One round of the procedure: unlock, delete the rule that stands in the way, make the state readable, refresh, update."""
-    text = "\n".join((*failed.diagnostics, failed.output))
-    if "locked" in text:
-        assert project.cancel(STACK).ok
-    orphan = re.search(rf"Rule id is ({ID})", text)
-    if orphan:
-        cloud.connect().network.delete_security_group_rule(orphan[1])
+    """One round of the procedure: do what a command's message asks for, refresh, update; the last outcome."""
+    remedy(project, cloud, text_of(failed))
     refreshed = project.refresh(STACK)
-    for repair in (without_attributes, from_its_copy):
-        if any(UNREADABLE in line for line in refreshed.diagnostics):
-            repair(project)
-            refreshed = project.refresh(STACK)
-    assert refreshed.ok, (refreshed.diagnostics, refreshed.output)
-    return project.up(STACK)
+    if refreshed.ok:
+        return project.up(STACK)
+    assert re.search(rf"{LOCKED}|{UNREADABLE}|{ORPHAN}", text_of(refreshed)), text_of(refreshed)
+    return refreshed
+
+
+def remedy(project: Project, cloud: OpenStack, message: str) -> None:
+    """What docs/failures.md has for a message, in its order; a message may have none."""
+    if UNREADABLE in message:
+        (without_attributes if attributes(project).exists() else from_its_copy)(project)
+    if LOCKED in message:
+        assert project.cancel(STACK).ok
+    if orphan := re.search(ORPHAN, message):
+        cloud.connect().network.delete_security_group_rule(orphan[1])
+
+
+def text_of(failed: Result) -> str:
+    return "\n".join((*failed.diagnostics, failed.output))
 
 
 def state(project: Project) -> Path:
@@ -243,6 +253,6 @@ def test_a_state_that_ends_too_early_is_read_again_by_the_procedure(
     assert mine.up(STACK).ok
     cut(mine).write_text("")
     failed = mine.up(STACK)
-    assert not failed.ok and UNREADABLE in "".join((*failed.diagnostics, failed.output))
+    assert not failed.ok and UNREADABLE in text_of(failed)
     converge(mine, neutron, FEW)
     unchanged(mine)

@@ -222,7 +222,9 @@ class StrictRule(SecurityGroupRule):
         return "group" if self.source_group else "ipv4" if "CidrIp" in self.ip_range else "ipv6"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecurityGroupRule) and _meaning(self) == _meaning(other)
+        # The protocol first: each new rule is compared with all that a group has.
+        same = isinstance(other, SecurityGroupRule) and self.ip_protocol == other.ip_protocol
+        return same and _meaning(self) == _meaning(other)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -41,6 +41,15 @@ _OPERATIONS = dict.fromkeys(("globalOperations", "regionOperations", "zoneOperat
 #: Where clients get a token: https://developers.google.com/identity/protocols/oauth2/service-account#httprest
 TOKEN = "/token"  # noqa: S105
 
+#: The discovery document's types.
+_IS_A: dict[str, Callable[[Any], bool]] = {
+    "string": lambda v: isinstance(v, str),
+    "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "boolean": lambda v: isinstance(v, bool),
+    "array": lambda v: isinstance(v, list),
+    "object": lambda v: isinstance(v, dict),
+}
+
 #: What identifies a resource: project, place (``global``, ``regions/R``, ``zones/Z``), name.
 Key = tuple[str, str, str]
 
@@ -256,14 +265,7 @@ class Compute:
         if "$ref" in field:
             self._fits(field["$ref"], value, where)
             return
-        kinds: dict[str, Callable[[Any], bool]] = {
-            "string": lambda v: isinstance(v, str),
-            "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
-            "boolean": lambda v: isinstance(v, bool),
-            "array": lambda v: isinstance(v, list),
-            "object": lambda v: isinstance(v, dict),
-        }
-        if not kinds[field["type"]](value):
+        if not _IS_A[field["type"]](value):
             raise ApiError(400, "invalid", f"Invalid value at '{where}' (TYPE_{field['type'].upper()}), {value!r}")
         if "enum" in field and value not in field["enum"]:
             raise ApiError(400, "invalid", f"Invalid value for field '{where}': '{value}'.")

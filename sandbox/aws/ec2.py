@@ -223,8 +223,9 @@ class StrictRule(SecurityGroupRule):
 
     def __eq__(self, other: object) -> bool:
         # The protocol first: each new rule is compared with all that a group has.
-        same = isinstance(other, SecurityGroupRule) and self.ip_protocol == other.ip_protocol
-        return same and _meaning(self) == _meaning(other)
+        if not isinstance(other, SecurityGroupRule) or self.ip_protocol != other.ip_protocol:
+            return False
+        return _meaning(self) == _meaning(other)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -37,7 +37,7 @@ class Cloud(Protocol):
 
     #: As the setting ``cloud`` names it.
     name: str
-    #: What of it is real and what stands in, for people.
+    #: What of it is real and what is emulated, for people.
     about: str
     #: Credentials and endpoints for the engine.
     env: dict[str, str]

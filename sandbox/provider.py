@@ -1,4 +1,4 @@
-"""A stand-in for a cloud's Pulumi provider, for clouds whose real one is in no package registry.
+"""An emulator of a cloud's Pulumi provider, for clouds whose real one is in no package registry.
 
 It serves Pulumi's provider protocol in this process (the engine attaches to it by PULUMI_DEBUG_PROVIDERS), and knows a
 resource's properties from the SDK's own Args class: a misspelt, missing or mistyped one is refused at preview.
@@ -186,7 +186,7 @@ def without_defaults(properties: Properties) -> Properties:
     return {name: value for name, value in properties.items() if name != DEFAULTS}
 
 
-class StandIn(provider_pb2_grpc.ResourceProviderServicer):
+class EmulatedProvider(provider_pb2_grpc.ResourceProviderServicer):
     """Pulumi's provider protocol over some kinds of resources.
 
     Args:
@@ -212,7 +212,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ProviderHandshakeResponse()
 
     def GetSchema(self, request: Any, context: Any) -> Any:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the stand-in for {self.cloud} has no schema")
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the emulator of {self.cloud} has no schema")
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self.version)
@@ -231,7 +231,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the stand-in for {self.cloud} has no function {request.tok}")
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the emulator of {self.cloud} has no function {request.tok}")
 
     # And these about a resource.
 
@@ -296,22 +296,22 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         token = urn.split("::")[2].rpartition("$")[2]
         if token not in self.kinds:
             has = ", ".join(sorted(self.kinds))
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the stand-in for {self.cloud} has no {token}; it has {has}")
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the emulator of {self.cloud} has no {token}; it has {has}")
         return self.configured.get(context.peer(), self.kinds)[token]
 
 
 def beyond(known: Iterable[str], inputs: Properties, cloud: str) -> Iterator[tuple[str, str]]:
-    """The properties that the SDK's class has and the stand-in does nothing with: passing over them would be a lie."""
+    """The properties that the SDK's class has and the emulator does nothing with: passing over them would be a lie."""
     for name in inputs:
         if name not in (*known, DEFAULTS):
-            yield name, f"the stand-in for {cloud} has no such property"
+            yield name, f"the emulator of {cloud} has no such property"
 
 
 @contextmanager
-def serve(standin: StandIn) -> Iterator[int]:
-    """Serve a stand-in on loopback; the port."""
+def serve(emulated: EmulatedProvider) -> Iterator[int]:
+    """Serve an emulator on loopback; the port."""
     server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 400 * 1024 * 1024)])
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(standin, server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(emulated, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -34,8 +34,8 @@ PACK = ROOT / "policy"
 #: Starts a policy pack in Python, as an official installation's language host does.
 _HOST = Path(__file__).parent / "hosts" / "pulumi-analyzer-policy-python"
 _PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "stacks")
-#: The variable by which the engine attaches to a provider that runs already, as the stand-ins do.
-_STAND_IN = "PULUMI_DEBUG_PROVIDERS"
+#: The variable by which the engine attaches to a provider that runs already, as the emulated ones do.
+_EMULATED = "PULUMI_DEBUG_PROVIDERS"
 #: The user's own credentials for the clouds.
 CREDENTIALS = ("OS_", "AWS_", "GOOGLE_", "CLOUDSDK_")
 _FAREWELL = 60.0  # seconds that an interrupted engine has to end
@@ -89,7 +89,7 @@ class Result:
 
 
 class Project:
-    """A project's folder, with the engine, the OpenStack provider (unless a stand-in serves) and a state that it runs with.
+    """A project's folder, with the engine, the OpenStack provider (unless an emulated one serves) and a state that it runs with.
 
     Args:
         folder: has Pulumi.yaml and __main__.py.
@@ -123,7 +123,7 @@ class Project:
                 _install(
                     state / "home", f"resource-{package}-v{version(f'pulumi-{package}')}", plugin, f"pulumi-resource-{package}"
                 )
-            elif _STAND_IN not in env:
+            elif _EMULATED not in env:
                 name = f"resource-openstack-v{version('pulumi-openstack')}"
                 _install(state / "home", name, tools.openstack_provider(), _PROVIDER)
         elif pack is not None:

@@ -1,4 +1,4 @@
-"""A stand-in for S3 on this machine, for the engine's state: moto's, on loopback, its content in this process."""
+"""An emulator of S3 on this machine, for the engine's state: moto's, on loopback, its content in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 _REGION = "eu-central-1"
-_KEY = "sandbox"  # the stand-in asks for no secret
+_KEY = "sandbox"  # the emulator asks for no secret
 _BUCKET = "pulumi-state"
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for EC2's security groups: moto's, made as strict as EC2 where it is laxer.
+"""An emulator of EC2's security groups: moto's, made as strict as EC2 where it is laxer.
 
 Each refusal cites the page that it comes from. What EC2 documents only in its API reference is in the same words in the service
 model that botocore ships.

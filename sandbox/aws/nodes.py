@@ -1,4 +1,4 @@
-"""What nodes need of the stand-in for EC2: VPCs, subnets and instances, made as strict as EC2 where moto is laxer.
+"""What nodes need of the emulator of EC2: VPCs, subnets and instances, made as strict as EC2 where moto is laxer.
 
 Each refusal cites the page that it comes from.
 """

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 
 from sandbox.aws.calls import call, found
 from sandbox.aws.tags import Tagged, default_tags, tags_of
-from sandbox.provider import UNKNOWN, AsGiven, Kind, Properties, RefusedError, StandIn, beyond
+from sandbox.provider import UNKNOWN, AsGiven, EmulatedProvider, Kind, Properties, RefusedError, beyond
 
 _SOURCES = {
     "cidrIpv4": "CidrIpv4",
@@ -30,7 +30,7 @@ _INLINE = ("ingress", "egress")
 _LONGEST = 255
 
 
-def provider(connect: Callable[[str | None], Any]) -> StandIn:
+def provider(connect: Callable[[str | None], Any]) -> EmulatedProvider:
     """The provider on EC2 clients of boto3's, one per region; None is the sandbox's own."""
     from pulumi_aws import ec2 as sdk
     from pulumi_aws import vpc
@@ -49,7 +49,7 @@ def provider(connect: Callable[[str | None], Any]) -> StandIn:
         ]
         return cast("list[Kind]", made)
 
-    return StandIn("aws", version("pulumi-aws"), kinds)
+    return EmulatedProvider("aws", version("pulumi-aws"), kinds)
 
 
 class PreviewOnly(AsGiven):

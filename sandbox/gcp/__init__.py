@@ -148,7 +148,7 @@ class GCP:
 
 
 def _service_account(folder: Path, token_uri: str) -> Path:
-    """The key file of a service account that the stand-in gives tokens to."""
+    """The key file of a service account that the emulator gives tokens to."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 

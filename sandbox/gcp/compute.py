@@ -1,4 +1,4 @@
-"""A stand-in for GCP's Compute API, as far as firewall rules and networks go.
+"""An emulator of GCP's Compute API, as far as firewall rules and networks go.
 
 Paths, parameters, fields, types and patterns come from Google's own discovery document, which google-api-python-client ships;
 the rules that the document states in words alone are below, each with the page that it comes from. It asks for no credentials,
@@ -119,7 +119,7 @@ class Compute:
             answer = {"error": {"code": wrong.status, "message": str(wrong), "errors": [error]}}
         except HTTPException as wrong:
             status = wrong.code or 500
-            answer = {"error": {"code": status, "message": f"the stand-in for Compute serves no {request.method} {request.path}"}}
+            answer = {"error": {"code": status, "message": f"the emulator of Compute serves no {request.method} {request.path}"}}
         return Response(json.dumps(answer), status, mimetype="application/json")(environ, start_response)
 
     def _check_query(self, endpoint: str, given: Mapping[str, str]) -> None:

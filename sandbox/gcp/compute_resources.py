@@ -68,10 +68,10 @@ class Network(_Lowercase):
     defaults: ClassVar[Mapping[str, Any]] = {"autoCreateSubnetworks": True}
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """The stand-in makes no subnetworks by itself."""
+        """The emulator makes no subnetworks by itself."""
         yield from super().check(inputs)
         if inputs["autoCreateSubnetworks"] is not False:
-            yield "autoCreateSubnetworks", "the stand-in for gcp has no automatic subnetworks: say false"
+            yield "autoCreateSubnetworks", "the emulator of gcp has no automatic subnetworks: say false"
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         id = f"projects/{self.owner(inputs)}/global/networks/{inputs['name']}"
@@ -91,11 +91,11 @@ class Subnetwork(_Lowercase):
     changed = ("ipCidrRange",)
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """The provider's own region is not the stand-in's."""
+        """The provider's own region is not the emulator's."""
         yield from super().check(inputs)
         for name in self.known:
             if name not in inputs:
-                yield name, f"the stand-in for gcp needs {name}"
+                yield name, f"the emulator of gcp needs {name}"
 
     def replaces(self, state: Properties, inputs: Properties) -> Iterable[str]:
         """Other ranges replace it, but for a wider one: IsShrinkageIpCidr."""
@@ -136,15 +136,15 @@ class Instance(_Resource):
     defaults: ClassVar[Mapping[str, Any]] = {"canIpForward": False}
 
     def check(self, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """An image and a subnetwork are all that the stand-in makes an instance of."""
+        """An image and a subnetwork are all that the emulator makes an instance of."""
         yield from super().check(inputs)
         if "zone" not in inputs:
-            yield "zone", "the stand-in for gcp needs zone"
+            yield "zone", "the emulator of gcp needs zone"
         if set(inputs.get("bootDisk", {})) != {"initializeParams"} or set(inputs["bootDisk"]["initializeParams"]) != {"image"}:
-            yield "bootDisk", "the stand-in for gcp has initializeParams.image alone"
+            yield "bootDisk", "the emulator of gcp has initializeParams.image alone"
         interfaces = inputs.get("networkInterfaces", [])
         if len(interfaces) != 1 or set(interfaces[0]) != {"subnetwork"}:
-            yield "networkInterfaces", "the stand-in for gcp has one interface with a subnetwork alone"
+            yield "networkInterfaces", "the emulator of gcp has one interface with a subnetwork alone"
 
     def same(self, name: str, stored: Any, given: Any) -> bool:
         """Tags are a set; an interface is its subnetwork."""

@@ -1,4 +1,4 @@
-"""What nodes need of the stand-in for the Compute API: subnetworks, instances, and a shared VPC.
+"""What nodes need of the emulator of the Compute API: subnetworks, instances, and a shared VPC.
 
 Fields come from the discovery document, as in ``sandbox.gcp.compute``; what it states in words alone is here, each with its page.
 """

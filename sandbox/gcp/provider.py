@@ -18,7 +18,7 @@ import httplib2
 from googleapiclient.errors import HttpError
 
 from sandbox.gcp.compute import LINK, ApiError, Compute
-from sandbox.provider import UNKNOWN, AsGiven, Kind, Properties, RefusedError, StandIn
+from sandbox.provider import UNKNOWN, AsGiven, EmulatedProvider, Kind, Properties, RefusedError
 
 #: provider/resources.go, SetAutonaming: the longest automatic name, unless a resource has its own (lowercaseAutoName).
 AUTOMATIC = 255
@@ -30,7 +30,7 @@ _TIMEOUT = 30.0  # seconds
 Api = Callable[[str, dict[str, str], dict[str, Any] | None], Any]
 
 
-def provider(api: Api, project: str) -> StandIn:
+def provider(api: Api, project: str) -> EmulatedProvider:
     """The provider on the Compute API, for a project unless a provider says another one."""
     from pulumi_gcp import compute
 
@@ -42,7 +42,7 @@ def provider(api: Api, project: str) -> StandIn:
         yield Firewall(api, owner, compute.FirewallArgs)
         yield from compute_resources.kinds(api, owner)
 
-    return StandIn("gcp", version("pulumi-gcp"), kinds)
+    return EmulatedProvider("gcp", version("pulumi-gcp"), kinds)
 
 
 class Called(AsGiven):

@@ -1,4 +1,4 @@
-"""The engine tests' ground: the real pulumi; the real provider, Keystone and Neutron; the stand-ins for AWS and GCP.
+"""The engine tests' ground: the real pulumi; the real provider, Keystone and Neutron; the emulators of AWS and GCP.
 
 In CI (CI=true) they never skip; on a user's machine they skip where the tools are not built, with the command that builds them.
 """
@@ -44,14 +44,14 @@ def neutron(tooled: None, tmp_path_factory: pytest.TempPathFactory, worker_id: s
 
 @pytest.fixture(scope="session")
 def aws(tooled: None) -> Iterator[AWS]:
-    """The stand-ins for AWS, which the session's tests share."""
+    """The emulated AWS, which the session's tests share."""
     with AWS(rules=200) as cloud:
         yield cloud
 
 
 @pytest.fixture(scope="session")
 def gcp(tooled: None) -> Iterator[GCP]:
-    """The stand-ins for GCP, which the session's tests share."""
+    """The emulated GCP, which the session's tests share."""
     with GCP() as cloud:
         yield cloud
 

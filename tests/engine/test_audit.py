@@ -1,4 +1,4 @@
-"""The audit of what the engine made: on the real Neutron, and on the stand-ins for AWS and GCP."""
+"""The audit of what the engine made: on the real Neutron, and on the emulators of AWS and GCP."""
 
 from __future__ import annotations
 

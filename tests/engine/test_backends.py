@@ -1,6 +1,6 @@
 """One state for many machines, in PostgreSQL and in S3: what happens when two of them update one stack at once.
 
-PostgreSQL is real, S3 is moto's. The cloud is AWS's stand-in, whose provider can hold a call for as long as a test needs.
+PostgreSQL is real, S3 is moto's. The cloud is the emulated AWS, whose provider can hold a call for as long as a test needs.
 """
 
 from __future__ import annotations

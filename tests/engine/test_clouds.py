@@ -1,4 +1,4 @@
-"""Every cloud: the demo, and what only the stand-ins can show."""
+"""Every cloud: the demo, and what only the emulators can show."""
 
 from __future__ import annotations
 

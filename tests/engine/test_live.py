@@ -56,7 +56,7 @@ def test_it_accepts_an_aws_account_and_its_calls_are_those_that_the_policy_lists
 ) -> None:
     for name, value in (aws.env | {"NETWORK": aws.vpc, "CONFIRM": "yes"}).items():
         monkeypatch.setenv(name, value)
-    # The provider is the stand-in still, and its clients are this process's: their calls can be seen.
+    # The provider is the emulator still, and its clients are this process's: their calls can be seen.
     monkeypatch.setattr(live, "_PLUGINS", {"PULUMI_DEBUG_PROVIDERS": aws.env["PULUMI_DEBUG_PROVIDERS"]})
     called: set[str] = set()
 

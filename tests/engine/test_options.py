@@ -1,4 +1,4 @@
-"""Resource options on the component do what Pulumi's users expect of them, through the real engine on the stand-in for AWS."""
+"""Resource options on the component do what Pulumi's users expect of them, through the real engine on the emulator of AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/tutorial.md, command by command: on the real Neutron and the stand-in for EC2, with what the nodes let pass after each.
+"""docs/tutorial.md, command by command: on the real Neutron and the emulator of EC2, with what the nodes let pass after each.
 
 ``KUBEPORTS_WRITE_PAGES=1`` writes the output into the page instead of comparing it.
 """

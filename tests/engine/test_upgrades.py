@@ -1,7 +1,7 @@
 """What a release made stays: a preview of today's code over every state in tests/states replaces and deletes nothing.
 
 The states are of clouds that are gone. A preview asks the cloud nothing: on OpenStack there is none at all, on AWS and GCP the
-providers' stand-ins have an empty one behind them.
+providers' emulators have an empty one behind them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``kubeports audit`` on the stand-ins for AWS and GCP: what it reads, what it says, and what it says where it can't read."""
+"""``kubeports audit`` on the emulators of AWS and GCP: what it reads, what it says, and what it says where it can't read."""
 
 from __future__ import annotations
 

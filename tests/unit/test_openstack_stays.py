@@ -1,4 +1,4 @@
-"""The OpenStack of make sandbox-up: one per cache, ended whatever became of its file. Its servers are stand-ins here."""
+"""The OpenStack of make sandbox-up: one per cache, ended whatever became of its file. Its servers are not real here."""
 
 from __future__ import annotations
 

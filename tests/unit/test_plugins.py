@@ -85,7 +85,7 @@ def test_the_engine_gets_the_plugin_and_its_configuration_leads_to_the_emulated_
             assert here.about.startswith("real: the Pulumi engine and the ")
             folder = tmp_path / name
             project = Project(copy(folder / "project"), here.env, folder / "state")
-            assert run._STAND_IN not in project.env
+            assert run._EMULATED not in project.env
             plugin = folder / "state" / "home" / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
             assert (plugin / f"pulumi-resource-{name}").resolve() == asked.parent / "bin" / f"pulumi-resource-{name}"
             project.configure(f"{name}-dev", **here.settings, **here.config)

@@ -1,4 +1,4 @@
-"""The stand-in for a provider knows the SDK's own properties, and what replaces a resource."""
+"""The emulator of a provider knows the SDK's own properties, and what replaces a resource."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_order_case_and_a_networks_name_make_no_difference_on_gcp(gcp: Client) -
 def test_a_resource_that_it_does_not_have_is_refused_by_name(aws: Client) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         aws.check("urn:pulumi:s::p::aws:s3/bucket:Bucket::b", {})
-    assert "the stand-in for aws has no aws:s3/bucket:Bucket" in str(raised.value)
+    assert "the emulator of aws has no aws:s3/bucket:Bucket" in str(raised.value)
 
 
 INSTANCE = "urn:pulumi:s::p::aws:ec2/instance:Instance::node"

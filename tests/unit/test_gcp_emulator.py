@@ -1,4 +1,4 @@
-"""The stand-in for the Compute API refuses what Google refuses; each refusal is beside its page in sandbox/gcp/compute.py."""
+"""The emulator of the Compute API refuses what Google refuses; each refusal is beside its page in sandbox/gcp/compute.py."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_unknown_network_and_one_in_use(gcp: GCP) -> None:
 
 
 def test_what_it_does_not_serve_it_says(gcp: GCP) -> None:
-    with pytest.raises(HttpError, match="stand-in for Compute serves no GET"):
+    with pytest.raises(HttpError, match="emulator of Compute serves no GET"):
         gcp.api.routes().list(project=PROJECT).execute()
 
 

@@ -147,7 +147,7 @@ class Demo:
             raise SandboxError(f"pulumi {operation} failed:\n" + "\n".join(result.diagnostics or (result.output,)))
         count = {op: len(rules_of(result, op)) for op in ("create", "delete", "same")}
         would = "would be " if operation == "preview" else ""
-        # On GCP one firewall has all sources of an entry: there are fewer than the plan has rules.
+        # On GCP one firewall has all sources of an entry of one kind: there are fewer than the plan has rules.
         what = "firewalls" if self.cloud.name == "gcp" else "rules"
         line = f"{what} {would}created {count['create']}, deleted {count['delete']}, unchanged {count['same']}"
         console.print(f"pulumi {operation}: {line}")

@@ -27,7 +27,7 @@ setup: .venv/done ## make .venv with everything that is pinned
 	@$(PYTHON) -m sandbox.setup $(what)
 
 demo: setup ## the main job on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
-	@CLOUD=$(CLOUD) $(PY) -m sandbox.demo
+	@CLOUD="$(CLOUD)" $(PY) -m sandbox.demo
 
 test: setup ## the tests that a change most likely breaks, with all three clouds, in 10 minutes
 	@$(PY) -m sandbox tools
@@ -38,7 +38,7 @@ test-all: setup ## every test, in half an hour; REST=1: those that make test lea
 	@$(PYTEST) $(if $(REST),-m slow) --durations=25
 
 live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK=vpc-... (docs/live.md)
-	@CLOUD=$(CLOUD) NETWORK=$(NETWORK) $(PY) -m sandbox.live
+	@CLOUD="$(CLOUD)" NETWORK="$(NETWORK)" $(PY) -m sandbox.live
 
 torture: setup ## faults and kills on the real Neutron, and 20 N faults in the lab: make torture N=10
 	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) is no whole number above 0; write: make torture N=10" >&2; exit 2; }
@@ -79,10 +79,10 @@ bench: setup ## the measurements that the README quotes
 	@$(PY) -m bench
 
 plan: .venv/plan ## print what STACK (default: openstack-dev) allows; no engine, no account
-	@.venv/bin/kubeports plan -s $(STACK)
+	@.venv/bin/kubeports plan -s "$(STACK)"
 
 preview up refresh destroy: setup ## the engine on STACK (openstack-dev if you say none): make preview STACK=aws-prod
-	@$(PY) -m sandbox $@ $(STACK)
+	@$(PY) -m sandbox $@ "$(STACK)"
 
 sandbox-up: setup ## an OpenStack on this machine that stays, for preview and up of every clone of yours
 	@$(PY) -m sandbox openstack-up

@@ -35,8 +35,8 @@ _NUMBERS = {"TCP": 6, "UDP": 17}
 INTRODUCTION = """\
 This demo deploys KubeSphere's port table as firewall rules on {cloud}, changes settings, and deletes everything again.
 {about}It needs no account. It takes about {seconds} seconds.
-The first run also builds and installs tools, in 5 to 8 minutes on 2 cores."""
-_SECONDS = {"openstack": 60, "aws": 45, "gcp": 45, "all": 60}
+The first run also builds and installs tools, in 4 to 8 minutes on 2 cores."""
+_SECONDS = {"openstack": 20, "aws": 15, "gcp": 15, "all": 30}
 
 #: A rule that a careless change adds to the program.
 MISTAKES = {
@@ -147,7 +147,7 @@ class Demo:
             raise SandboxError(f"pulumi {operation} failed:\n" + "\n".join(result.diagnostics or (result.output,)))
         count = {op: len(rules_of(result, op)) for op in ("create", "delete", "same")}
         would = "would be " if operation == "preview" else ""
-        # On GCP one firewall has all sources of an entry: there are fewer than the plan has rules.
+        # On GCP one firewall has all sources of an entry of one kind: there are fewer than the plan has rules.
         what = "firewalls" if self.cloud.name == "gcp" else "rules"
         line = f"{what} {would}created {count['create']}, deleted {count['delete']}, unchanged {count['same']}"
         console.print(f"pulumi {operation}: {line}")

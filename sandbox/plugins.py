@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from kubeports.errors import suggest
-
 from sandbox.errors import SandboxError
 
 EMULATED, REAL = "emulated", "real"
@@ -29,7 +27,7 @@ def real() -> bool:
     """
     given = os.environ.get("PROVIDERS") or EMULATED
     if given not in (EMULATED, REAL):
-        raise SandboxError(f"PROVIDERS={given}: unknown; it may be {EMULATED} or {REAL}; {suggest(given, (EMULATED, REAL))}")
+        raise SandboxError(f"PROVIDERS={given}: unknown value. Fix: write {EMULATED} or {REAL}")
     return given == REAL
 
 

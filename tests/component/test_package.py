@@ -208,6 +208,7 @@ def test_the_readme_says_the_declared_versions() -> None:
             assert said[requirement.name] == (bounds[">="], bounds["<"])
 
 
+@pytest.mark.slow
 def test_the_lowest_declared_versions_do_as_well() -> None:
     python = environments.lowest()
     found = environments.versions(python)

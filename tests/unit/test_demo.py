@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from sandbox import demo
 from sandbox.cloud import CLOUDS, Stored
+from tests.golden import ROOT
 
 
 def everything() -> list[Stored]:
@@ -25,6 +28,12 @@ def everything() -> list[Stored]:
 
 def without(number: int) -> list[Stored]:
     return [rule for rule in everything() if rule.protocol != number]
+
+
+def test_no_warning_of_a_librarys_own_reaches_the_reader() -> None:
+    program = "import sandbox.live, sandbox.gcp.provider, sandbox.aws.provider, google.api_core, googleapiclient.discovery"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_three_clouds_that_have_every_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,7 @@ def test_a_plugin_is_found_on_path_and_where_pulumi_installs_it_in_the_version_o
 @pytest.mark.parametrize("given", ["reel", "Real", "true"])
 def test_another_value_is_refused_with_those_that_there_are(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVIDERS", given)
-    with pytest.raises(SandboxError, match=f"PROVIDERS={given}: unknown; it may be emulated or real"):
+    with pytest.raises(SandboxError, match=f"PROVIDERS={given}: unknown value. Fix: write emulated or real"):
         cloud("aws")
 
 

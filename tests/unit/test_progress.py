@@ -69,7 +69,9 @@ def test_without_a_terminal_a_step_says_how_far_it_is_now_and_then(
     monkeypatch.setattr(progress, "_INTERVAL", 0.5)
     sh("echo one; sleep 0.7; echo two; sleep 0.5")
     shown = capfd.readouterr().err
-    assert re.fullmatch(r"\[ *[0-9.]+ s\] … working: 1 of 3\n\[ *[0-9.]+ s\] … working: 2 of 3\n", shown), shown
+    line = r"\[ *[0-9.]+ s\] … working: {} of 3\n"
+    # A busy machine has time for more of them.
+    assert re.fullmatch(f"({line.format(1)})+({line.format(2)})+", shown), shown
 
 
 def test_a_short_step_says_nothing_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,24 +9,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, cast
 
 from kubeports.networks import (
+    EVERYBODY,
     FAMILIES,
-    INTERNET,
     Addresses,
     Cover,
     Family,
     Network,
-    addresses,
+    Networks,
     are_most,
     covers,
     family_of,
     is_most,
-    network,
+    meets,
+    single,
     union,
+    without,
 )
 from kubeports.rules import Rule
 from kubeports.traffic import ALL, OTHERS, TUNNELS, UNREADABLE, Ports, entry, has_ports
@@ -64,7 +66,7 @@ class Flow:
         direction: ``ingress`` or ``egress``.
         protocol: the IP protocol number; None: all; ``OTHERS``: all that no other flow names; ``UNREADABLE``: it is none.
         ports: of a protocol that has ports; else all.
-        source: a network or a peer.
+        source: networks of one family, or a peer.
         families: the families that it is about.
         action: what the rule does.
         priority: the lower one decides; clouds that have none have 0.
@@ -84,7 +86,7 @@ class Flow:
     direction: Direction
     protocol: int | None
     ports: Ports
-    source: Network | Peer
+    source: Networks | Peer
     families: tuple[Family, ...] = FAMILIES
     action: Literal["allow", "deny"] = "allow"
     priority: int = 0
@@ -106,21 +108,25 @@ class Flow:
         return (self.protocol, *((self.ports.first, self.ports.last) if has_ports(self.protocol) else (None, None)))
 
     @property
-    def source_name(self) -> str:
-        """The source as people call it."""
-        return str(self.source) if not isinstance(self.source, Peer) else f"the {self.source.kind} {self.source.id}".strip()
+    def sources(self) -> tuple[str, ...]:
+        """The source as people call it: each network, or a peer."""
+        if isinstance(self.source, Networks):
+            return self.source.names
+        return (f"the {self.source.kind} {self.source.id}".strip(),)
 
     @property
     def addresses(self) -> Addresses:
         """The addresses of its source; a peer has none that are known."""
         if self.left is not None or isinstance(self.source, Peer):
             return self.left or ()
-        return _addresses(self.source)
+        return self.source.addresses
 
-
-@cache
-def _addresses(source: Network) -> Addresses:
-    return addresses([source])
+    def narrowed(self, span: Span) -> Flow:
+        """The flow with those of its networks that have an address that a span is not open to; a peer stays."""
+        if not isinstance(self.source, Networks) or len(self.source.all) == 1:
+            return self
+        more = without(self.addresses, span.by_family[self.source.family])
+        return replace(self, source=Networks(tuple(each for each in self.source.all if meets(more, each))))
 
 
 @dataclass(frozen=True)
@@ -249,9 +255,9 @@ def of_rules(rules: Iterable[Rule], identities: Mapping[str, str], lists: Collec
         if rule.action != "allow":
             continue
         kind, value = rule.source.kind, rule.source.value
-        source: Network | Peer
+        source: Networks | Peer
         if kind == "cidr":
-            source = network(value)
+            source = single(value)
         elif kind == "ref":
             source = Peer("prefixes" if value in lists else "group", identities.get(f"@{value}", f"@{value}"))
         else:
@@ -288,9 +294,9 @@ def expanded(flows: Iterable[Flow], held: Mapping[str, Sequence[Network]], named
             continue
         if source.id in named:
             yield flow
-        for each in held[source.id]:
-            if family_of(each) in flow.families:
-                yield replace(flow, source=each, families=(family_of(each),))
+        for family in flow.families:
+            if here := tuple(each for each in held[source.id] if family_of(each) == family):
+                yield replace(flow, source=Networks(here), families=(family,))
 
 
 def world(flows: Iterable[Flow]) -> Iterator[Span]:
@@ -305,7 +311,7 @@ def world(flows: Iterable[Flow]) -> Iterator[Span]:
     open_to = [each for each in flows if each.direction == "ingress" and not isinstance(each.source, Peer)]
     for family in FAMILIES:
         here = Flows(each for each in open_to if family in each.families)
-        if not are_most(union({run for each in here.all for run in each.addresses}), family):
+        if not are_most(union({run for each in {each.addresses for each in here.all} for run in each}), family):
             continue
         every = Span(family, None, None, tuple(each for each in here.all if each.protocol is None))
         if are_most(every.addresses, family):
@@ -324,15 +330,18 @@ def _most(flows: list[Flow], family: Family, protocol: int) -> Iterator[Span]:
             yield replace(span, flows=_largest(span.flows))
         return
     active: dict[int, Flow] = {}
-    cover = Cover(run for each in flows for run in each.addresses)
+    times: Counter[Addresses] = Counter()
+    cover = Cover(run for each in {each.addresses for each in flows} for run in each)
     for ports, come, go in sweep(flows, ALL):
         _move(active, come, go)
-        for each in come:
-            for run in each.addresses:
-                cover.change(run, 1)
-        for each in go:
-            for run in each.addresses:
-                cover.change(run, -1)
+        changes = Counter(each.addresses for each in come)
+        changes.subtract(each.addresses for each in go)
+        for runs, by in changes.items():
+            before = times[runs]
+            times[runs] += by
+            if (before > 0) != (times[runs] > 0):
+                for run in runs:
+                    cover.change(run, 1 if by > 0 else -1)
         if are_most(((1, cover.total),), family):
             yield Span(family, protocol, ports, _largest(tuple(active.values())))
 
@@ -365,7 +374,7 @@ def lacking(rules: Sequence[Rule], flows: Flows, peers: Mapping[Rule, Collection
 def _pieces(flows: list[Flow], rule: Rule) -> Iterator[Span]:
     """The parts of a rule's ports, adjacent ones with the same sources joined."""
     active: dict[int, Flow] = {}
-    sources: Counter[tuple[Network | Peer, Addresses | None]] = Counter()
+    sources: Counter[tuple[Networks | Peer, Addresses | None]] = Counter()
     last: Span | None = None
     for ports, come, go in sweep(flows, rule.range):
         _move(active, come, go)
@@ -400,10 +409,10 @@ def _served(rule: Rule, span: Span, peers: Collection[str] | None) -> bool:
     if any(peer.kind == "unknown" for peer in span.peers):
         return True
     if rule.source.kind == "cidr":
-        return covers(span.addresses, _addresses(network(rule.source.value)))
+        return covers(span.addresses, single(rule.source.value).addresses)
     # A group that is not known yet may be the one; the internet has everybody in it.
     known = any(peers is None or peer.id in peers or not peer.id for peer in span.peers)
-    return known or covers(span.addresses, _addresses(INTERNET[rule.family]))
+    return known or covers(span.addresses, EVERYBODY[rule.family].addresses)
 
 
 def beyond(flow: Flow, allowed: Flows) -> list[Span]:
@@ -426,6 +435,14 @@ def wider(flow: Flow, allowed: Flows, known: bool = False) -> list[Span]:
     return [span for span in allowed.around(flow) if span.flows and not _covered(flow, span, known)]
 
 
+def excess(flow: Flow, allowed: Flows) -> list[tuple[Flow, list[Span]]]:
+    """The networks or the group of a flow that ``allowed`` does not have, each with the parts where that is so."""
+    found: dict[Flow, list[Span]] = {}
+    for span in wider(flow, allowed, known=True):
+        found.setdefault(flow.narrowed(span), []).append(span)
+    return [(part, joined(spans)) for part, spans in found.items()]
+
+
 def _covered(flow: Flow, span: Span, known: bool) -> bool:
     if not isinstance(flow.source, Peer):
         return covers(span.addresses, flow.addresses)
@@ -436,7 +453,7 @@ def _covered(flow: Flow, span: Span, known: bool) -> bool:
     if like and (not flow.source.id or flow.source.id in like or UNFOUND in like):
         return True
     # The internet has everybody in it.
-    return all(covers(span.by_family[family], _addresses(INTERNET[family])) for family in flow.families)
+    return all(covers(span.by_family[family], EVERYBODY[family].addresses) for family in flow.families)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
@@ -460,6 +477,7 @@ def is_tunnel_as_port(flow: Flow, planned: Iterable[Flow]) -> bool:
     return not any(each.protocol == flow.protocol and each.ports.covers(flow.ports) for each in planned)
 
 
-def is_open_to_most(flow: Flow) -> bool:
-    """Whether a flow alone is open to half of a family or more."""
-    return not isinstance(flow.source, Peer) and is_most([flow.source])
+def widest(flow: Flow) -> tuple[str, ...]:
+    """The networks of a flow that are half of a family or more by themselves, if there are any; else all its sources."""
+    networks = flow.source.all if isinstance(flow.source, Networks) else ()
+    return tuple(str(each) for each in dict.fromkeys(networks) if is_most([each])) or flow.sources

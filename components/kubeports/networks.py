@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -116,9 +117,59 @@ def covers(these: Addresses, wanted: Addresses) -> bool:
     return True
 
 
+def meets(these: Addresses, network: Network) -> bool:
+    """Whether a network has any of these addresses."""
+    first, last = int(network.network_address), int(network.broadcast_address)
+    at = bisect_right(these, last, key=lambda run: run[0]) - 1
+    return at >= 0 and these[at][1] >= first
+
+
 def are_most(these: Addresses, family: Family) -> bool:
     """Whether addresses are half of their family's routed ones, or more."""
     return sum(last - first + 1 for first, last in these) * 2 >= _ROUTED[family].num_addresses
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks of one family that a rule has as its source, one or many.
+
+    Args:
+        all: at least one, as they are written.
+    """
+
+    all: tuple[Network, ...]
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """The addresses that they have together."""
+        return addresses(self.all)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Each of them as text, once."""
+        return tuple(dict.fromkeys(map(str, self.all)))
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.addresses)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def family(self) -> Family:
+        """Their family."""
+        return family_of(self.all[0])
+
+
+@cache
+def single(text: str) -> Networks:
+    """The one network of a CIDR in canonical form."""
+    return Networks((network(text),))
+
+
+#: The internet as a source.
+EVERYBODY: Mapping[Family, Networks] = MappingProxyType({family: Networks((each,)) for family, each in INTERNET.items()})
 
 
 class Cover:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from functools import cache, cached_property, lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network, summarize_address_range
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -55,7 +55,9 @@ def is_broad(networks: Iterable[Network]) -> bool:
 
 def collapse(networks: Iterable[Network]) -> list[Network]:
     """Networks of one family, nested and adjacent ones joined, in order."""
-    return list(collapse_addresses(networks))  # type: ignore[type-var]
+    own = {(int(each.network_address), int(each.broadcast_address)): each for each in networks}
+    family = family_of(next(iter(own.values()))) if own else FAMILIES[0]
+    return [each for run in union(own) for each in ((own[run],) if run in own else cidrs((run,), family))]
 
 
 def within(network: Network, other: Network) -> bool:
@@ -108,6 +110,18 @@ def without(these: Addresses, others: Addresses) -> Addresses:
     return tuple(found)
 
 
+def common(these: Addresses, others: Addresses) -> Addresses:
+    """Addresses that are among others, too."""
+    return without(these, without(these, others))
+
+
+@lru_cache(512)
+def cidrs(these: Addresses, family: Family) -> tuple[Network, ...]:
+    """Addresses as the fewest networks."""
+    address: type[IPv4Address | IPv6Address] = IPv4Address if family == "ipv4" else IPv6Address
+    return tuple(each for first, last in these for each in summarize_address_range(address(first), address(last)))
+
+
 def covers(these: Addresses, wanted: Addresses) -> bool:
     """Whether all wanted addresses are among these."""
     for first, last in wanted:
@@ -117,11 +131,13 @@ def covers(these: Addresses, wanted: Addresses) -> bool:
     return True
 
 
-def meets(these: Addresses, network: Network) -> bool:
-    """Whether a network has any of these addresses."""
-    first, last = int(network.network_address), int(network.broadcast_address)
-    at = bisect_right(these, last, key=lambda run: run[0]) - 1
-    return at >= 0 and these[at][1] >= first
+def overlap(these: Addresses, others: Addresses) -> bool:
+    """Whether they have an address in common; quick where these are few."""
+    for first, last in these:
+        at = bisect_right(others, last, key=lambda run: run[0]) - 1
+        if at >= 0 and others[at][1] >= first:
+            return True
+    return False
 
 
 def are_most(these: Addresses, family: Family) -> bool:

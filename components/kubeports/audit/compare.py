@@ -14,25 +14,10 @@ from typing import Any, Literal
 from kubeports import table
 from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
-from kubeports.flows import (
-    EVERYWHERE,
-    Flow,
-    Flows,
-    Peer,
-    Span,
-    beyond,
-    excess,
-    expanded,
-    is_tunnel_as_port,
-    joined,
-    lacking,
-    of_rules,
-    wider,
-    widest,
-    world,
-)
+from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, world
+from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import EVERYBODY, FAMILIES, Family, Network, Networks, covers
-from kubeports.rules import Plan, Rule
+from kubeports.rules import Plan, Rule, of_rule, of_rules
 from kubeports.traffic import ALL, OTHERS, UNREADABLE, entry, protocol_of
 
 #: What a cloud's API answers.
@@ -338,7 +323,7 @@ class _Audit:
 
     def _asked(self, rule: Rule) -> Flow:
         """A rule of the plan as the cloud ranks it."""
-        return replace(*of_rules([rule], {}), priority=self.cloud.facts.PRIORITY)
+        return replace(of_rule(rule, {}), priority=self.cloud.facts.PRIORITY)
 
     def _partly(self, rule: Rule) -> Iterator[Difference]:
         if not any(map(self._denials, self.plan.settings.targets)):

@@ -13,26 +13,13 @@ from typing import Any
 from kubeports import table
 from kubeports.clouds import partly_denied
 from kubeports.clouds.fields import Declared
-from kubeports.flows import (
-    UNFOUND,
-    Flow,
-    Flows,
-    Peer,
-    Span,
-    beyond,
-    excess,
-    is_tunnel_as_port,
-    joined,
-    lacking,
-    of_rules,
-    widest,
-    world,
-)
+from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
+from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
 from kubeports.networks import are_most, covers
 from kubeports.policies.expected import Expected
 from kubeports.policies.program import Program
 from kubeports.policies.stack import Stack, any_source
-from kubeports.rules import Rule
+from kubeports.rules import Rule, of_rule
 from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
 
 
@@ -212,7 +199,7 @@ def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
 
 def _is_of(flow: Flow, rule: Rule, known: Mapping[str, str]) -> bool:
     """Whether a flow lets pass all that a rule of the plan does."""
-    (asked,) = of_rules([rule], known)
+    asked = of_rule(rule, known)
     same = (flow.direction, flow.source) == (rule.direction, asked.source) and flow.protocol in (None, rule.protocol)
     return same and flow.ports.covers(rule.range) and rule.family in flow.families
 

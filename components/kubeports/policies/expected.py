@@ -9,9 +9,9 @@ from typing import Any
 from kubeports import table
 from kubeports.clouds import known, network_example
 from kubeports.errors import InputError, bad, suggest
-from kubeports.flows import UNFOUND, Flow, Peer, of_rules
+from kubeports.flows import UNFOUND, Flow, Peer
 from kubeports.policies.program import Program
-from kubeports.rules import Rule, Source
+from kubeports.rules import Rule, Source, of_rules
 from kubeports.table import TARGETS
 from kubeports.values import mapping
 

@@ -12,8 +12,9 @@ from typing import Any
 from kubeports import table
 from kubeports.clouds import effective
 from kubeports.clouds.fields import Declared
+from kubeports.coverage import beyond, world
 from kubeports.errors import some
-from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, beyond, expanded, world
+from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import FAMILIES
 from kubeports.policies.expected import Expected
 from kubeports.policies.program import Program

@@ -1,4 +1,4 @@
-"""Measure, and print: python -m bench [plan|neutron|many|probe].
+"""Measure, and print: python -m bench [plan|rules|neutron|many|probe].
 
 Ratios within one run count; single times say more about the machine.
 """
@@ -19,6 +19,7 @@ from kubeports.plan import plan
 from kubeports.settings import parse
 
 from bench.probe import bench_probe
+from bench.rules import bench_rules
 from sandbox.openstack import OpenStack
 from sandbox.processes import interrupt_on_signals, swept
 from sandbox.run import ROOT, Project, copy
@@ -32,6 +33,8 @@ def main(what: str) -> None:
     if what in ("plan", "all"):
         bench_plan()
         bench_cli()
+    if what in ("rules", "all"):
+        bench_rules()
     if what in ("neutron", "all"):
         bench_neutron()
     if what in ("many", "all"):

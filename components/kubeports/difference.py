@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from ipaddress import ip_network
 from typing import Any, Literal, cast
 
-from kubeports.networks import Family, collapse
+from kubeports.networks import FAMILIES, Addresses, Family, covers, single, union
 from kubeports.rules import Plan, Rule, Source
 from kubeports.settings import Settings
 
@@ -207,17 +206,16 @@ def _portless(rule: Rule) -> Rule:
 
 def _exceeds(sources: Iterable[tuple[Family, Source]], others: Iterable[tuple[Family, Source]]) -> bool:
     """Whether sources have a group or an address that others have not."""
-    others = tuple(others)
-    for family, source in sources:
-        if source.kind != "cidr":
-            if (family, source) not in others:
-                return True
-            continue
-        network = ip_network(source.value)
-        theirs = collapse(ip_network(other.value) for of, other in others if of == family and other.kind == "cidr")
-        if not any(network.subnet_of(other) for other in theirs):  # type: ignore[arg-type]
-            return True
-    return False
+    known = set(others)
+    theirs = {family: union(run for of, other in known if of == family for run in _addresses(other)) for family in FAMILIES}
+    return any(
+        (family, source) not in known if source.kind != "cidr" else not covers(theirs[family], _addresses(source))
+        for family, source in sources
+    )
+
+
+def _addresses(source: Source) -> Addresses:
+    return single(source.value).addresses if source.kind == "cidr" else ()
 
 
 def _order(before: Plan, after: Plan) -> Any:

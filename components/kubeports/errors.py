@@ -90,6 +90,13 @@ def printable(value: object) -> Any:
     return [printable(item) for item in value] if isinstance(value, list) else value
 
 
+def some(names: Iterable[str], most: int = 4) -> str:
+    """Names with commas between them; beyond ``most``, how many more there are."""
+    found = list(dict.fromkeys(names))
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def suggest(word: object, known: Iterable[str]) -> str:
     """A remedy for an unknown word: the nearest known one, or all of them."""
     known = list(known)

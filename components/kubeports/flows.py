@@ -1,35 +1,30 @@
-"""Flows: what a plan, a cloud or a program lets pass, and what of it covers, lacks or exceeds what. Pure.
+"""Flows: what a plan, a cloud or a program lets pass, as values that ``kubeports.coverage`` compares. Pure.
 
-A rule is read as flows in one place per cloud (``kubeports.clouds``); every question is asked of the same values. Ports are swept
-once, from edge to edge; addresses are runs of numbers (``kubeports.networks``): n log n in rules times CIDRs.
+A rule is read as flows in one place per cloud (``kubeports.clouds``), and one of the plan by ``kubeports.rules``. Ports are swept
+once, from edge to edge; addresses are runs of numbers (``kubeports.networks``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal
 
 from kubeports.networks import (
     FAMILIES,
-    INTERNET,
     Addresses,
-    Cover,
     Family,
     Network,
+    Networks,
     addresses,
-    are_most,
-    covers,
     family_of,
-    is_most,
-    network,
+    overlap,
     union,
+    without,
 )
-from kubeports.rules import Rule
-from kubeports.traffic import ALL, OTHERS, TUNNELS, UNREADABLE, Ports, entry, has_ports
+from kubeports.traffic import ALL, OTHERS, UNREADABLE, Ports, entry, has_ports
 
 #: The identity of a planned group that nobody has found: it may be any.
 UNFOUND = "?"
@@ -64,7 +59,7 @@ class Flow:
         direction: ``ingress`` or ``egress``.
         protocol: the IP protocol number; None: all; ``OTHERS``: all that no other flow names; ``UNREADABLE``: it is none.
         ports: of a protocol that has ports; else all.
-        source: a network or a peer.
+        source: networks of one family, or a peer.
         families: the families that it is about.
         action: what the rule does.
         priority: the lower one decides; clouds that have none have 0.
@@ -84,7 +79,7 @@ class Flow:
     direction: Direction
     protocol: int | None
     ports: Ports
-    source: Network | Peer
+    source: Networks | Peer
     families: tuple[Family, ...] = FAMILIES
     action: Literal["allow", "deny"] = "allow"
     priority: int = 0
@@ -106,21 +101,25 @@ class Flow:
         return (self.protocol, *((self.ports.first, self.ports.last) if has_ports(self.protocol) else (None, None)))
 
     @property
-    def source_name(self) -> str:
-        """The source as people call it."""
-        return str(self.source) if not isinstance(self.source, Peer) else f"the {self.source.kind} {self.source.id}".strip()
+    def sources(self) -> tuple[str, ...]:
+        """The source as people call it: each network, or a peer."""
+        if isinstance(self.source, Networks):
+            return self.source.names
+        return (f"the {self.source.kind} {self.source.id}".strip(),)
 
     @property
     def addresses(self) -> Addresses:
         """The addresses of its source; a peer has none that are known."""
         if self.left is not None or isinstance(self.source, Peer):
             return self.left or ()
-        return _addresses(self.source)
+        return self.source.addresses
 
-
-@cache
-def _addresses(source: Network) -> Addresses:
-    return addresses([source])
+    def narrowed(self, span: Span) -> Flow:
+        """The flow with those of its networks that have an address that a span is not open to; a peer stays."""
+        if not isinstance(self.source, Networks) or len(self.source.all) == 1:
+            return self
+        more = without(self.addresses, span.by_family[self.source.family])
+        return replace(self, source=Networks(tuple(each for each in self.source.all if overlap(addresses([each]), more))))
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ class Flows:
             return
         active: dict[int, Flow] = {}
         for ports, come, go in sweep(here, ALL):
-            _move(active, come, go)
+            move(active, come, go)
             yield Span(family, protocol, ports, tuple(active.values()))
 
     def around(self, flow: Flow) -> list[Span]:
@@ -230,47 +229,11 @@ class Flows:
         return self.spans(family, flow.protocol, flow.ports)
 
 
-def _move(active: dict[int, Flow], come: Iterable[Flow], go: Iterable[Flow]) -> None:
+def move(active: dict[int, Flow], come: Iterable[Flow], go: Iterable[Flow]) -> None:
+    """Flows come and go: by what ``sweep`` says."""
     for each in go:
         active.pop(id(each), None)
     active.update((id(each), each) for each in come)
-
-
-def of_rules(rules: Iterable[Rule], identities: Mapping[str, str], lists: Collection[str] = ()) -> list[Flow]:
-    """A plan's rules as flows.
-
-    Args:
-        rules: those that deny are left out.
-        identities: ``nodes``, a role or ``@reference`` -> the identity of its group; one that is missing goes by its name.
-        lists: the references that are lists of prefixes.
-    """
-    found = []
-    for rule in rules:
-        if rule.action != "allow":
-            continue
-        kind, value = rule.source.kind, rule.source.value
-        source: Network | Peer
-        if kind == "cidr":
-            source = network(value)
-        elif kind == "ref":
-            source = Peer("prefixes" if value in lists else "group", identities.get(f"@{value}", f"@{value}"))
-        else:
-            target = "nodes" if kind == "self" else value
-            source = Peer("group", identities.get(target, target))
-        found.append(
-            Flow(
-                where=", ".join(rule.services),
-                id=rule.key,
-                group=identities.get(rule.target, rule.target),
-                direction=rule.direction,
-                protocol=rule.protocol,
-                ports=rule.range,
-                source=source,
-                families=(rule.family,),
-                why=rule.why,
-            )
-        )
-    return found
 
 
 def expanded(flows: Iterable[Flow], held: Mapping[str, Sequence[Network]], named: Collection[str] = ()) -> Iterator[Flow]:
@@ -288,178 +251,6 @@ def expanded(flows: Iterable[Flow], held: Mapping[str, Sequence[Network]], named
             continue
         if source.id in named:
             yield flow
-        for each in held[source.id]:
-            if family_of(each) in flow.families:
-                yield replace(flow, source=each, families=(family_of(each),))
-
-
-def world(flows: Iterable[Flow]) -> Iterator[Span]:
-    """What half of a family's routed addresses or more may reach, by one flow or by several that add up to it.
-
-    Args:
-        flows: of one group; what goes out, and groups as sources, are left out.
-
-    Yields:
-        Spans of one family with the flows that have a part in it.
-    """
-    open_to = [each for each in flows if each.direction == "ingress" and not isinstance(each.source, Peer)]
-    for family in FAMILIES:
-        here = Flows(each for each in open_to if family in each.families)
-        if not are_most(union({run for each in here.all for run in each.addresses}), family):
-            continue
-        every = Span(family, None, None, tuple(each for each in here.all if each.protocol is None))
-        if are_most(every.addresses, family):
-            yield replace(every, flows=_largest(every.flows))
-            continue
-        for protocol in dict.fromkeys(each.protocol for each in here.all):
-            if protocol not in (None, UNREADABLE):
-                yield from _most(here.here(family, protocol), family, protocol)
-
-
-def _most(flows: list[Flow], family: Family, protocol: int) -> Iterator[Span]:
-    """The parts of a protocol that half of a family or more may reach."""
-    if not has_ports(protocol):
-        span = Span(family, protocol, None, tuple(flows))
-        if are_most(span.addresses, family):
-            yield replace(span, flows=_largest(span.flows))
-        return
-    active: dict[int, Flow] = {}
-    cover = Cover(run for each in flows for run in each.addresses)
-    for ports, come, go in sweep(flows, ALL):
-        _move(active, come, go)
-        for each in come:
-            for run in each.addresses:
-                cover.change(run, 1)
-        for each in go:
-            for run in each.addresses:
-                cover.change(run, -1)
-        if are_most(((1, cover.total),), family):
-            yield Span(family, protocol, ports, _largest(tuple(active.values())))
-
-
-def _largest(flows: tuple[Flow, ...]) -> tuple[Flow, ...]:
-    """Those that are the internet by themselves, if there are any; else all."""
-    return tuple(each for each in flows if are_most(each.addresses, each.families[0])) or flows
-
-
-def lacking(rules: Sequence[Rule], flows: Flows, peers: Mapping[Rule, Collection[str] | None]) -> dict[Rule, list[Span]]:
-    """The parts of planned rules that nothing lets pass.
-
-    Args:
-        rules: that allow, of one direction, family, protocol and range of ports.
-        flows: those of the group that the rules are for, of their direction.
-        peers: the identities that count as a rule's source where that is a group or a reference; None: any.
-    """
-    first = rules[0]
-    here = [each for each in flows.here(first.family, first.protocol) if not each.part]
-    if first.protocol is None:
-        # Where a denial has taken a protocol, what is left is of that protocol's ports and of the others.
-        named = dict.fromkeys(each.protocol for each in flows.all if each.protocol not in (None, UNREADABLE))
-        spans = [span for each in named for span in flows.spans(first.family, each, ALL)] if OTHERS in named else []
-        return _unserved(rules, spans or [Span(first.family, None, None, tuple(here))], peers)
-    if not has_ports(first.protocol):
-        return _unserved(rules, [Span(first.family, first.protocol, None, tuple(here))], peers)
-    return _unserved(rules, _pieces(here, first), peers)
-
-
-def _pieces(flows: list[Flow], rule: Rule) -> Iterator[Span]:
-    """The parts of a rule's ports, adjacent ones with the same sources joined."""
-    active: dict[int, Flow] = {}
-    sources: Counter[tuple[Network | Peer, Addresses | None]] = Counter()
-    last: Span | None = None
-    for ports, come, go in sweep(flows, rule.range):
-        _move(active, come, go)
-        changed = last is None
-        for each, by in (*((each, 1) for each in come), *((each, -1) for each in go)):
-            key = (each.source, each.left)
-            before = sources[key]
-            sources[key] += by
-            changed |= (before > 0) != (sources[key] > 0)
-        if last is not None and not changed:
-            last = replace(last, ports=Ports(cast(Ports, last.ports).first, ports.last))
-            continue
-        if last is not None:
-            yield last
-        last = Span(rule.family, rule.protocol, ports, tuple(active.values()))
-    if last is not None:
-        yield last
-
-
-def _unserved(
-    rules: Sequence[Rule], spans: Iterable[Span], peers: Mapping[Rule, Collection[str] | None]
-) -> dict[Rule, list[Span]]:
-    found: dict[Rule, list[Span]] = {}
-    for span in spans:
-        for rule in rules:
-            if not _served(rule, span, peers.get(rule)):
-                found.setdefault(rule, []).append(span)
-    return found
-
-
-def _served(rule: Rule, span: Span, peers: Collection[str] | None) -> bool:
-    if any(peer.kind == "unknown" for peer in span.peers):
-        return True
-    if rule.source.kind == "cidr":
-        return covers(span.addresses, _addresses(network(rule.source.value)))
-    # A group that is not known yet may be the one; the internet has everybody in it.
-    known = any(peers is None or peer.id in peers or not peer.id for peer in span.peers)
-    return known or covers(span.addresses, _addresses(INTERNET[rule.family]))
-
-
-def beyond(flow: Flow, allowed: Flows) -> list[Span]:
-    """The parts of a flow's protocol and ports that nothing of ``allowed`` covers, whatever the sources are."""
-    if flow.protocol == UNREADABLE:
-        return [Span(None, UNREADABLE, None, (flow,))]
-    return [span for span in allowed.around(flow) if not span.flows]
-
-
-def wider(flow: Flow, allowed: Flows, known: bool = False) -> list[Span]:
-    """The parts of a flow that ``allowed`` covers, but from fewer addresses, or from no group where this one has a group.
-
-    Args:
-        flow: what is open.
-        allowed: what may be.
-        known: the identities of groups are those of the cloud, so that another group is another source.
-    """
-    if flow.protocol == UNREADABLE:
-        return []
-    return [span for span in allowed.around(flow) if span.flows and not _covered(flow, span, known)]
-
-
-def _covered(flow: Flow, span: Span, known: bool) -> bool:
-    if not isinstance(flow.source, Peer):
-        return covers(span.addresses, flow.addresses)
-    if not known:
-        return bool(span.peers)
-    # One that is not known yet may be the other.
-    like = [peer.id for peer in span.peers if peer.kind == flow.source.kind]
-    if like and (not flow.source.id or flow.source.id in like or UNFOUND in like):
-        return True
-    # The internet has everybody in it.
-    return all(covers(span.by_family[family], _addresses(INTERNET[family])) for family in flow.families)
-
-
-def joined(spans: Iterable[Span]) -> list[Span]:
-    """Adjacent spans of a protocol as one."""
-    found: list[Span] = []
-    for span in spans:
-        last = found[-1] if found else None
-        same = last and (last.family, last.protocol) == (span.family, span.protocol)
-        if last and same and last.ports and span.ports and last.ports.last + 1 == span.ports.first:
-            found[-1] = replace(last, ports=Ports(last.ports.first, span.ports.last))
-        else:
-            found.append(span)
-    return found
-
-
-def is_tunnel_as_port(flow: Flow, planned: Iterable[Flow]) -> bool:
-    """Whether the number of IP-in-IP is open as a port of TCP or UDP, where no row has that port."""
-    number = flow.ports.first
-    if not (has_ports(flow.protocol) and number == flow.ports.last and number in TUNNELS):
-        return False
-    return not any(each.protocol == flow.protocol and each.ports.covers(flow.ports) for each in planned)
-
-
-def is_open_to_most(flow: Flow) -> bool:
-    """Whether a flow alone is open to half of a family or more."""
-    return not isinstance(flow.source, Peer) and is_most([flow.source])
+        for family in flow.families:
+            if here := tuple(each for each in held[source.id] if family_of(each) == family):
+                yield replace(flow, source=Networks(here), families=(family,))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from functools import cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network, summarize_address_range
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -54,7 +55,9 @@ def is_broad(networks: Iterable[Network]) -> bool:
 
 def collapse(networks: Iterable[Network]) -> list[Network]:
     """Networks of one family, nested and adjacent ones joined, in order."""
-    return list(collapse_addresses(networks))  # type: ignore[type-var]
+    own = {(int(each.network_address), int(each.broadcast_address)): each for each in networks}
+    family = family_of(next(iter(own.values()))) if own else FAMILIES[0]
+    return [each for run in union(own) for each in ((own[run],) if run in own else cidrs((run,), family))]
 
 
 def within(network: Network, other: Network) -> bool:
@@ -107,6 +110,18 @@ def without(these: Addresses, others: Addresses) -> Addresses:
     return tuple(found)
 
 
+def common(these: Addresses, others: Addresses) -> Addresses:
+    """Addresses that are among others, too."""
+    return without(these, without(these, others))
+
+
+@lru_cache(512)
+def cidrs(these: Addresses, family: Family) -> tuple[Network, ...]:
+    """Addresses as the fewest networks."""
+    address: type[IPv4Address | IPv6Address] = IPv4Address if family == "ipv4" else IPv6Address
+    return tuple(each for first, last in these for each in summarize_address_range(address(first), address(last)))
+
+
 def covers(these: Addresses, wanted: Addresses) -> bool:
     """Whether all wanted addresses are among these."""
     for first, last in wanted:
@@ -116,9 +131,61 @@ def covers(these: Addresses, wanted: Addresses) -> bool:
     return True
 
 
+def overlap(these: Addresses, others: Addresses) -> bool:
+    """Whether they have an address in common; quick where these are few."""
+    for first, last in these:
+        at = bisect_right(others, last, key=lambda run: run[0]) - 1
+        if at >= 0 and others[at][1] >= first:
+            return True
+    return False
+
+
 def are_most(these: Addresses, family: Family) -> bool:
     """Whether addresses are half of their family's routed ones, or more."""
     return sum(last - first + 1 for first, last in these) * 2 >= _ROUTED[family].num_addresses
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks of one family that a rule has as its source, one or many.
+
+    Args:
+        all: at least one, as they are written.
+    """
+
+    all: tuple[Network, ...]
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """The addresses that they have together."""
+        return addresses(self.all)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Each of them as text, once."""
+        return tuple(dict.fromkeys(map(str, self.all)))
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.addresses)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def family(self) -> Family:
+        """Their family."""
+        return family_of(self.all[0])
+
+
+@cache
+def single(text: str) -> Networks:
+    """The one network of a CIDR in canonical form."""
+    return Networks((network(text),))
+
+
+#: The internet as a source.
+EVERYBODY: Mapping[Family, Networks] = MappingProxyType({family: Networks((each,)) for family, each in INTERNET.items()})
 
 
 class Cover:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Literal
 
-from kubeports.networks import FAMILIES, Family, Network
+from kubeports.flows import Flow, Peer
+from kubeports.networks import FAMILIES, Family, Networks, covers, single
 from kubeports.settings import Settings
 from kubeports.table import TARGETS, Row, Table
 from kubeports.traffic import Ports, entry, ports_of, protocol_name
@@ -30,6 +31,11 @@ class Source:
 
     kind: Literal["self", "role", "ref", "cidr"]
     value: str
+
+    @property
+    def group(self) -> str:
+        """The group at the other end: ``nodes``, a role or ``@name``; empty for a CIDR."""
+        return {"self": "nodes", "role": self.value, "ref": f"@{self.value}", "cidr": ""}[self.kind]
 
     @property
     def key(self) -> str:
@@ -165,8 +171,23 @@ class Plan:
         }
 
     @cached_property
-    def _networks(self) -> Mapping[str, Network]:
-        return {rule.source.value: ip_network(rule.source.value) for rule in self.rules if rule.source.kind == "cidr"}
+    def of_service(self) -> Mapping[str, list[Rule]]:
+        """The rules of each service, in their order."""
+        found: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            for service in rule.services:
+                found.setdefault(service, []).append(rule)
+        return found
+
+    @cached_property
+    def grouped(self) -> tuple[Rule, ...]:
+        """The rules that name a group."""
+        return tuple(rule for rule in self.rules if rule.source.kind != "cidr")
+
+    @cached_property
+    def flows(self) -> tuple[Flow, ...]:
+        """Each rule as a flow, in their order, also those that deny; groups go by ``nodes``, their role or ``@name``."""
+        return tuple(of_rule(rule, {}) for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,29 +227,55 @@ class Verdict:
 
 def allows(plan: Plan, packet: Packet) -> Verdict:
     """Whether the plan lets a packet pass, and by which rule; an allowing rule goes before the baseline."""
-    peer, family = packet.peer, "ipv4" if packet.peer.version == 4 else "ipv6"
+    at, family = int(packet.peer), "ipv4" if packet.peer.version == 4 else "ipv6"
     targets = plan.settings.carried(packet.target)
+    port = Ports(packet.port, packet.port) if packet.port is not None else None
     denied = None
-    for rule in plan.rules:
-        if (
-            rule.direction != packet.direction
-            or rule.family != family
-            or rule.target not in targets
-            or rule.protocol not in (None, packet.protocol)
-        ):
+    for rule, flow in zip(plan.rules, plan.flows, strict=True):
+        if rule.direction != packet.direction or family not in flow.families or rule.target not in targets:
             continue
-        if rule.from_port is not None and (packet.port is None or not rule.range.first <= packet.port <= rule.range.last):
+        if rule.protocol not in (None, packet.protocol) or not (flow.ports.covers(port) if port else rule.from_port is None):
             continue
-        source = rule.source
-        if source.kind == "cidr":
-            if peer not in plan._networks[source.value]:
-                continue
-        elif {"self": "nodes", "role": source.value, "ref": f"@{source.value}"}[source.kind] not in packet.groups:
-            continue
-        if rule.action == "allow":
-            return Verdict(True, rule)
-        denied = rule
+        if covers(flow.addresses, ((at, at),)) or rule.source.group in packet.groups:
+            if rule.action == "allow":
+                return Verdict(True, rule)
+            denied = rule
     return Verdict(False, denied)
+
+
+def of_rules(rules: Iterable[Rule], identities: Mapping[str, str], lists: Collection[str] = ()) -> list[Flow]:
+    """A plan's rules as flows.
+
+    Args:
+        rules: those that deny are left out.
+        identities: ``nodes``, a role or ``@reference`` -> the identity of its group; one that is missing goes by its name.
+        lists: the references that are lists of prefixes.
+    """
+    return [of_rule(rule, identities, lists) for rule in rules if rule.action == "allow"]
+
+
+def of_rule(rule: Rule, identities: Mapping[str, str], lists: Collection[str] = ()) -> Flow:
+    """One rule as a flow, also one that denies: see ``of_rules``."""
+    source: Networks | Peer
+    if rule.source.kind == "cidr":
+        source = single(rule.source.value)
+    else:
+        name = rule.source.group
+        source = Peer(
+            "prefixes" if rule.source.kind == "ref" and rule.source.value in lists else "group", identities.get(name, name)
+        )
+    return Flow(
+        where=", ".join(rule.services),
+        id=rule.key,
+        group=identities.get(rule.target, rule.target),
+        direction=rule.direction,
+        protocol=rule.protocol,
+        ports=rule.range,
+        source=source,
+        families=(rule.family,),
+        action=rule.action,
+        why=rule.why,
+    )
 
 
 _RANK = {name: i for names in (("ingress", "egress"), ("allow", "deny"), FAMILIES, TARGETS) for i, name in enumerate(names)}

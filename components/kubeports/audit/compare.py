@@ -14,23 +14,10 @@ from typing import Any, Literal
 from kubeports import table
 from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
-from kubeports.flows import (
-    EVERYWHERE,
-    Flow,
-    Flows,
-    Peer,
-    Span,
-    beyond,
-    expanded,
-    is_tunnel_as_port,
-    joined,
-    lacking,
-    of_rules,
-    wider,
-    world,
-)
-from kubeports.networks import FAMILIES, INTERNET, Family, Network, covers
-from kubeports.rules import Plan, Rule
+from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, world
+from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
+from kubeports.networks import EVERYBODY, FAMILIES, Family, Network, Networks, covers
+from kubeports.rules import Plan, Rule, of_rule, of_rules
 from kubeports.traffic import ALL, OTHERS, UNREADABLE, entry, protocol_of
 
 #: What a cloud's API answers.
@@ -327,7 +314,7 @@ class _Audit:
             each.direction == rule.direction
             and each.protocol is None
             and rule.family in each.families
-            and each.source == INTERNET[rule.family]
+            and each.addresses == EVERYBODY[rule.family].addresses
             for each in self._denials(rule.target)
         )
 
@@ -338,7 +325,7 @@ class _Audit:
 
     def _asked(self, rule: Rule) -> Flow:
         """A rule of the plan as the cloud ranks it."""
-        return replace(*of_rules([rule], {}), priority=self.cloud.facts.PRIORITY)
+        return replace(of_rule(rule, {}), priority=self.cloud.facts.PRIORITY)
 
     def _partly(self, rule: Rule) -> Iterator[Difference]:
         if not any(map(self._denials, self.plan.settings.targets)):
@@ -378,16 +365,17 @@ class _Audit:
                 if flow.direction != direction or self._is_theirs(flow):
                     continue
                 kind: Kind = "tunnel" if is_tunnel_as_port(flow, here) or self._misspelt(flow) else "beyond"
-                more = joined(beyond(flow, allowed))
-                others = joined(wider(flow, allowed, known=True))
+                more = beyond(flow, allowed)
+                others = excess(flow, allowed)
                 if kind == "tunnel" and not more and not others:
-                    others = joined(allowed.around(flow))
-                for each, spans in ((kind, more), (kind if kind == "tunnel" else "source", others)):
-                    left = [span for span in spans if not _within(span, flow, worldwide)]
-                    if left:
-                        found.setdefault((each, flow.id, direction), []).append((flow, left))
-        for (kind, id, _), parts in found.items():
-            yield from self._told(kind, target, id, parts)
+                    others = [(flow, joined(allowed.around(flow)))]
+                for each, parts in ((kind, [(flow, joined(more))]), (kind if kind == "tunnel" else "source", others)):
+                    for part, spans in parts:
+                        left = [span for span in spans if not _within(span, flow, worldwide)]
+                        if left:
+                            found.setdefault((each, flow.id, direction), []).append((part, left))
+        for (told, id, _), here_ in found.items():
+            yield from self._told(told, target, id, here_)
 
     def _misspelt(self, flow: Flow) -> bool:
         """Whether IP-in-IP is written by a name that others read as another protocol."""
@@ -425,7 +413,7 @@ class _Audit:
                 target=self._target(target, flows[0]),
                 direction="ingress",
                 entries=self._entries(here),
-                sources=tuple(dict.fromkeys(str(each.source) for each in flows)),
+                sources=tuple(dict.fromkeys(name for each in flows for name in widest(each))),
                 families=tuple(family for family in FAMILIES if any(span.family == family for span in here)),
                 services=self._rows(here),
                 rules=tuple(map(self._rule, ids)),
@@ -440,7 +428,7 @@ class _Audit:
             whats.setdefault(self._entries(spans), []).extend(spans)
         together: dict[tuple[str, ...], tuple[list[tuple[int | None, int | None, int | None]], list[Flow], list[Span]]] = {}
         for entries, flows in by_what.items():
-            sources = tuple(dict.fromkeys(map(self._name, flows)))
+            sources = tuple(dict.fromkeys(name for each in flows for name in self._names(each)))
             there = together.setdefault(sources, ([], [], []))
             there[0].extend(entries)
             there[1].extend(flows)
@@ -465,26 +453,26 @@ class _Audit:
             left[each.id].append(each)
         mine = {each.id for each in self.own(target) if each.group != EVERYWHERE}
         # On GCP a tag as a source has a rule per family, and these are equal.
-        planned = Counter(map(_meaning, expanded(self.planned, self.held, self.lists)))
-        there = Counter(_meaning(each) for id in mine for each in left[id])
-        exact = {id for id in mine if all(_meaning(each) in planned for each in left[id])}
+        planned = Counter(_meanings(expanded(self.planned, self.held, self.lists)))
+        there = Counter(meaning for id in mine for meaning in _meanings(left[id]))
+        exact = {id for id in mine if all(meaning in planned for meaning in _meanings(left[id]))}
         ours = {id for id in mine if self._rule(id).by == KUBEPORTS}
         for id in sorted(mine, key=lambda id: (id in exact, id in ours, id)):
             flows = left[id]
-            if (id, target) in self.told or (id in exact and any(there[key] <= planned[key] for key in map(_meaning, flows))):
+            if (id, target) in self.told or (id in exact and any(there[key] <= planned[key] for key in _meanings(flows))):
                 continue
             others = [each for other, flows in left.items() if other != id for each in flows]
             if _are_covered(flows, others):
                 del left[id]
-                there.subtract(map(_meaning, flows))
-                meaning = set(map(_meaning, flows))
-                twins = sorted(other for other in mine & set(left) if set(map(_meaning, left[other])) == meaning)
+                there.subtract(_meanings(flows))
+                meaning = set(_meanings(flows))
+                twins = sorted(other for other in mine & set(left) if set(_meanings(left[other])) == meaning)
                 yield Difference(
                     kind="surplus",
                     target=self._target(target, flows[0]),
                     direction=flows[0].direction,
                     entries=tuple(dict.fromkeys(each.entry for each in flows)),
-                    sources=tuple(dict.fromkeys(map(self._name, flows))),
+                    sources=tuple(dict.fromkeys(name for each in flows for name in self._names(each))),
                     families=tuple(family for family in FAMILIES if any(family in each.families for each in flows)),
                     rules=tuple(map(self._rule, (id, *twins))),
                 )
@@ -494,12 +482,12 @@ class _Audit:
     def _target(self, target: str, flow: Flow) -> str:
         return EVERYWHERE if flow.group == EVERYWHERE else target
 
-    def _name(self, flow: Flow) -> str:
+    def _names(self, flow: Flow) -> tuple[str, ...]:
         source = flow.source
-        if not isinstance(source, Peer):
-            return str(source)
+        if isinstance(source, Networks):
+            return flow.sources
         name = self.raw.get("names", {}).get(source.id, "")
-        return self.named.get(source.id) or (f"{source.id} ({name})" if name else source.id)
+        return (self.named.get(source.id) or (f"{source.id} ({name})" if name else source.id),)
 
     def _rule(self, id: str) -> LiveRule:
         rule, read = self.rules[id], self.cloud.read
@@ -549,11 +537,14 @@ def _within(span: Span, flow: Flow, worldwide: Iterable[Span]) -> bool:
     return False
 
 
-def _meaning(flow: Flow) -> tuple[Any, ...]:
-    source: Any = flow.source
-    if isinstance(source, Peer):
-        return (flow.group, flow.direction, *flow.entry, source.id)
-    return (flow.group, flow.direction, *flow.entry, source, flow.families, flow.left)
+def _meanings(flows: Iterable[Flow]) -> Iterator[tuple[Any, ...]]:
+    """What tells flows apart, network by network."""
+    for flow in flows:
+        what = (flow.group, flow.direction, *flow.entry)
+        if isinstance(flow.source, Peer):
+            yield (*what, flow.source.id)
+        else:
+            yield from ((*what, each, flow.families, flow.left) for each in flow.source.all)
 
 
 def _are_covered(flows: Iterable[Flow], others: list[Flow]) -> bool:

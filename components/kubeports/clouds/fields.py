@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, Protocol
 
 from kubeports.flows import Flow, Peer
-from kubeports.networks import FAMILIES, INTERNET, Family, Network, family_of
+from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Family, Network, Networks, family_of
 from kubeports.traffic import ALL, FIRST_PORT, LAST_PORT, Ports, has_ports, protocol_of
 
 
@@ -22,7 +22,7 @@ class _Unknown:
 
 UNKNOWN = _Unknown()
 #: A source, and the families in which it counts.
-Source = tuple[Network | Peer, tuple[Family, ...]]
+Source = tuple[Networks | Peer, tuple[Family, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,34 @@ class Identities(Protocol):
 
 
 def sources(value: Any, families: tuple[Family, ...] = FAMILIES) -> list[Source]:
-    """The networks in a text or a list of texts.
+    """The networks in a text or a list of texts, those of a family together.
 
     Args:
         value: of a rule.
-        families: those that it may have: what is no network counts as the internet in all of them, for a cloud may read it.
+        families: those that it may have.
     """
-    found: list[Source] = []
+    texts = value if isinstance(value, list | tuple) else [value]
+    unknown: list[Source] = [(Peer("unknown", ""), families)] if any(text is UNKNOWN for text in texts) else []
+    of = {family: tuple(each for each in networks(value, families) if family_of(each) == family) for family in FAMILIES}
+    return [*((Networks(here), (family,)) for family, here in of.items() if here), *unknown]
+
+
+def networks(value: Any, families: tuple[Family, ...] = FAMILIES) -> list[Network]:
+    """The networks in a text or a list of texts; what is none counts as the internet of all families, for a cloud may read it."""
+    found: list[Network] = []
     for text in value if isinstance(value, list | tuple) else [value]:
-        if text is None or text == "":
-            continue
-        if text is UNKNOWN:
-            found.append((Peer("unknown", ""), families))
+        if text is None or text == "" or text is UNKNOWN:
             continue
         try:
-            network = ip_network(str(text).strip(), strict=False)
-            found.append((network, (family_of(network),)))
+            found.append(ip_network(str(text).strip(), strict=False))
         except ValueError:
-            found += [(INTERNET[family], (family,)) for family in families]
+            found += [INTERNET[family] for family in families]
     return found
+
+
+def everybody(families: Iterable[Family]) -> list[Source]:
+    """The internet, for a rule that names no source."""
+    return [(EVERYBODY[family], (family,)) for family in families]
 
 
 def protocol(value: Any) -> int | None:
@@ -108,7 +117,7 @@ def text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def certain(source: Network | Peer, *fields: Any) -> bool:
+def certain(source: Networks | Peer, *fields: Any) -> bool:
     """Whether all that decides what a rule lets pass is known; which group it names is decided elsewhere."""
     return UNKNOWN not in fields and not (isinstance(source, Peer) and source.kind == "unknown")
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import click
 
 from kubeports import stackfile, table
 from kubeports.errors import InputError, bad
+from kubeports.errors import some as some
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -268,10 +269,3 @@ def escaped(text: str) -> str:
     for sign in ("\\", "|", "*", "_", "`"):
         text = text.replace(sign, "\\" + sign)
     return text.replace("<", "&lt;")
-
-
-def some(names: Iterable[str], most: int = 4) -> str:
-    """Names with commas between them; beyond ``most``, how many more there are."""
-    found = list(dict.fromkeys(names))
-    more = len(found) - most
-    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")

@@ -6,28 +6,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_network
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from kubeports import table
 from kubeports.check import check
+from kubeports.errors import some
 from kubeports.explain.question import Entry, Peer, Question, read
-from kubeports.networks import INTERNET, Network, collapse
+from kubeports.flows import Flow, move, sweep
+from kubeports.networks import Addresses, Network, addresses, cidrs, common, family_of, overlap, single, union
+from kubeports.networks import covers as covers_all
 from kubeports.plan import states
 from kubeports.rules import Plan, Rule, State
 from kubeports.settings import SELF, Settings
 from kubeports.table import METADATA, Row
-from kubeports.traffic import FIRST_PORT, LAST_PORT
+from kubeports.traffic import ports_of
 
 #: The version of the answer's JSON.
 VERSION = 1
-_MOST = 6  # names that a sentence lists
 Reach = Literal["all", "part", "none"]
 Verdict = Literal["allowed", "denied", "partly", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """The answer for one protocol, range of ports, peer and kind of node, which is the same for all of them.
 
@@ -46,6 +48,11 @@ class Part:
     reach: Reach
     rules: tuple[Rule, ...]
     only: tuple[Network, ...] = ()
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """The addresses that its rules name."""
+        return union(run for rule in self.rules if rule.source.kind == "cidr" for run in single(rule.source.value).addresses)
 
     def json(self) -> dict[str, Any]:
         """The part as ``kubeports explain --format json`` has it."""
@@ -134,57 +141,44 @@ def parts(plan: Plan, question: Question) -> tuple[Part, ...]:
 
 def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> list[Part]:
     """One entry, cut where the answer changes from port to port."""
-    rules = [
-        rule
-        for rule in plan.rules
+    targets = plan.settings.carried(target)
+    rules = {
+        id(flow): rule
+        for rule, flow in zip(plan.rules, plan.flows, strict=True)
         if (rule.direction, rule.family) == (direction, peer.family)
-        and rule.target in plan.settings.carried(target)
+        and rule.target in targets
         and rule.protocol in (None, entry.protocol)
-    ]
-    first, last = entry.start or FIRST_PORT, entry.end or LAST_PORT
+    }
+    flows = [flow for flow in plan.flows if id(flow) in rules]
     if entry.start is None:
-        return [_part(rules, entry, peer, target)]
-    cuts = {first} | {rule.from_port for rule in rules if rule.from_port is not None}
-    cuts |= {rule.to_port + 1 for rule in rules if rule.to_port is not None}
-    starts = sorted(cut for cut in cuts if first <= cut <= last)
+        return [_part(flows, rules, entry, peer, target)]
     found: list[Part] = []
-    for start, end in zip(starts, [*(cut - 1 for cut in starts[1:]), last], strict=True):
-        here = [rule for rule in rules if rule.from_port is None or rule.from_port <= start <= (rule.to_port or 0)]
-        part = _part(here, Entry(entry.protocol, start, end, entry.families), peer, target)
+    active: dict[int, Flow] = {}
+    for ports, come, go in sweep(flows, ports_of(entry.start, entry.end)):
+        move(active, come, go)
+        here = [active[each] for each in rules if each in active]
+        part = _part(here, rules, Entry(entry.protocol, ports.first, ports.last, entry.families), peer, target)
         if found and (found[-1].reach, found[-1].rules, found[-1].only) == (part.reach, part.rules, part.only):
-            start = found.pop().entry.start or start
-            part = Part(Entry(entry.protocol, start, end, entry.families), peer, target, part.reach, part.rules, part.only)
+            part = replace(part, entry=replace(part.entry, start=found.pop().entry.start))
         found.append(part)
     return found
 
 
-def _part(rules: Iterable[Rule], entry: Entry, peer: Peer, target: str) -> Part:
-    """The answer where all rules have the ports that are asked."""
-    rules = tuple(rules)
-    allowing = [rule for rule in rules if rule.action == "allow"]
-    networks = {rule: ip_network(rule.source.value) for rule in allowing if rule.source.kind == "cidr"}
-    whole = INTERNET[peer.family] if peer.network is None else peer.network
-    covering = [network for network in collapse(networks.values()) if network.overlaps(whole)]
-    covered = any(_within(whole, network) for network in covering)
+def _part(flows: list[Flow], rules: Mapping[int, Rule], entry: Entry, peer: Peer, target: str) -> Part:
+    """The answer where all flows have the ports that are asked."""
+    allowing = [flow for flow in flows if flow.action == "allow"]
+    passes = common(union(run for flow in allowing for run in flow.addresses), peer.addresses)
+    covered = passes == peer.addresses
     known = peer.network is not None or covered
-    hit = {rule for rule, network in networks.items() if known and network.overlaps(whole)}
-    passing = tuple(rule for rule in allowing if rule in hit or group_of(rule) in peer.groups)
-    if covered or any(rule not in hit for rule in passing):
+    hit = {id(flow) for flow in allowing if known and overlap(flow.addresses, peer.addresses)}
+    member = {id(flow) for flow in allowing if rules[id(flow)].source.group in peer.groups}
+    passing = tuple(rules[id(flow)] for flow in allowing if id(flow) in hit | member)
+    if covered or member:
         return Part(entry, peer, target, "all", passing)
-    only = tuple(whole if _within(whole, network) else network for network in covering)
+    only = cidrs(passes, peer.family)
     if passing:
         return Part(entry, peer, target, "part", passing, only)
-    return Part(entry, peer, target, "none", tuple(rule for rule in rules if rule.action == "deny"), only)
-
-
-def _within(network: Network, other: Network) -> bool:
-    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
-
-
-def group_of(rule: Rule) -> str | None:
-    """The group that a peer must carry for a rule to count, as ``Peer.groups`` has it; None for a CIDR."""
-    source = rule.source
-    return {"self": "nodes", "role": source.value, "ref": f"@{source.value}", "cidr": None}[source.kind]
+    return Part(entry, peer, target, "none", tuple(rules[id(flow)] for flow in flows if flow.action == "deny"), only)
 
 
 # Rows
@@ -241,26 +235,25 @@ def _row(plan: Plan, part: Part, state: State) -> str:
         return f"{name} is open on nodes of role {row.target}, not on {_nodes(part.target)}"
     if any(row.service in rule.services and rule.action == "allow" for rule in part.rules):
         found = origin(settings, state, part).items()
-        terms = "; ".join(f"{settings.setting(key)} has {_some(map(str, listed))}" for key, listed in found)
+        terms = "; ".join(f"{settings.setting(key)} has {some(map(str, listed))}" for key, listed in found)
         return f"{name} lets it pass: {terms}"
     words = ", ".join(map(str, row.source))
-    rules = [rule for rule in plan.rules if row.service in rule.services and rule.family == part.peer.family]
-    who = _some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
+    rules = [rule for rule in plan.of_service.get(row.service, ()) if rule.family == part.peer.family]
+    who = some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
     return f"{name} is open to {words}: {who or f'nobody in {part.peer.family}'}"
 
 
 def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str | Network]]:
     """Where what lets a part pass stands in the settings: key (``sources.admins``, ``services.ssh.source``) -> its terms."""
-    groups = {group_of(rule) for rule in part.rules if state.row.service in rule.services} & part.peer.groups
-    networks = [ip_network(rule.source.value) for rule in part.rules if rule.source.kind == "cidr"]
-    whole = INTERNET[part.peer.family] if part.peer.network is None else part.peer.network
+    groups = {rule.source.group for rule in part.rules if state.row.service in rule.services} & part.peer.groups
 
     def stands(term: str | Network) -> bool:
         if isinstance(term, str):
             return {SELF: "nodes"}.get(term, term) in groups
-        return term.overlaps(whole) and any(_within(term, network) for network in networks)
+        own = addresses([term])
+        return family_of(term) == part.peer.family and overlap(own, part.peer.addresses) and covers_all(part.addresses, own)
 
-    found: dict[str, list[str | Network]] = {}
+    found: dict[str, dict[str | Network, None]] = {}
     for word in state.row.source:
         role = isinstance(word, str) and word in table.ROLES
         by_group = role and settings.roles and SELF in settings.sources["cluster"]
@@ -269,10 +262,9 @@ def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str |
         else:
             name = "cluster" if role else word
             key, terms = f"sources.{name}", list(settings.sources.get(name, ()))
-        for term in terms:
-            if stands(term) and term not in found.get(key, ()):
-                found.setdefault(key, []).append(term)
-    return found
+        if here := dict.fromkeys(filter(stands, terms)):
+            found[key] = found.get(key, {}) | here
+    return {key: list(terms) for key, terms in found.items()}
 
 
 def _egress(settings: Settings, part: Part) -> str:
@@ -283,16 +275,11 @@ def _egress(settings: Settings, part: Part) -> str:
         return f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
     if settings.egress is None:
         return f"{where} is everywhere: nodes may connect to any {part.peer.family} address"
-    return f"{where} is {_some(map(str, settings.egress)) or 'empty'}, and the cluster: nodes may connect there alone"
+    return f"{where} is {some(map(str, settings.egress)) or 'empty'}, and the cluster: nodes may connect there alone"
 
 
 def _nodes(target: str) -> str:
     return "nodes without a role" if target == "nodes" else target
-
-
-def _some(names: Iterable[str]) -> str:
-    found = list(dict.fromkeys(names))
-    return ", ".join(found[:_MOST]) + (f" and {len(found) - _MOST} more" if len(found) > _MOST else "")
 
 
 def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str, ...]:
@@ -302,13 +289,13 @@ def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str
             continue
         if part.peer.network is None and part.only:
             what = f"{part.peer.name} is asked as a group, whose addresses are not known"
-            notes.append(f"{what}; one in {_some(map(str, part.only))} would pass")
+            notes.append(f"{what}; one in {some(map(str, part.only))} would pass")
         if members := _members(plan, question, part):
             how = "an address" if part.peer.network is not None else "a node of no role"
-            notes.append(f"{part.peer.name} is asked as {how}; from {_some(members)} it would pass")
+            notes.append(f"{part.peer.name} is asked as {how}; from {some(members)} it would pass")
         if question.direction == "ingress" and set(plan.settings.carried(part.target)) & set(plan.settings.existing):
             notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
-        if cloud != "openstack" and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.rules):
+        if cloud != "openstack" and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
     return tuple(dict.fromkeys(notes))
@@ -321,10 +308,10 @@ def _members(plan: Plan, question: Question, part: Part) -> list[str]:
         return []
     found = [
         group
-        for rule in plan.rules
+        for rule in plan.grouped
         if (rule.direction, rule.action, rule.family) == ("ingress", "allow", part.peer.family)
         and rule.target in plan.settings.carried(part.target)
-        and (group := group_of(rule)) is not None
+        and (group := rule.source.group)
         and group not in part.peer.groups
         and (rule.source.kind == "role" or not asked_as_any_node)
         and covers(Row("", rule.protocol or 0, rule.from_port, rule.to_port, (), rule.target, ""), part.entry)
@@ -338,7 +325,7 @@ def _crosses(settings: Settings, rule: Rule, direction: str, part: Part) -> bool
     return (
         rule.direction == direction
         and rule.source.kind in ("self", "role")
-        and group_of(rule) in part.peer.groups
+        and rule.source.group in part.peer.groups
         and rule.family != part.peer.family
         and rule.target in settings.carried(part.target)
         and covers(row, part.entry)

@@ -18,7 +18,7 @@ from typing import Literal
 
 from kubeports import table
 from kubeports.errors import InputError, bad, show, suggest
-from kubeports.networks import FAMILIES, INTERNET, Family, Network, family_of, mapped
+from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Addresses, Family, Network, addresses, family_of, mapped
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, TARGETS, WORDS
@@ -64,6 +64,11 @@ class Peer:
     groups: frozenset[str]
     name: str
     term: str
+
+    @property
+    def addresses(self) -> Addresses:
+        """Its addresses; all of the family where they are not known."""
+        return EVERYBODY[self.family].addresses if self.network is None else addresses([self.network])
 
 
 @dataclass(frozen=True, slots=True)

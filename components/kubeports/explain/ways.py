@@ -12,7 +12,7 @@ from typing import Any
 
 from kubeports.check import check
 from kubeports.conditions import MODES, OPT_IN, Condition
-from kubeports.errors import InputError
+from kubeports.errors import InputError, some
 from kubeports.explain.answer import Answer, Part, answer, covers, origin, rows_of
 from kubeports.explain.question import Entry
 from kubeports.networks import is_internet
@@ -23,7 +23,7 @@ from kubeports.traffic import protocol_name
 from kubeports.values import mapping, sequence
 
 _DEEPEST = 6  # settings of one way
-_TRIES, _LARGE, _FEW = 60, 1000, 12  # plans that a search makes; fewer from so many rules on
+_TRIES, _FEWEST, _RULES = 60, 4, 12_000  # plans that a search makes: so many, and fewer of a large one, by its rules
 _MOST = 3  # ways that are offered
 
 
@@ -130,7 +130,7 @@ class _Search:
         self.asked = asked
         self.where = where
         self.to = "denied" if asked.verdict == "allowed" else "allowed"
-        self.left = _TRIES if len(asked.plan.rules) < _LARGE else _FEW
+        self.left = max(_FEWEST, min(_TRIES, _RULES // (len(asked.plan.rules) + 1)))
         self.refusals: list[str] = []
 
     def found(self, args: Mapping[str, Any], edits: tuple[Edit, ...], depth: int) -> Iterator[Way]:
@@ -324,7 +324,7 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                 *map(str, listed)
             }
             left = [item for item in listed if str(item) not in gone]
-            yield Edit(("egress",), left, f"take {_some(gone)} out of {name}")
+            yield Edit(("egress",), left, f"take {some(sorted(gone))} out of {name}")
         return
     services = {service for rule in part.rules[:1] for service in rule.services}
     for state in rows_of(now.plan):
@@ -337,7 +337,7 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
             given = state.row.source if path[0] == "services" else settings.sources[path[1]]
             left = [str(term) for term in given if str(term) not in gone]
             if path != ("sources", "cluster") or SELF in left:  # else the nodes would be others
-                yield Edit(path, left, f"take {_some(gone)} out of {settings.setting(key)}")
+                yield Edit(path, left, f"take {some(sorted(gone))} out of {settings.setting(key)}")
         if state.given.when in ("offline", "nfs"):
             yield Edit((state.given.when,), False, f"set {settings.setting(state.given.when)}: false")
         name = settings.setting(f"services.{service}.enabled")
@@ -347,8 +347,3 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
 def _meets(network: Any, part: Part) -> bool:
     peer = part.peer.network
     return peer is not None and network.version == peer.version and network.overlaps(peer)
-
-
-def _some(names: set[str], most: int = 4) -> str:
-    found = sorted(names)
-    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")

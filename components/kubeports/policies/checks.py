@@ -13,12 +13,13 @@ from typing import Any
 from kubeports import table
 from kubeports.clouds import partly_denied
 from kubeports.clouds.fields import Declared
-from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span, beyond, is_tunnel_as_port, joined, lacking, of_rules, wider, world
-from kubeports.networks import covers, is_most
+from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
+from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
+from kubeports.networks import are_most, covers
 from kubeports.policies.expected import Expected
 from kubeports.policies.program import Program
 from kubeports.policies.stack import Stack, any_source
-from kubeports.rules import Rule
+from kubeports.rules import Rule, of_rule
 from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
 
 
@@ -51,7 +52,7 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
     for (group, by_whom), here in found.items():
         names = ", ".join(dict.fromkeys(each.where for each in here[0].flows))
         what = ", ".join(dict.fromkeys(map(str, joined(here))))
-        sources = dict.fromkeys(str(each.source) for each in here[0].flows)
+        sources = dict.fromkeys(name for each in here[0].flows for name in widest(each))
         told = ", ".join(list(sources)[:3]) + (", ..." if len(sources) > 3 else "")
         by = "open to the world" if len(sources) == 1 else "open to half or more of all addresses, as its rules add up"
         says = f"{what} on {stack.program.name(group)} is {by} ({told}, by {names}){_no_source(stack, by_whom)}"
@@ -59,8 +60,8 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
             f"{says}; name the networks that need it: only {_who_may(stack, config)} may be open to the world", by_whom[0]
         )
     for flow in stack.ingress:
-        if flow.protocol == UNREADABLE and not isinstance(flow.source, Peer) and is_most([flow.source]):
-            says = f"{flow} on {stack.group(flow)} is open to the world ({flow.source}), and nobody knows it"
+        if flow.protocol == UNREADABLE and are_most(flow.addresses, flow.families[0]):
+            says = f"{flow} on {stack.group(flow)} is open to the world ({', '.join(widest(flow))}), and nobody knows it"
             yield Finding(f"{says}; name the networks that need it, and write the protocol's number", flow.id)
 
 
@@ -138,8 +139,9 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
     for flow in stack.mine(config):
         if flow in worldwide or not beyond(flow, extra):
             continue  # world-open speaks of it, or the configuration takes it
-        for span in joined(wider(flow, stack.allowed(stack.cloud(flow), flow.group), known=True)):
-            says = f"{span} on {stack.group(flow)} is open to {stack.source(flow)}, and its row names no such source"
+        for part, spans in excess(flow, stack.allowed(stack.cloud(flow), flow.group)):
+            what = ", ".join(map(str, spans))
+            says = f"{what} on {stack.group(flow)} is open to {stack.source(part)}, and its row names no such source"
             yield Finding(f"{says}; take it away, or add it under {stack.setting}sources or to the service's source", flow.id)
 
 
@@ -197,7 +199,7 @@ def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
 
 def _is_of(flow: Flow, rule: Rule, known: Mapping[str, str]) -> bool:
     """Whether a flow lets pass all that a rule of the plan does."""
-    (asked,) = of_rules([rule], known)
+    asked = of_rule(rule, known)
     same = (flow.direction, flow.source) == (rule.direction, asked.source) and flow.protocol in (None, rule.protocol)
     return same and flow.ports.covers(rule.range) and rule.family in flow.families
 
@@ -288,7 +290,7 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
         right = backend.read.without_ports(flow)
         yield Finding(f"protocol {number} on {group} has ports, and IP-in-IP has none; {right}", flow.id)
     if not isinstance(flow.source, Peer) and list(world([flow])):
-        says = f"protocol {number} on {group} is open to the world ({flow.source}): a tunnel gets past other rules"
+        says = f"protocol {number} on {group} is open to the world ({', '.join(widest(flow))}): a tunnel gets past other rules"
         yield Finding(f"{says}; name the nodes' group or their networks", flow.id)
     if plans and all(rule.protocol != number for plan in plans for rule in plan.ingress):
         row = next(row for row in table.load() if row.protocol == number)

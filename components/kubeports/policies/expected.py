@@ -9,10 +9,10 @@ from typing import Any
 from kubeports import table
 from kubeports.clouds import known, network_example
 from kubeports.errors import InputError, bad, suggest
-from kubeports.flows import UNFOUND, Flow, Peer, of_rules
-from kubeports.networks import Network, is_broad
+from kubeports.flows import UNFOUND, Flow, Peer
+from kubeports.networks import Networks, is_broad
 from kubeports.policies.program import Program
-from kubeports.rules import Rule, Source
+from kubeports.rules import Rule, Source, of_rules
 from kubeports.table import TARGETS
 from kubeports.values import mapping
 
@@ -78,7 +78,11 @@ class Expected:
         names = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "cidr"]
         known = {
             Source("ref", name): [
-                each for each in self._own(name, program) if not isinstance(each, Peer) and not is_broad([each])
+                network
+                for each in self._own(name, program)
+                if isinstance(each, Networks)
+                for network in each.all
+                if not is_broad([network])
             ]
             for name in names
         }
@@ -100,7 +104,7 @@ class Expected:
         found = {each.id for each in self._own(name, program) if isinstance(each, Peer)}
         return found.pop() if len(found) == 1 else ""
 
-    def _own(self, name: str, program: Program) -> list[Network | Peer]:
+    def _own(self, name: str, program: Program) -> list[Networks | Peer]:
         """The sources of the firewall's own rules that name a reference."""
         keys = {f"-{key}" for rule in self.rules if rule.source == Source("ref", name) for key in (rule.key, rule.bare_key)}
         return [

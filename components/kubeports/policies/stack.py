@@ -12,7 +12,9 @@ from typing import Any
 from kubeports import table
 from kubeports.clouds import effective
 from kubeports.clouds.fields import Declared
-from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, beyond, expanded, world
+from kubeports.coverage import beyond, world
+from kubeports.errors import some
+from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import FAMILIES
 from kubeports.policies.expected import Expected
 from kubeports.policies.program import Program
@@ -206,7 +208,7 @@ class Stack:
         """The source of a flow, as people call it."""
         if isinstance(flow.source, Peer) and flow.source.kind == "group":
             return f"the group {self.program.name(flow.source.id)}"
-        return flow.source_name
+        return some(flow.sources)
 
     def ignored(self, flow: Flow, config: Mapping[str, Any]) -> bool:
         """Whether the configuration says that a flow's group or rule is not the cluster's."""

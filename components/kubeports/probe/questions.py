@@ -9,7 +9,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Literal
 
-from kubeports.networks import Family
+from kubeports.networks import Family, Networks, covers
 from kubeports.plan import states
 from kubeports.probe.hosts import Host
 from kubeports.rules import Packet, Plan, Verdict, allows
@@ -145,15 +145,16 @@ class Expected:
         self._known: dict[object, tuple[Verdict, ...]] = {}
 
     @cached_property
-    def _networks(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(rule.source.value for rule in self.plan.rules if rule.source.kind == "cidr"))
+    def _networks(self) -> tuple[Networks, ...]:
+        return tuple(dict.fromkeys(flow.source for flow in self.plan.flows if isinstance(flow.source, Networks)))
 
     def kind(self, host: Host) -> object:
         """What the plan knows of a host: equal for hosts that it treats alike."""
         inside = []
         for family, address in sorted(host.addresses.items()):
-            peer = ip_address(address)
-            inside.append((family, *(value for value in self._networks if peer in self.plan._networks[value])))
+            at = int(ip_address(address))
+            here = (each for each in self._networks if each.family == family and covers(each.addresses, ((at, at),)))
+            inside.append((family, *here))
         return (host.is_node, host.roles, *inside)
 
     def verdicts(self, sender: Host, receiver: Host) -> tuple[Verdict, ...]:

@@ -16,13 +16,14 @@ from kubeports.clouds.fields import (
     anything,
     certain,
     listed,
+    networks,
     port_range,
     protocol,
     sources,
     text,
 )
 from kubeports.flows import Direction, Flow, Peer, Style
-from kubeports.networks import FAMILIES, Network
+from kubeports.networks import FAMILIES, Network, Networks
 from kubeports.traffic import ICMP, ICMPV6, has_ports
 
 #: https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support: client, health, mtu.
@@ -96,7 +97,7 @@ def rules(raw: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def lists(raw: Mapping[str, Any]) -> dict[str, list[Network]]:
     """The networks in the prefix lists that the client could read."""
     found = {each["PrefixListId"]: [entry.get("Cidr") for entry in each["Entries"]] for each in raw.get("prefix_lists", ())}
-    return {id: [each for each, _ in sources(texts) if not isinstance(each, Peer)] for id, texts in found.items()}
+    return {id: networks(texts) for id, texts in found.items()}
 
 
 def described(rule: Mapping[str, Any]) -> str:
@@ -195,8 +196,7 @@ def declared_list(resource: Declared, resources: Mapping[str, Declared]) -> list
             texts.append(each.inputs.get("cidr"))
     family = {"IPv4": ("ipv4",), "IPv6": ("ipv6",)}.get(text(resource.inputs.get("addressFamily")), FAMILIES)
     # An entry that is not known may be anything.
-    found = sources(["?" if each is UNKNOWN else each for each in texts], cast(Any, family))
-    return [each for each, _ in found if not isinstance(each, Peer)]
+    return networks(["?" if each is UNKNOWN else each for each in texts], cast(Any, family))
 
 
 def _cidr(entry: Any) -> Any:
@@ -261,7 +261,7 @@ def excess(
     most = limits.get("rules", facts.QUOTAS["rules"])
     count: dict[tuple[str, str, str], int] = {}
     for flow in flows:
-        weight = 1
+        weight = len(flow.source.all) if isinstance(flow.source, Networks) else 1
         if isinstance(flow.source, Peer) and flow.source.kind == "prefixes":
             own = resources.get(flow.source.id)
             held = own.inputs.get("maxEntries") if own else None

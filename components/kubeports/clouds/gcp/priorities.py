@@ -11,10 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from kubeports.flows import Flow, Peer, sweep
-from kubeports.networks import FAMILIES, INTERNET, Addresses, Family, addresses, union, without
+from kubeports.networks import EVERYBODY, FAMILIES, Addresses, Family, union, without
 from kubeports.traffic import ALL, OTHERS, UNREADABLE, Ports, has_ports
-
-_INTERNET = {family: addresses([INTERNET[family]]) for family in FAMILIES}
 
 
 def effective(flows: Iterable[Flow], named: Collection[int | None] = ()) -> list[Flow]:
@@ -152,7 +150,7 @@ class _Denied:
                 self.unions[flow.priority] = union(run for each in first if not isinstance(each, Peer) for run in each)
             denied = self.unions[flow.priority]
             if isinstance(flow.source, Peer):
-                self.known[key] = () if denied == _INTERNET[self.family] or flow.source in first else None
+                self.known[key] = () if denied == EVERYBODY[self.family].addresses or flow.source in first else None
             else:
                 rest = without(flow.addresses, denied)
                 self.known[key] = None if rest == flow.addresses else rest
@@ -180,4 +178,6 @@ def partly_denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
 def _decides(denial: Flow, flow: Flow) -> bool:
     """Whether what it takes away is known: networks from networks, or a whole family."""
     source = denial.source
-    return not isinstance(source, Peer) and (not isinstance(flow.source, Peer) or source in INTERNET.values())
+    if isinstance(source, Peer):
+        return False
+    return not isinstance(flow.source, Peer) or source.addresses == EVERYBODY[source.family].addresses

@@ -16,6 +16,7 @@ from kubeports.clouds.fields import (
     Source,
     anything,
     certain,
+    everybody,
     listed,
     port_range,
     protocol,
@@ -25,7 +26,7 @@ from kubeports.clouds.fields import (
 from kubeports.clouds.gcp import facts
 from kubeports.clouds.gcp.priorities import denied, effective, partly_denied
 from kubeports.flows import EVERYWHERE, Direction, Flow, Peer
-from kubeports.networks import FAMILIES, INTERNET, Network
+from kubeports.networks import EVERYBODY, FAMILIES, Network
 from kubeports.traffic import ALL
 
 __all__ = ["denied", "effective", "partly_denied"]
@@ -52,7 +53,7 @@ def of_api(raw: Mapping[str, Any]) -> Iterator[Flow]:
     networks = dict.fromkeys(network_name(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]) or [_DEFAULT]
     for network in networks:
         for family in FAMILIES:
-            flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, INTERNET[family], (family,), spelling="all")
+            flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, EVERYBODY[family], (family,), spelling="all")
             yield replace(flow, priority=facts.LAST_PRIORITY, network=network)
 
 
@@ -118,7 +119,7 @@ def _sources(rule: Mapping[str, Any], ranges: str) -> list[Source]:
     for key, kind in (("sourceTags", "group"), ("sourceServiceAccounts", "account")):
         found += [(Peer(kind, text(each)), FAMILIES) for each in listed(rule.get(key))]  # type: ignore[arg-type]
     # No source is every source: https://cloud.google.com/firewall/docs/firewalls#sources
-    return found or [(INTERNET["ipv4"], ("ipv4",))]
+    return found or everybody(("ipv4",))
 
 
 def _targets(rule: Mapping[str, Any]) -> list[str]:

@@ -7,10 +7,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds.fields import UNKNOWN, Declared, Identities, Source, certain, port_range, protocol, sources, text
+from kubeports.clouds.fields import (
+    UNKNOWN,
+    Declared,
+    Identities,
+    Source,
+    certain,
+    everybody,
+    networks,
+    port_range,
+    protocol,
+    sources,
+    text,
+)
 from kubeports.clouds.openstack import facts
 from kubeports.flows import Direction, Flow, Peer
-from kubeports.networks import FAMILIES, INTERNET, Family, Network
+from kubeports.networks import FAMILIES, Family, Network
 from kubeports.traffic import ICMP, ICMPV6
 
 #: https://github.com/kubernetes/cloud-provider-openstack, pkg/openstack/loadbalancer_sg.go: lb-sg-<uid>-<namespace>-<name>;
@@ -66,7 +78,7 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
     start, end = rule.get("port_range_min"), rule.get("port_range_max")
     start, end = (start, end) if icmp else (start or None, end or None)
     found = sources(rule.get("remote_ip_prefix"), families) or peers
-    found = found or [(INTERNET[family], (family,)) for family in families]  # neither prefix nor group is everybody
+    found = found or everybody(families)  # neither prefix nor group is everybody
     directions: tuple[Direction, ...] = ("ingress", "egress")
     for direction in (rule["direction"],) if rule["direction"] in directions else directions:
         for group in groups:
@@ -95,11 +107,7 @@ def rules(raw: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def lists(raw: Mapping[str, Any]) -> dict[str, list[Network]]:
     """The networks in the address groups that the client could read."""
-    return {each["id"]: _networks(each["addresses"]) for each in raw.get("address_groups", ())}
-
-
-def _networks(texts: Any) -> list[Network]:
-    return [each for each, _ in sources(texts) if not isinstance(each, Peer)]
+    return {each["id"]: networks(each["addresses"]) for each in raw.get("address_groups", ())}
 
 
 def described(rule: Mapping[str, Any]) -> str:
@@ -124,7 +132,7 @@ def declared_list(resource: Declared, resources: Mapping[str, Declared]) -> list
         return None
     given = resource.inputs.get("addresses")
     # An address that is not known may be anything.
-    return _networks(["?" if each is UNKNOWN else each for each in given] if isinstance(given, list) else "?")
+    return networks(["?" if each is UNKNOWN else each for each in given] if isinstance(given, list) else "?")
 
 
 def marked(resource: Declared, cluster: str) -> tuple[str, ...]:

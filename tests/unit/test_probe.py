@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -29,7 +30,7 @@ from kubeports.probe.hosts import Host, check_outside, outside
 from kubeports.probe.judge import Outcome, Receiver, judge, outcome
 from kubeports.probe.questions import Expected, Question, questions
 from kubeports.probe.run import Found, Options, combined, probe
-from kubeports.probe.schedule import Schedule, one_at_a_time, oriented, rounds, schedule
+from kubeports.probe.schedule import Item, Schedule, one_at_a_time, oriented, rounds, schedule
 from kubeports.probe.show import content, junit, markdown
 from kubeports.probe.show import table as as_table
 from kubeports.rules import Plan
@@ -102,15 +103,29 @@ def test_protocols_without_ports_are_asked_one_way_first(number: int) -> None:
     assert {(back[i].name, back[j].name) for i, j in oriented(back)} == names  # in whatever order the file lists them
 
 
-def test_what_is_asked_again_is_asked_one_at_a_time() -> None:
-    pairs = {(i, j) for i in range(9) for j in range(9) if i != j and (i * j) % 3}
-    found = one_at_a_time(sorted(pairs))
-    assert {pair for of in found for pair in of} == pairs
+def test_what_is_asked_again_is_asked_of_a_port_by_one_at_a_time() -> None:
+    pairs = {(i, j) for i in range(20) for j in range(20) if i != j and (i * j) % 3}
+    wanted = {pair: [Item(question, True, 1, False) for question in range(1 + sum(pair) % 3)] for pair in pairs}
+    found = one_at_a_time(wanted)
+    assert {
+        pair: sorted((item for of in found for item in of.get(pair, ())), key=lambda item: item.question) for pair in pairs
+    } == wanted
     for of in found:
-        assert len({i for i, _ in of}) == len(of) == len({j for _, j in of})
+        ports = [(j, item.question) for (_, j), items in of.items() for item in items]
+        assert len(set(ports)) == len(ports)
+        assert max(Counter(i for i, _ in of).values()) <= 8
+    assert len(found) < 30  # 240 pairs
 
 
 # What is asked
+
+
+def test_what_is_within_a_row_is_about_the_row_whyever_it_is_asked() -> None:
+    """What is next to another row shows what is wrong with the row that has it; the sample is of no row."""
+    for seed in range(20):
+        for each in questions(planned(), ("ipv4",), seed):
+            if each.protocol == TCP and each.port is not None and 30000 <= each.port <= 32767:
+                assert (each.service, each.about) == ("nodeport", "row")
 
 
 def test_rows_their_neighbours_rows_that_are_off_and_a_sample_are_asked() -> None:

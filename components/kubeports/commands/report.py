@@ -33,13 +33,22 @@ _STDOUT = "-"
 @click.option(
     "--file", "files", metavar="FILE", multiple=True, type=click.Path(path_type=Path), help="A stack file, wherever it is."
 )
+@click.option(
+    "--probe",
+    "probes",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="What kubeports probe --format json wrote of a stack: the matrix shows what packets have proved. Repeat it.",
+)
 @click.option("-o", "--output", metavar="FILE", required=True, help="The page to write, or - for stdout.")
-def command(stacks: tuple[str, ...], files: tuple[Path, ...], output: str) -> None:
+def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path, ...], output: str) -> None:
     """Write a page that shows what stacks open: for network people, reviewers, and printers.
 
     \b
     kubeports report -s aws-prod -o report.html
     kubeports report -s aws-dev -s aws-prod -o report.html
+    kubeports report -s aws-prod --probe probe.json -o report.html
     kubeports report --file stacks/Pulumi.aws-prod.yaml -o report.html
 
     The page has the matrix of services and sources, a picture of who reaches whom, what is closed and why, the rules in the
@@ -53,11 +62,12 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], output: str) -> No
     if not stacks and not files:
         raise click.UsageError("name a stack (-s STACK) or a stack file (--file FILE); several are compared")
     from kubeports import report
+    from kubeports.report import probed
 
     report.require_jinja()
     plans, read = _plans(stacks, files)
     with shared.progress("writing the report"):
-        page = report.page(plans)
+        page = report.page(plans, map(probed.load, probes))
         if output != _STDOUT:
             _save(page, Path(output), read)
     if output == _STDOUT:

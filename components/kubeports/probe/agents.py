@@ -167,7 +167,8 @@ class Agent:
 
 def command(host: Host, ssh: str, length: int, sudo: bool) -> list[str]:
     """The command that starts an agent, which reads its own text, so many bytes, from stdin."""
-    python = f'-c \'import sys;exec(compile(sys.stdin.buffer.read({length}),"kubeports-agent","exec"))\''
+    # Without what a host's site-packages have: nothing of it is needed, and it takes time.
+    python = f'-I -S -c \'import sys;exec(compile(sys.stdin.buffer.read({length}),"kubeports-agent","exec"))\''
     if host.ssh == HERE:
         return [sys.executable, *shlex.split(python)]
     run = f"exec python3 {python}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Literal
@@ -81,10 +81,13 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
                     Question(family, row.protocol, port, row.service, str(row), "row") for port in ports[id(row)]
                 )
         for row, _ in ordered:
-            found |= dict.fromkeys(_neighbours(row, family))
+            found |= dict.fromkeys(_of_row(each, ordered) for each in _neighbours(row, family))
     for protocol, number in _SAMPLE.items():
-        for port in chosen.sample(range(FIRST_PORT, LAST_PORT + 1), number):
-            found |= dict.fromkeys(Question(family, protocol, port, entry=entry(protocol, port, port)) for family in families)
+        taken = [row.ports for row, _ in ordered if row.protocol == protocol]
+        others = [port for port in range(FIRST_PORT, LAST_PORT + 1) if not any(of.first <= port <= of.last for of in taken)]
+        for port in chosen.sample(others, min(number, len(others))):
+            what = entry(protocol, port, port)
+            found |= dict.fromkeys(Question(family, protocol, port, entry=what) for family in families)
     return tuple(found)
 
 
@@ -92,6 +95,15 @@ def _worth_asking(plan: Plan, row: Row) -> bool:
     """Whether a row that is off is asked: extras of other CNIs, and of protocols that few hosts answer to, are not."""
     answered = row.start is not None or row.protocol in (ICMP, ICMPV6)
     return row.origin != EXTRAS or (answered and not row.conditions.of_another_cni(plan.settings.chosen))
+
+
+def _of_row(question: Question, rows: Iterable[tuple[Row, bool]]) -> Question:
+    """A question about the row that has its port, if there is one."""
+    for row, _ in rows:
+        alike = row.protocol == question.protocol and question.family in row.families
+        if alike and row.start is not None and question.port is not None and row.ports.first <= question.port <= row.ports.last:
+            return replace(question, service=row.service, entry=str(row), about="row")
+    return question
 
 
 def _ports(row: Row, chosen: random.Random, every: bool) -> Iterator[int | None]:

@@ -202,17 +202,15 @@ class _Run:
 
     async def ask_ports(self, window: frozenset[int], of: str) -> None:
         """All rounds of the tournament."""
-        items = {pair: self.within(sheet, window) for pair, sheet in self.schedule.ports.items()}
-        await self.in_rounds(self.schedule.rounds, items, _PATIENCE, f"round {{}} of {len(self.schedule.rounds)}{of}")
+        rounds = [{pair: self.within(self.schedule.ports[pair], window) for pair in pairs} for pairs in self.schedule.rounds]
+        await self.in_rounds(rounds, _PATIENCE, f"round {{}} of {len(rounds)}{of}")
 
-    async def in_rounds(
-        self, rounds: Sequence[Sequence[Pair]], items: Mapping[Pair, Sequence[Item]], patience: float, words: str
-    ) -> None:
+    async def in_rounds(self, rounds: Sequence[Mapping[Pair, Sequence[Item]]], patience: float, words: str) -> None:
         """Ask: a round begins when all packets of the one before are sent; the answers to that are waited for meanwhile."""
         waiting: list[asyncio.Future[Any]] = []
-        for number, pairs in enumerate(rounds, 1):
+        for number, items in enumerate(rounds, 1):
             self.progress(words.format(number))
-            asks = [self.begin(pair, items[pair], patience) for pair in pairs]
+            asks = [self.begin(pair, of, patience) for pair, of in items.items()]
             waiting.append(asyncio.gather(*(answered for _, answered in asks)))
             await asyncio.gather(*(sent for sent, _ in asks))
             if len(waiting) >= _ROUNDS_AT_ONCE:
@@ -268,7 +266,7 @@ class _Run:
                 self.found.outcomes[pair][number] = Outcome()
             self.stage += 1
             rounds = one_at_a_time(again)
-            await self.in_rounds(rounds, again, _MORE_PATIENCE, f"asking again, {{}} of {len(rounds)}{of}")
+            await self.in_rounds(rounds, _MORE_PATIENCE, f"asking again, {{}} of {len(rounds)}{of}")
             for (pair, number), earlier in before.items():
                 later = self.found.outcomes[pair][number]
                 self.found.outcomes[pair][number] = combined(earlier, later, self.schedule.questions[number].protocol == TCP)
@@ -325,7 +323,9 @@ class _Run:
             known = self.found.outcomes.setdefault(pair, {})
             for number, (item, code) in enumerate(zip(items, message["got"], strict=True)):
                 question = self.schedule.questions[item.question]
-                seen = outcome(question, item.tries, item.large, code, message["more"].get(str(number), {}))
+                # What another program receives gets no packet of full size.
+                large = item.large and self.found.receivers.get(pair[1], Receiver()).listener(question) != "another"
+                seen = outcome(question, item.tries, large, code, message["more"].get(str(number), {}))
                 known[item.question] = known.get(item.question, Outcome()) + seen
 
     def sheet(self, i: int, items: Sequence[Item]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from math import ceil
@@ -22,6 +22,8 @@ _MOST_TCP, _MOST = 12, ENOUGH
 _FEWEST_RAW = 12
 _DENIED = {TCP: 1}  # the kernel repeats a SYN itself
 _DENIED_OTHER = 2
+#: Peers that a node asks again at the same time.
+_TOGETHER = 8
 #: Questions of one phase: so many sockets are open at once on a node.
 WINDOW = 400
 
@@ -154,14 +156,20 @@ def oriented(hosts: Sequence[Host]) -> frozenset[Pair]:
     return frozenset(found)
 
 
-def one_at_a_time(pairs: Iterable[Pair]) -> list[list[Pair]]:
-    """Pairs in rounds in which no host sends twice and none receives twice."""
-    found: list[list[Pair]] = []
-    for i, j in pairs:
-        free = (of for of in found if all(i != sender and j != receiver for sender, receiver in of))
-        of = next(free, None)
-        if of is None:
-            found.append([(i, j)])
-        else:
-            of.append((i, j))
+def one_at_a_time(items: Mapping[Pair, Sequence[Item]]) -> list[dict[Pair, list[Item]]]:
+    """Questions in rounds in which nobody asks more than some of the others, and no port of a node is asked by two."""
+    found: list[dict[Pair, list[Item]]] = []
+    used: list[Counter[object]] = []
+    for (i, j), asked in items.items():
+        for item in asked:
+            for number in range(len(found) + 1):
+                if number == len(found):
+                    found.append({})
+                    used.append(Counter())
+                of, here = found[number], used[number]
+                if ((i, j) in of or here["sends", i] < _TOGETHER) and not here[j, item.question]:
+                    here["sends", i] += (i, j) not in of
+                    here[j, item.question] += 1
+                    of.setdefault((i, j), []).append(item)
+                    break
     return found

@@ -1,0 +1,116 @@
+"""What a probe has seen, as the report shows it: beside each line of the matrix, and what differs. Pure, but for ``load``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubeports import stackfile
+from kubeports.errors import InputError, bad, show
+from kubeports.probe.show import VERSION
+from kubeports.report.view import Line, is_open
+from kubeports.values import mapping, sequence
+
+_RIGHT = "name what kubeports probe --format json wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What packets have shown of a line.
+
+    Args:
+        state: ``proved``: all of its questions are as planned; ``different``; ``unasked``: nothing was asked.
+        words: the same for people.
+    """
+
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    service: str
+    entry: str
+    sender: str
+    receiver: str
+    ok: int
+    different: int
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe's result.
+
+    Args:
+        cluster: whose it is.
+        questions: how many were asked.
+        hosts: the names of those that asked.
+        cells: of its matrix.
+        differences: each in a line.
+    """
+
+    cluster: str
+    questions: int
+    hosts: tuple[str, ...]
+    cells: tuple[_Cell, ...]
+    differences: tuple[str, ...]
+
+    def of(self, line: Line) -> Proof | None:
+        """What packets have shown of a line of the matrix; None: the line is not of what nodes let in."""
+        if not is_open(line):
+            return None
+        cells = [
+            each
+            for each in self.cells
+            if each.service in line.services
+            and each.entry == line.entry
+            and (line.target == "nodes" or line.target in each.receiver.split("+"))
+        ]
+        number = sum(each.ok + each.different for each in cells)
+        if wrong := [each for each in cells if each.different]:
+            words = (
+                f"{'/'.join(each.kinds)} from {each.sender}: {each.different} of {each.ok + each.different}" for each in wrong
+            )
+            return Proof("different", "; ".join(dict.fromkeys(words)))
+        return Proof("proved", f"{number} questions as planned") if number else Proof("unasked", "not asked")
+
+
+def load(path: Path) -> Probed:
+    """A probe's result from its file.
+
+    Raises:
+        InputError: it can't be read, or is none.
+    """
+    name = str(path)
+    content = stackfile.load(path)
+    if not isinstance(content, Mapping) or not {"matrix", "differences", "questions"} <= set(content):
+        raise bad(name, "is no result of a probe", _RIGHT)
+    if content.get("version") != VERSION:
+        raise bad(name, f"has the version {show(content.get('version'))}, and this kubeports reads {VERSION}", "probe again")
+    try:
+        return Probed(
+            cluster=str(content["cluster"]),
+            questions=int(content["questions"]),
+            hosts=tuple(str(host["name"]) for host in sequence(content["hosts"], f"{name}: hosts")),
+            cells=tuple(_cell(mapping(each, f"{name}: matrix")) for each in sequence(content["matrix"], f"{name}: matrix")),
+            differences=tuple(_difference(each) for each in sequence(content["differences"], f"{name}: differences")),
+        )
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise bad(name, "is no whole result of a probe", _RIGHT) from None
+
+
+def _cell(each: Mapping[str, Any]) -> _Cell:
+    kinds = tuple(map(str, each["kinds"]))
+    names = [str(each[key]) for key in ("service", "entry", "from", "to")]
+    return _Cell(names[0], names[1], names[2], names[3], int(each["ok"]), int(each["different"]), kinds)
+
+
+def _difference(each: Mapping[str, Any]) -> str:
+    way = f" from {', '.join(map(str, each['from']))}" if each["from"] else ""
+    asked = ", ".join(map(str, each["asked"]))
+    return f"{each['kind']}: {each['service']} {asked}{way} to {', '.join(map(str, each['to']))}: {each['seen']}; {each['next']}"

@@ -48,7 +48,7 @@ torture: setup ## faults and kills on the real Neutron, and 20 N faults in the l
 unit: setup ## the tests that need no engine, in 2 minutes
 	@$(PYTEST) -m "not slow" tests/unit tests/component tests/policy tests/lab
 
-lab: setup ## five nodes with real kernels on this machine, without a firewall and with it; as root
+lab: setup ## five nodes with real kernels on this machine, without a firewall and with it, and probed; as root
 	@$(PY) -m sandbox.lab
 
 lint: setup apidocs ## ruff and mypy, and the API reference without a warning

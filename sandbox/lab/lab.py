@@ -189,6 +189,11 @@ class Lab:
             ip(host, ["tcp_metrics flush all", "route flush cache"])
         for host in self.nodes.values():
             host.nft("flush ruleset")
+        self.forget()
+
+    def forget(self) -> None:
+        """Have the nodes forget every connection."""
+        for host in self.nodes.values():
             host.forget()
 
     def _leave(self, host: Host) -> None:

@@ -1,4 +1,4 @@
-"""``make lab``: five nodes without a firewall, then with the one of ``kubeports host``, and what changed for each row."""
+"""``make lab``: five nodes without a firewall, then with the one of ``kubeports host``, what changed for each row, and probes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from kubeports import check, nodes, rules
@@ -19,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.errors import SandboxError
+from sandbox.lab import probe
 from sandbox.lab.lab import Lab
 from sandbox.lab.packets import Packet
 
@@ -40,6 +42,7 @@ SENDERS = {"control": "node-2", "worker": "node-5", "admin": "admin", "client": 
 #: Where a row's packets go to: a role -> a node of it that sends none of them.
 TARGETS = {"nodes": "node-4", "control-plane": "node-1", "etcd": "node-1", "worker": "node-4", "registry": "node-5"}
 _WIDTH = 130
+SEED = 1
 _BOTH, _PART, _NONE = "yes", "part", "-"
 
 
@@ -94,10 +97,15 @@ def cell(verdicts: Iterable[bool]) -> str:
     return _BOTH if all(verdicts) else _PART if any(verdicts) else _NONE
 
 
-def applied(lab: Lab) -> float:
-    """Load the rules on all nodes, as an administrator does: by ``kubeports host --apply`` over ssh; the seconds it took."""
+def stack_file(lab: Lab) -> Path:
+    """The stack of the lab as a file."""
     file = lab.folder / "Pulumi.lab.yaml"
     file.write_text(json.dumps({"config": {f"kubeports:{key}": value for key, value in STACK.items()}}), encoding="utf-8")
+    return file
+
+
+def applied(lab: Lab, file: Path) -> float:
+    """Load the rules on all nodes, as an administrator does: by ``kubeports host --apply`` over ssh; the seconds it took."""
     words = ["--file", str(file), "--nodes", str(lab.nodes_file), "--ssh-config", str(lab.ssh_config), "--apply"]
     start = time.monotonic()
     done = lab.admin.run([sys.executable, "-m", "kubeports", "host", *words], check=False, timeout=600)
@@ -118,12 +126,20 @@ def main() -> int:
         known = nodes.load(lab.nodes_file)
         questions = list(asked(lab, plan))
         before = sent(lab, questions)
-        seconds = applied(lab)
+        file = stack_file(lab)
+        lab.clear()
+        open_ = probe.probed(lab, file)
+        seconds = applied(lab, file)
         console.print(f"kubeports host --apply, over ssh to all five: {seconds:.1f} s", style="dim")
         after = sent(lab, questions)
         wrong = [key for key, passed in after.items() if passed != planned(plan, known, questions[key[0]], key[1])]
         console.print(_table(questions, before, after))
         pods = _pods(lab)
+        lab.forget()
+        closed = probe.probed(lab, file)
+        console.print(probe.summary("probe without a firewall", open_))
+        console.print(probe.summary("probe with the firewall", closed))
+        named = probe.shown(console, lab, file, probe.broken(lab, SEED))
     denied = {key for key in after if not planned(plan, known, questions[key[0]], key[1])}
     old, new = (sum(found[key] for key in denied) for found in (before, after))
     let_in = sum(passed for key, passed in after.items() if key not in denied)
@@ -134,7 +150,8 @@ def main() -> int:
     console.print(f"pods reach each other with the firewall on: {'yes' if pods else 'no'}; {seconds:.0f} s in all")
     for index, packet in wrong:
         console.print(f"not as planned: {questions[index].state.row.service} {packet}", style="red")
-    return 1 if wrong or not pods else 0
+    right = not wrong and pods and not closed["differences"] and named
+    return 0 if right else 1
 
 
 def _pods(lab: Lab) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from kubeports.settings import parse
 
 from sandbox.lab import Lab
 from sandbox.lab import lab as wiring
+from sandbox.lab.probe import OUTSIDE, ssh
 from tests.lab.firewalls import Fault, Firewalls, fault
 
 #: Rich settings: both families, roles, both numbers of IPIP, and rows of the extras.
@@ -33,7 +33,6 @@ SETTINGS: dict[str, Any] = {
     "sources": {"admins": ["10.20.0.0/16", "fd20::/64"], "clients": ["192.0.2.0/24", "2001:db8:1::/64"]},
     "services": {name: {"enabled": True} for name in ("icmp", "typha", "wireguard", "nfs")},
 }
-OUTSIDE = {"admin": "admins", "client": "clients", "stranger": "outside"}
 
 
 def planned(**more: Any) -> Plan:
@@ -47,19 +46,9 @@ def hosts(lab: Lab, outside: Iterable[str] = OUTSIDE) -> list[Host]:
     return nodes + [Host(name, ssh=name, word=OUTSIDE[name]) for name in outside]
 
 
-def ssh(lab: Lab, direct: bool = False) -> str:
-    """How a probe calls ssh: from the administrator's host to the nodes. Outside hosts are entered, with ``direct`` nodes too."""
-    entered = {name: lab[name] for name in OUTSIDE} | (lab.nodes if direct else {})
-    cases = "".join(f'{name}) exec {" ".join(host.enter)} sh -c "$2";;\n' for name, host in entered.items())
-    rest = f'*) exec {" ".join(lab.admin.enter)} ssh -F {lab.ssh_config} -o ConnectTimeout=2 "$@";;\n'
-    script = lab.folder / f"ssh-{os.getpid()}-{int(direct)}.sh"
-    script.write_text(f'#!/bin/sh\ncase "$1" in\n{cases}{rest}esac\n', encoding="ascii")
-    return f"sh {script}"
-
-
 def probe(lab: Lab, of: Plan, seed: int = 1, direct: bool = False, before_install: bool = False) -> Result:
     """Run a probe of the whole lab."""
-    options = run.Options(seed=seed, ssh=ssh(lab, direct))
+    options = run.Options(seed=seed, ssh=ssh(lab, lab.hosts if direct else OUTSIDE))
     found = asyncio.run(run.probe(of, hosts(lab), options, lambda step: None))
     return result(found, before_install)
 

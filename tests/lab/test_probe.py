@@ -14,7 +14,7 @@ import time
 import pytest
 from kubeports.probe.differences import NEXT
 
-from sandbox.lab import Lab
+from sandbox.lab import Lab, probe
 from tests.counts import counts
 from tests.lab import probing
 from tests.lab.firewalls import KINDS, Firewalls
@@ -44,7 +44,7 @@ def test_without_rules_all_that_the_plan_denies_is_found_open(lab: Lab) -> None:
     # What is next to a row names the row too.
     found = probing.shown(each for each in said.differences if each.entry != NEXT)
     assert {kind for kind, *_ in found} == {"open"}
-    everybody = {*lab.nodes, *probing.OUTSIDE}
+    everybody = {*lab.nodes, *probe.OUTSIDE}
     for sender in everybody:
         for node in lab.nodes:
             if sender != node:
@@ -95,7 +95,7 @@ def test_nothing_stays_on_the_nodes_when_a_probe_is_stopped(lab: Lab, number: in
         "asyncio.run(run.probe(planned(), hosts, run.Options(ssh=sys.argv[1]), lambda s: print(s, flush=True)))\n"
     )
     given = [f"{name}={host.ipv4}" for name, host in lab.nodes.items()]
-    command = [sys.executable, "-c", code, probing.ssh(lab), *given]
+    command = [sys.executable, "-c", code, probe.ssh(lab), *given]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     with process:

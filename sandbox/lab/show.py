@@ -14,7 +14,7 @@ from typing import Any
 from kubeports import check, nodes, rules
 from kubeports.plan import states
 from kubeports.rules import Plan, State
-from kubeports.table import ROLES
+from kubeports.table import EXTRAS, ROLES
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,7 +34,10 @@ STACK: Mapping[str, Any] = {
     "nfs": False,
     "calico": "ipip",
     # The kernel here may have no ipip device: raw protocol 4 is asked, and VXLAN carries the pods of the lab.
-    "services": {"lab-vxlan": {"protocol": "udp", "start": 4789, "source": ["cluster"], "why": "pods of the lab"}},
+    "services": {
+        "pods": {"enabled": False},  # VXLAN carries those of IPv6, too
+        "lab-vxlan": {"protocol": "udp", "start": 4789, "source": ["cluster"], "why": "pods of the lab"},
+    },
     "sources": {"admins": ["10.20.0.0/16", "fd20::/64"], "clients": ["192.0.2.0/24", "2001:db8:1::/64"]},
 }
 #: Who sends: a column's title -> a host of the lab.
@@ -59,7 +62,7 @@ class Asked:
 def asked(lab: Lab, plan: Plan) -> Iterator[Asked]:
     """What is asked of every row, on or off."""
     for state in states(plan.rows, plan.settings):
-        if state.given.when == "opt-in":
+        if state.given.origin == EXTRAS or state.row.protocol is None:
             continue
         row = state.row
         node = TARGETS[row.target]

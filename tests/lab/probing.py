@@ -31,7 +31,8 @@ SETTINGS: dict[str, Any] = {
     "nfs": True,
     "calico": "classic",
     "sources": {"admins": ["10.20.0.0/16", "fd20::/64"], "clients": ["192.0.2.0/24", "2001:db8:1::/64"]},
-    "services": {name: {"enabled": True} for name in ("icmp", "typha", "wireguard", "nfs")},
+    # Pods of IPv6, which IP-in-IP does not carry, would have every port of the nodes open.
+    "services": {"pods": {"enabled": False}} | {name: {"enabled": True} for name in ("icmp", "typha", "wireguard", "nfs")},
 }
 
 

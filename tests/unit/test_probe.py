@@ -256,6 +256,7 @@ def test_a_loss_of_the_moment_is_forgotten_and_one_that_stays_counts() -> None:
     assert combined(lost, Outcome(ok=24), True).lost == 0
     assert combined(lost, Outcome(ok=20, lost=4), True).lost == 9
     assert combined(Outcome(lost=8), Outcome(lost=24), True) == Outcome(lost=32)
+    assert combined(Outcome(ok=3, lost=5, rtt=400), Outcome(lost=24), True).rtt == 400  # without an answer there is no time
 
 
 # What differs, and how it is said

@@ -359,7 +359,7 @@ class _Run:
 
 def combined(earlier: Outcome, later: Outcome, is_tcp: bool) -> Outcome:
     """What counts of a question that was asked twice: without a loss the second time, the first was the moment's."""
-    rtt = min(earlier.rtt, later.rtt) if earlier.ok else later.rtt
+    rtt = min((each.rtt for each in (earlier, later) if each.ok), default=0)
     lost = later.lost + later.again if is_tcp else later.sent - max(later.arrived, later.ok)
     if (later.ok or later.arrived) and not lost:
         return replace(later, rtt=rtt)

@@ -28,7 +28,7 @@ def test_an_example_is_complete_and_named_as_its_folder(folder: Path) -> None:
     assert yaml.safe_load((folder / "Pulumi.yaml").read_text())["name"] == folder.name
     lines = [line for line in (folder / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     if folder.name not in WITHOUT_LIBRARY:
-        (path,) = (re.fullmatch(r"(\.\./[./a-z]+)\[[a-z]+\]", line) for line in lines)
+        (path,) = (re.fullmatch(r"(\.\./[./a-z]+)(\[[a-z]+\])?", line) for line in lines)
         assert path is not None and (folder / path[1]).resolve() == ROOT / "components"
 
 

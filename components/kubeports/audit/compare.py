@@ -85,6 +85,7 @@ class Difference:
         services: the rows of the plan that it is about.
         rules: the cloud's rules that it is about.
         why: of a row, what it is for.
+        node: where each node has rules of its own, the node; else empty.
     """
 
     kind: Kind
@@ -96,6 +97,7 @@ class Difference:
     services: tuple[str, ...] = ()
     rules: tuple[LiveRule, ...] = ()
     why: str = ""
+    node: str = ""
 
     @property
     def whats(self) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ class Difference:
         """The difference as ``kubeports audit --format json`` has it."""
         return {
             "kind": self.kind,
-            "target": self.target,
+            "target": self.node or self.target,
             "direction": self.direction,
             "entries": [{"protocol": protocol, "from_port": first, "to_port": last} for protocol, first, last in self.entries],
             "sources": list(self.sources),

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: The clouds of this package.
 Cloud = Literal["aws", "gcp", "openstack"]
 CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
+#: Those of this package that a program makes no resources for, as other packages' clouds are named.
+_BESIDES = {"host": EntryPoint("host", "kubeports.clouds.host", "kubeports.clouds")}
 #: Where other packages name theirs: https://packaging.python.org/en/latest/specifications/entry-points/
 ENTRY_POINTS = "kubeports.clouds"
 
@@ -119,6 +121,13 @@ def account(cloud: str) -> Account:
     return cast(Account, found)
 
 
+def parts(cloud: str, plan: Plan, reading: Reading) -> Iterable[tuple[str, Plan, Reading]]:
+    """What is compared by itself: the stack, or where each node has rules of its own, each node; name, plan and reading."""
+    found = getattr(account(cloud), "parts", None)
+    whole = [("", plan, reading)]
+    return whole if found is None else cast("Iterable[tuple[str, Plan, Reading]]", found(plan, reading))
+
+
 def readable() -> dict[str, Backend]:
     """The clouds whose rules can be read, by name: those of other packages as far as they can be loaded."""
     found: dict[str, Backend] = {cloud: backend(cloud) for cloud in CLOUDS}
@@ -152,8 +161,8 @@ def network_example(cloud: str) -> dict[str, str]:
 
 
 def added() -> dict[str, EntryPoint]:
-    """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``."""
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS}
+    """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``; and ``host``."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS} | _BESIDES
 
 
 def backend(cloud: str) -> Backend:

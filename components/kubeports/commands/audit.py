@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ def command(
     """
     chosen = shared.chosen(stack, file)
     from kubeports.audit.compare import compare
-    from kubeports.clouds import account
+    from kubeports.clouds import account, parts
     from kubeports.clouds.reading import UnreadableError, parse
 
     settings = chosen.plan.settings
@@ -73,7 +74,11 @@ def command(
     try:
         with shared.progress(f"reading {settings.cluster} on {settings.cloud}"):
             reading = account(settings.cloud).read(settings, named, stackfile.provider(path, settings.cloud))
-        found = compare(chosen.plan, printable(reading.raw), reading.groups)
+        found = [
+            replace(each, node=name)
+            for name, plan, part in parts(settings.cloud, chosen.plan, reading)
+            for each in compare(plan, printable(part.raw), part.groups)
+        ]
     except UnreadableError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
         ctx.exit(UNREADABLE)
@@ -159,7 +164,7 @@ class _Report:
             way = "from" if each.direction == "ingress" else "to"
             rules = shared.some((rule.id for rule in each.rules), 2)
             by = shared.some((rule.by or f'? "{rule.description}"'.removesuffix(' ""') for rule in each.rules), 2)
-            on = EVERY_INSTANCE if each.target == "*" else each.target
+            on = each.node or (EVERY_INSTANCE if each.target == "*" else each.target)
             what = shared.some(each.whats)
             rows.append((each.kind, what, on, way, shared.some(each.sources), shared.some(each.services), rules, by))
             styles.append({"world": "red", "missing": "yellow", "surplus": "dim"}.get(each.kind, ""))

@@ -367,7 +367,7 @@ def resources(plan: Plan) -> dict[str, list[Resource]]:
     for name, each in backend(cloud).encode(plan).items():
         inputs = sorted(each.inputs.items(), key=lambda item: item[0] == "description")
         texts = tuple((key, _text(value, plan.settings)) for key, value in inputs)
-        found.setdefault(TYPES[cloud, each.kind], []).append(Resource(name, texts))
+        found.setdefault(TYPES.get((cloud, each.kind), each.kind), []).append(Resource(name, texts))
     return found
 
 

@@ -24,7 +24,7 @@ from kubeports.clouds.fields import (
     text,
 )
 from kubeports.clouds.gcp import facts
-from kubeports.clouds.gcp.priorities import denied, effective, partly_denied
+from kubeports.clouds.priorities import denied, effective, partly_denied
 from kubeports.flows import EVERYWHERE, Direction, Flow, Peer
 from kubeports.networks import EVERYBODY, FAMILIES, Network
 from kubeports.traffic import ALL

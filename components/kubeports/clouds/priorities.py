@@ -1,6 +1,6 @@
-"""What a set of allow and deny rules with priorities lets through, as GCP orders them. Pure.
+"""What a set of allow and deny rules with priorities lets through. Pure.
 
-The lowest priority decides, and a denial goes before an allowance of the same priority:
+The lowest priority decides, and a denial goes before an allowance of the same priority, as in firewall rules of VPC networks:
 https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rules
 """
 

@@ -1,0 +1,115 @@
+"""A node's own firewall: rules as plain data; and for a program, the file of each role, as ``kubeports host`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubeports.clouds.host import facts
+from kubeports.clouds.resources import Group as Marker
+from kubeports.clouds.resources import Made, Resource, Resources, described, marked_source, source_marker
+from kubeports.errors import InputError, Problems, bad
+from kubeports.networks import Family
+from kubeports.rules import Plan, Rule, Source
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from kubeports.nodes import Nodes
+
+
+def encode(plan: Plan) -> Resources:
+    """The rules, one each, with markers for the nodes, whose addresses are known elsewhere."""
+    return {rule.key: Resource("rule", _inputs(rule)) for rule in plan.rules}
+
+
+def _inputs(rule: Rule) -> dict[str, Any]:
+    source = rule.source.value if rule.source.kind == "cidr" else source_marker(rule.source)
+    inputs: dict[str, Any] = {"node": Marker(rule.target), "chain": "incoming" if rule.direction == "ingress" else "outgoing"}
+    inputs |= {"family": rule.family, "saddr" if rule.direction == "ingress" else "daddr": source}
+    inputs |= {} if rule.protocol is None else {"l4proto": rule.protocol}
+    inputs |= {} if rule.from_port is None else {"dport": [rule.from_port, rule.to_port]}
+    return inputs | {"description": rule.description}
+
+
+def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
+    """Rules of the resources; every one has its family."""
+    return frozenset(_decode(resource.inputs) for resource in resources.values())
+
+
+def _decode(inputs: Mapping[str, Any]) -> Rule:
+    incoming = inputs["chain"] == "incoming"
+    marker = inputs["saddr" if incoming else "daddr"]
+    start, end = inputs.get("dport", (None, None))
+    services, why = described(inputs["description"])
+    source = Source("cidr", marker) if isinstance(marker, str) else marked_source(marker)
+    family, protocol, target = inputs["family"], inputs.get("l4proto"), inputs["node"].target
+    direction = "ingress" if incoming else "egress"
+    return Rule(direction, "allow", family, protocol, start, end, source, target, services, why)  # type: ignore[arg-type]
+
+
+def limits(plan: Plan, name: str) -> None:
+    """Refuse what a cloud alone knows: a node's firewall has addresses."""
+    settings, problems = plan.settings, Problems()
+    for reference, ref in settings.refs.items():
+        kind = "group" if ref.kind == "group" else "prefix list"
+        with problems:
+            what = f"is a {kind}, whose addresses a cloud alone knows"
+            right = (
+                f"write the CIDRs in place of @{reference}, under {settings.place('sources')} and {settings.place('services')}"
+            )
+            raise bad(settings.place(f"refs.{reference}"), what, right)
+    for target in settings.existing:
+        with problems:
+            what = "is a security group, and nodes have none of their own"
+            raise bad(settings.place(f"existing.{target}"), what, "leave it out")
+    if settings.network is not None:
+        with problems:
+            raise bad(settings.place("network"), "is a cloud's, and the rules are on the nodes", "leave it out")
+    for key in settings.limits:
+        with problems:
+            raise bad(settings.place(f"limits.{key}"), "is an account's, and nftables has no such quota", "leave it out")
+    problems.raise_any()
+
+
+def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
+    """The file for nft of each target, as its id, and of each combination of roles that the nodes have; no resource is made."""
+    import pulumi
+
+    try:
+        found = files(plan, _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory()))
+    except InputError as error:
+        raise pulumi.RunError(str(error)) from None
+    return {target: Made(text, None) for target, text in found.items()}
+
+
+def files(plan: Plan, nodes: Nodes | None) -> dict[str, str]:
+    """Target, or roles with a plus between them -> the file for nft.
+
+    Args:
+        plan: the stack's.
+        nodes: all nodes; None: no file names them, and every source must be a network.
+
+    Raises:
+        InputError: a source is the nodes, and nothing says their addresses.
+    """
+    from kubeports.host.ruleset import ruleset
+    from kubeports.nodes import Nodes
+
+    settings = plan.settings
+    if nodes is None and (named := [rule for rule in plan.rules if rule.source.kind != "cidr"]):
+        what = f"{named[0].source.value} is the addresses of nodes, which nothing names here ({', '.join(named[0].services)})"
+        right = f"list the nodes' CIDRs in place of self, or name a file: pulumi config set host:{facts.NODES} nodes.yaml"
+        raise bad(f"{settings.place('sources')}.cluster", what, right)
+    kinds: dict[str, tuple[str, ...]] = {target: () if target == "nodes" else (target,) for target in settings.targets}
+    if nodes is not None and settings.roles:
+        kinds |= {"+".join(node.roles): node.roles for node in nodes.nodes if node.roles}
+    known = nodes or Nodes(())
+    return {kind: ruleset(plan, known, roles, f"{settings.cluster}: {kind}").text() for kind, roles in kinds.items()}
+
+
+def _nodes(file: str | None, root: str | None) -> Nodes | None:
+    from kubeports.nodes import load
+
+    return None if file is None else load(Path(root or "") / file)

@@ -26,7 +26,7 @@ setup: .venv/done ## make .venv with everything that is pinned
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on PATH; install Python 3.11" >&2; exit 2; }
 	@$(PYTHON) -m sandbox.setup $(what)
 
-demo: setup ## the main job on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
+demo: setup ## the full deploy cycle on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
 	@CLOUD="$(CLOUD)" $(PY) -m sandbox.demo
 
 test: setup ## the tests that a change most likely breaks, with all three clouds, in 10 minutes

@@ -24,6 +24,7 @@ from typing import Any
 from kubeports import stackfile
 from kubeports.errors import Problems, bad, show, suggest
 from kubeports.networks import Family
+from kubeports.settings import Settings
 from kubeports.table import ROLES
 from kubeports.values import mapping, port, sequence
 
@@ -95,6 +96,14 @@ class Nodes:
             if node.name == name:
                 return node
         raise bad(self.name, f"no node is called {show(name)}", suggest(name, [node.name for node in self.nodes]))
+
+    def combined(self, settings: Settings) -> Nodes:
+        """The nodes with the further roles that a stack's setting ``combine`` gives them."""
+
+        def roles(node: Node) -> tuple[str, ...]:
+            return _ordered((*node.roles, *(each for role in node.roles for each in settings.carried(role))))
+
+        return replace(self, nodes=tuple(replace(node, roles=roles(node)) for node in self.nodes))
 
     def with_role(self, role: str) -> tuple[Node, ...]:
         """The nodes of a role; of ``nodes``, all."""

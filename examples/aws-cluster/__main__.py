@@ -30,8 +30,8 @@ control_plane = aws.ec2.Instance(
     ami=config.require("ami"),
     instance_type="t3.large",
     subnet_id=subnet.id,
-    # A node of several roles: the group of all nodes, and that of each role.
-    vpc_security_group_ids=[firewall.ids["nodes"], firewall.ids["control-plane"], firewall.ids["etcd"]],
+    # The groups of all nodes, of the control plane, and of etcd, which is on the same nodes (the setting combine).
+    vpc_security_group_ids=firewall.groups["control-plane"],
     tags={"Name": f"{cluster}-control-plane"},
     opts=after,
 )

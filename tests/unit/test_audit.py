@@ -67,17 +67,23 @@ def allowed(planned: Plan, packet: clouds.Packet) -> bool:
     return False
 
 
+def carried(planned: Plan, target: str) -> frozenset[str]:
+    """The ids of the groups of a node: all nodes', its role's, and those of the roles that it combines."""
+    groups = ids(planned)
+    return frozenset(id for each in planned.settings.carried(target) for id in groups.of[each])
+
+
 def packets(planned: Plan, raw: dict[str, Any], seed: int, number: int) -> Iterator[clouds.Packet]:
     """Packets at random at the edges of what the settings name."""
-    choose, groups = random.Random(seed), ids(planned)
+    choose = random.Random(seed)
     peers, refs = addresses(raw), [str(ref.id) for ref in planned.settings.refs.values()]
     for _ in range(number):
         protocol = choose.choice((*PROTOCOLS, 6, 6, 17))
         peer, target = choose.choice(peers), choose.choice(planned.settings.targets)
-        carries = groups.carried(choose.choice(planned.settings.targets)) if choose.random() < 0.3 else frozenset()
+        carries = carried(planned, choose.choice(planned.settings.targets)) if choose.random() < 0.3 else frozenset()
         carries |= {id for id in refs if choose.random() < 0.2}
         port = choose.choice([*PORTS, 4, 23, 94, 30500]) if protocol in (6, 17) else None
-        yield clouds.Packet(protocol, port, peer, carries, groups.carried(target), choose.random() < 0.8)
+        yield clouds.Packet(protocol, port, peer, carries, carried(planned, target), choose.random() < 0.8)
 
 
 # What is as planned
@@ -206,7 +212,7 @@ def witness(cloud: str, planned: Plan, there: Raw, raw: dict[str, Any], differen
     for each in networks:
         kind, top = type(each[0]), 2**each.max_prefixlen
         peers += [kind(edge) for edge in edges if 0 <= edge < top and (each.version == 4) == (top == 2**32)]
-    node = groups.carried("nodes" if difference.target == "*" else difference.target)
+    node = carried(planned, "nodes" if difference.target == "*" else difference.target)
     for protocol, first, last in difference.entries:
         for number in (1, 4, 47, 94, 200) if protocol is None else (protocol,):
             for source in difference.sources:

@@ -237,11 +237,12 @@ class _Audit:
 
     def _carried(self, target: str) -> list[Flow]:
         """What is about a node of a target, by its groups: a rule for several of them counts once."""
-        carried = self.groups.carried(target)
         found: dict[tuple[Any, ...], Flow] = {}
-        for each in self.all:
-            if each.group in carried or each.group == EVERYWHERE:
-                found.setdefault((each.id, each.source, each.entry, each.direction), each)
+        for one in self.plan.settings.carried(target):  # that of all nodes first, then the target's own
+            ids = {*self.groups.of[one], *([EVERYWHERE] if one == "nodes" else [])}
+            for each in self.all:
+                if each.group in ids:
+                    found.setdefault((each.id, each.source, each.entry, each.direction), each)
         return list(found.values())
 
     def _canonical(self, flow: Flow) -> Flow:
@@ -257,7 +258,8 @@ class _Audit:
 
     def allowed(self, target: str) -> list[Flow]:
         """What the plan opens on a node of a target."""
-        return [each for each in self.planned if each.group in {self.groups.identity("nodes"), self.groups.identity(target)}]
+        carried = {self.groups.identity(each) for each in self.plan.settings.carried(target)}
+        return [each for each in self.planned if each.group in carried]
 
     @cached_property
     def directions(self) -> tuple[str, ...]:

@@ -38,10 +38,6 @@ class Groups:
         """The id that stands for a target's groups; where there is none, what no id can be."""
         return next(iter(self.of[target]), f"no {target}")
 
-    def carried(self, target: str) -> frozenset[str]:
-        """The ids of all groups that a node of a target carries."""
-        return frozenset((*self.of["nodes"], *self.of[target]))
-
     @property
     def ids(self) -> tuple[str, ...]:
         """All ids."""

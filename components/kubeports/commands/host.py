@@ -106,7 +106,7 @@ def command(
     if role is not None and (names or action is not None):
         raise click.UsageError("--role is for printing, and stands without --node")
     chosen = shared.chosen(stack, file)
-    nodes = reader.load(nodes_file)
+    nodes = reader.load(nodes_file).combined(chosen.plan.settings)
     task = _Task(chosen, nodes, _named(sources, chosen))
     if action is None:
         task.print(_shared_roles(nodes, role) if role is not None else _one(nodes, names), form, audit)

@@ -81,7 +81,7 @@ def command(
     from kubeports.probe import agents, hosts, run, show
     from kubeports.probe.differences import result
 
-    listed, others = load(nodes).nodes, hosts.outside(outside)
+    listed, others = load(nodes).combined(chosen.plan.settings).nodes, hosts.outside(outside)
     for host in others:
         if any(host.name == node.name for node in listed):
             raise bad(

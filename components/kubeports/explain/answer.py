@@ -306,9 +306,9 @@ def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str
         if members := _members(plan, question, part):
             how = "an address" if part.peer.network is not None else "a node of no role"
             notes.append(f"{part.peer.name} is asked as {how}; from {_some(members)} it would pass")
-        if question.direction == "ingress" and {"nodes", part.target} & set(plan.settings.existing):
+        if question.direction == "ingress" and set(plan.settings.carried(part.target)) & set(plan.settings.existing):
             notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
-        if cloud != "openstack" and any(_crosses(rule, question.direction, part) for rule in plan.rules):
+        if cloud != "openstack" and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.rules):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
     return tuple(dict.fromkeys(notes))
@@ -323,7 +323,7 @@ def _members(plan: Plan, question: Question, part: Part) -> list[str]:
         group
         for rule in plan.rules
         if (rule.direction, rule.action, rule.family) == ("ingress", "allow", part.peer.family)
-        and rule.target in ("nodes", part.target)
+        and rule.target in plan.settings.carried(part.target)
         and (group := group_of(rule)) is not None
         and group not in part.peer.groups
         and (rule.source.kind == "role" or not asked_as_any_node)
@@ -332,7 +332,7 @@ def _members(plan: Plan, question: Question, part: Part) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _crosses(rule: Rule, direction: str, part: Part) -> bool:
+def _crosses(settings: Settings, rule: Rule, direction: str, part: Part) -> bool:
     """Whether a rule of the other family lets a part pass where a group as a source has no family."""
     row = Row("", rule.protocol or 0, rule.from_port, rule.to_port, (), rule.target, "")
     return (
@@ -340,6 +340,6 @@ def _crosses(rule: Rule, direction: str, part: Part) -> bool:
         and rule.source.kind in ("self", "role")
         and group_of(rule) in part.peer.groups
         and rule.family != part.peer.family
-        and rule.target in ("nodes", part.target)
+        and rule.target in settings.carried(part.target)
         and covers(row, part.entry)
     )

@@ -174,7 +174,7 @@ def _serving(stack: Stack, plan: Expected, target: str, config: Config) -> list[
     """What lets in on a target's nodes: of the groups that they carry, and of those that are not known."""
     identities = stack.identities(plan)
     # A group that is not there may be any.
-    groups = {identities[each] for each in ("nodes", target) if each in identities}
+    groups = {identities[each] for each in plan.carried(target) if each in identities}
     groups = groups if target in identities else set(stack.groups(plan.cloud))
     flows = stack.on(plan.cloud, sorted((*groups, "")), plan.network)
     return [flow for flow in flows if flow.direction == "ingress" and not stack.ignored(flow, config)]
@@ -185,7 +185,7 @@ def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
     identities = stack.identities(plan)
     known: dict[str, str] = {**dict.fromkeys(table.TARGETS, UNFOUND), **identities}
     for rule in plan.ingress:
-        groups = {identities[each] for each in ("nodes", rule.target) if each in identities}
+        groups = {identities[each] for each in plan.carried(rule.target) if each in identities}
         denials = [each for each in stack.denials(plan.cloud, sorted(groups)) if plan.network in (each.network, "")]
         if rule.source.kind == "cidr" or not denials:
             continue

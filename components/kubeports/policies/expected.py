@@ -54,6 +54,10 @@ class Expected:
         """The network in which its rules count; empty: it is not known yet, or the cloud has no such thing."""
         return str(self.settings.get("network") or "").rpartition("/")[2]
 
+    def carried(self, target: str) -> tuple[str, ...]:
+        """The targets of a node: all nodes, its own, and those of the roles that it combines."""
+        return tuple(dict.fromkeys(("nodes", target, *self.settings.get("combine", {}).get(target, ()))))
+
     def identities(self, program: Program) -> dict[str, str]:
         """Target -> the identity of its group, for the groups that are found: by their marks, tags, or ``existing``."""
         cluster, cloud = self.settings["cluster"], program.clouds.get(self.cloud)

@@ -155,8 +155,10 @@ class Stack:
             found: list[Flow] = []
             for plan in self.plans_of(cloud, group):
                 targets = {target for target, identity in self.identities(plan).items() if identity == group}
-                # What every instance has, nodes of every role have.
-                targets |= {"nodes"} if targets or group == EVERYWHERE else set()
+                # What every instance has, nodes of every role have; and a node has what the roles have that it combines.
+                targets = {
+                    each for target in targets or ({"nodes"} if group == EVERYWHERE else ()) for each in plan.carried(target)
+                }
                 rules = tuple(rule for rule in plan.ingress if not targets or rule.target in targets)
                 flows = replace(plan, rules=rules).flows(self.program, self.identities(plan))
                 found += flows if self.program.clouds[cloud].facts.GROUPS_HAVE_FAMILY else map(_of_both_families, flows)

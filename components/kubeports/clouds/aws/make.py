@@ -30,6 +30,7 @@ from kubeports.errors import Problems, bad, show
 from kubeports.networks import FAMILIES, Family
 from kubeports.rules import Plan, Rule, Source
 from kubeports.settings import KUBERNETES_TAG, Settings
+from kubeports.table import TARGETS
 from kubeports.traffic import ICMP, ICMPV6, TCP, UDP
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
 #: and family; groups per network interface; the two multiplied.
 RULES, GROUPS, PRODUCT = 60, 5, 1000
-#: With roles a node carries the group of all nodes and that of its role.
-_CARRIED = 2
 #: The longest name and description that EC2 takes, and a name's characters; Pulumi's automatic naming adds a hyphen and seven.
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 LONGEST = 255
@@ -122,10 +121,13 @@ def limits(plan: Plan, name: str) -> None:
         with problems:
             what = f"rules {most} x groups {groups} is more than {PRODUCT}, which EC2 never allows"
             raise bad(settings.place("limits"), what, "write what the account's quotas say")
-    if settings.roles and groups < _CARRIED:
+    role = max(TARGETS, key=lambda target: len(settings.carried(target)))
+    carried = settings.carried(role)
+    if groups < len(carried):
         with problems:
-            what = f"groups {groups} per interface, and with roles a node carries {_CARRIED}"
-            raise bad(settings.place("limits"), what, "set roles: false, or raise the quota and say so in limits.groups")
+            what = f"groups {groups} per interface, and a {role} node carries {len(carried)} ({', '.join(carried)})"
+            right = "set roles: false, combine fewer roles, or raise the quota and write it in limits.groups"
+            raise bad(settings.place("limits"), what, right)
     _names(plan, name, problems)
     count: dict[tuple[str, str, Family], int] = {}
     resources = encode(plan)

@@ -1,0 +1,107 @@
+"""Nodes of several roles: etcd's peers reach each other on the nodes of a control plane that grows, on every cloud."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from kubeports.audit.compare import compare
+from kubeports.cli import main
+from kubeports.clouds.reading import Groups
+from kubeports.errors import InputError
+from kubeports.nodes import read
+from kubeports.probe.hosts import of_nodes
+from kubeports.probe.questions import Expected, Question
+
+from tests.asked import at
+from tests.oracle import clouds, requirement
+from tests.strategies import NETWORKS, plan_of
+from tests.unit.test_three_clouds import CLOUDS
+from tests.wire import wire
+
+
+def stack(cloud: str, **more: Any) -> dict[str, Any]:
+    sources = {"admins": ["10.20.0.0/16"], "clients": []}
+    empty: dict[str, Any] = {"refs": {}, "services": {}, "existing": {}, "offline": False, "nfs": False, "families": ["ipv4"]}
+    return {"cloud": cloud, "cluster": "c", "network": NETWORKS[cloud], "roles": True, "sources": sources, **empty, **more}
+
+
+def passes(raw: dict[str, Any], sender: str, receiver: str, port: int) -> bool:
+    """Whether the cloud lets a connection between nodes pass, each with the groups that the firewall's output has for it."""
+    planned = plan_of(raw)
+    stored = wire(planned)
+    groups = frozenset(planned.settings.carried(sender))
+    packet = requirement.Packet(6, port, ip_address("10.0.0.2"), groups, receiver)
+    return clouds.ALLOWS[raw["cloud"]](stored, at(raw["cloud"], raw, clouds.groups(raw["cloud"], stored, "c"), packet))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_control_plane_that_grows_keeps_the_peers_of_etcd(cloud: str) -> None:
+    for port in (2379, 2380):
+        assert passes(stack(cloud), "control-plane", "control-plane", port)
+        assert not passes(stack(cloud), "worker", "control-plane", port)
+        # With nodes of etcd's own, those of the control plane reach it and have none.
+        apart = stack(cloud, combine={})
+        assert passes(apart, "control-plane", "etcd", port) and not passes(apart, "control-plane", "control-plane", port)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_all_in_one_nodes_have_what_every_role_has(cloud: str) -> None:
+    raw = stack(cloud, combine={"control-plane": ["etcd", "worker", "registry"]}, offline=True)
+    for port in (6443, 2380, 30000, 5000):
+        assert passes(raw, "control-plane", "control-plane", port)
+
+
+def test_the_audit_knows_what_a_node_of_several_roles_carries() -> None:
+    raw = stack("gcp")
+    planned = plan_of(raw)
+    tags = Groups({target: (f"c-{target}",) for target in planned.settings.targets})
+    assert compare(planned, wire(planned), tags) == []
+    # A denial on etcd's tag takes the API server from nodes of the control plane, which carry it.
+    denial = {
+        "name": "manual",
+        "direction": "INGRESS",
+        "priority": 10,
+        "disabled": False,
+        "network": "default",
+        "sourceRanges": ["10.20.0.0/16"],
+        "targetTags": ["c-etcd"],
+        "denied": [{"IPProtocol": "tcp", "ports": ["6443"]}],
+    }
+    stored = wire(planned)
+    stored["firewalls"] = [*stored["firewalls"], denial]
+    found = compare(planned, stored, tags)
+    assert any(each.services == ("apiserver",) and each.kind in ("denied", "missing") for each in found), found
+    apart = plan_of(stack("gcp", combine={}))
+    assert all(each.services != ("apiserver",) for each in compare(apart, stored, tags))
+
+
+def test_explain_and_the_probe_know_it(tmp_path: Path) -> None:
+    lines = ["cloud: openstack", "cluster: c", "roles: true", "sources: {admins: [], clients: []}"]
+    (tmp_path / "s.yaml").write_text("config:\n" + "".join(f"  kubeports:{line}\n" for line in lines))
+    asked = ["explain", "--file", str(tmp_path / "s.yaml"), "tcp/2380 from control-plane to control-plane"]
+    assert "allowed" in CliRunner().invoke(main, asked).output.splitlines()[0]
+    (tmp_path / "s.yaml").write_text("config:\n" + "".join(f"  kubeports:{line}\n" for line in [*lines, "combine: {}"]))
+    denied = CliRunner().invoke(main, asked).output
+    assert "denied" in denied.splitlines()[0]
+    planned = plan_of(stack("openstack"))
+    nodes = [
+        {"name": name, "roles": roles, "addresses": [f"10.0.0.{i}"]}
+        for i, (name, roles) in enumerate((("a", ["control-plane"]), ("b", ["control-plane"]), ("e", ["etcd"])), 1)
+    ]
+    listed = read(nodes, "nodes").combined(planned.settings)
+    assert [node.roles for node in listed.nodes] == [("control-plane", "etcd"), ("control-plane", "etcd"), ("etcd",)]
+    first, second, _ = of_nodes(listed.nodes)
+    assert Expected(planned, (Question("ipv4", 6, 2380),)).verdicts(first, second)[0].allowed
+
+
+def test_ec2_has_an_interface_for_all_groups_of_a_node() -> None:
+    from kubeports.clouds import backend
+
+    planned = plan_of(stack("aws", limits={"groups": 2}))
+    with pytest.raises(InputError, match="a control-plane node carries 3 \\(nodes, control-plane, etcd\\)"):
+        backend("aws").limits(planned, "c")
+    backend("aws").limits(plan_of(stack("aws", combine={}, limits={"groups": 2})), "c")

@@ -4,6 +4,7 @@ Annotations are evaluated here: Pulumi derives the schema for other languages fr
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, NotRequired, Self, TypedDict
 from weakref import WeakKeyDictionary
@@ -16,7 +17,9 @@ from kubeports.check import check
 from kubeports.clouds import Cloud, backend, require_sdk
 from kubeports.conditions import Cni
 from kubeports.errors import InputError, bad, show
+from kubeports.known import addresses
 from kubeports.networks import Family
+from kubeports.rules import Plan
 from kubeports.stackfile import refuse_namespace
 from kubeports.table import Target
 
@@ -43,16 +46,18 @@ class SourcesArgs(TypedDict, total=False):
 
 
 class RefArgs(TypedDict, total=False):
-    """A group or list of prefixes that somebody else owns."""
+    """A group, a list of prefixes, or an address that another resource makes."""
 
     group: pulumi.Input[str]
     """The id of a security group; on GCP a network tag."""
     prefixes: pulumi.Input[str]
     """The id of an AWS prefix list or an OpenStack address group."""
+    cidr: pulumi.Input[str]
+    """An address or CIDR, such as that of a NAT gateway; an Output is checked when it is known, and is never the internet."""
     entries: int
     """How many prefixes the list may hold; AWS counts each as a rule."""
     family: Family
-    """``ipv4`` or ``ipv6``; needed for prefixes when both families are enabled."""
+    """``ipv4`` or ``ipv6``; needed for prefixes and for a CIDR that is an Output when both families are enabled."""
 
 
 class ServiceArgs(TypedDict, total=False):
@@ -111,7 +116,7 @@ class FirewallArgs(TypedDict):
     sources: NotRequired[SourcesArgs]
     """Who may connect."""
     refs: NotRequired[Mapping[str, RefArgs]]
-    """Names for groups and prefix lists that somebody else owns."""
+    """Names for groups, prefix lists and addresses that the stack does not make itself."""
     roles: NotRequired[bool]
     """One group per role of node, besides the one for all."""
     combine: NotRequired[Mapping[str, Sequence[str]]]
@@ -183,7 +188,7 @@ class Firewall(pulumi.ComponentResource):
         super().__init__(TYPE, name, None, opts)
         for warning in planned.warnings:
             pulumi.log.warn(warning, self)
-        made = backend(planned.settings.cloud).create(name, planned, pulumi.ResourceOptions(parent=self))
+        made = backend(planned.settings.cloud).create(name, _checked(planned), pulumi.ResourceOptions(parent=self))
         self.ids = pulumi.Output.all(**{target: group.id for target, group in made.items()}).apply(_Told)
         self.groups = self.ids.apply(lambda ids: _carried(planned.settings, ids))
         named = {target: group.name for target, group in made.items() if group.name is not None}
@@ -194,6 +199,22 @@ class Firewall(pulumi.ComponentResource):
         self.settings = pulumi.Output.from_input(planned.settings.json())
         names = ("groups", "names", "ids", "rules", "closed", "settings")
         self.register_outputs({name: getattr(self, name) for name in names})
+
+
+def _checked(plan: Plan) -> Plan:
+    """The plan with addresses that are checked when they are known, before a rule has them."""
+    refs = plan.settings.refs
+    unknown = {name: ref.id for name, ref in refs.items() if ref.kind == "cidr" and ref.network is None}
+    if not unknown:
+        return plan
+
+    def check_all(known: Mapping[str, object]) -> dict[str, str]:
+        with _Spoken():
+            return addresses(plan, known)
+
+    checked = pulumi.Output.all(**unknown).apply(check_all)
+    later = {name: replace(refs[name], id=checked[name]) for name in unknown}
+    return replace(plan, settings=replace(plan.settings, refs={**refs, **later}))
 
 
 def read_config() -> dict[str, Any]:

@@ -172,9 +172,14 @@ class _Planner:
         """A row's source with its words replaced by what the stack gives for them; whether it is named, not of clients alone."""
         found: dict[Term, bool] = {}
         for word in row.source:
-            for term in self.meant(row, word):
+            for term in map(self.known, self.meant(row, word)):
                 found[term] = found.get(term, False) or word != "clients"
         return found
+
+    def known(self, term: Term) -> Term:
+        """The network of a reference to a CIDR, where it is known; else the term."""
+        ref = self.settings.refs.get(term[1:]) if isinstance(term, str) and term.startswith("@") else None
+        return ref.network or term if ref else term
 
     def meant(self, row: Row, word: Term) -> tuple[Term, ...]:
         if not isinstance(word, str) or word == SELF or word.startswith("@"):
@@ -262,10 +267,10 @@ class _Planner:
                 self.world_is_new(family)
             else:
                 closed.append(family)
-                for term in self.settings.sources["cluster"]:
+                for term in map(self.known, self.settings.sources["cluster"]):
                     if not isinstance(term, str):
                         networks += [term] if family_of(term) == family else []
-                    elif not gcp:
+                    elif not gcp or (term != SELF and self.settings.refs[term[1:]].routable):
                         for _ in self.group_families(term, [family]):
                             self.put(_egress(family, _group(term)))
                 self.metadata(family, networks)
@@ -277,7 +282,7 @@ class _Planner:
     def outward(self, given: tuple[Outbound, ...], family: Family) -> list[Network]:
         """The networks to which everything may go; what is for some ports alone, or to a reference, becomes a rule here."""
         networks: list[Network] = []
-        for each in given:
+        for each in (replace(each, to=self.known(each.to)) for each in given):
             if isinstance(each.to, str):
                 for _ in self.group_families(each.to, [family]):
                     self.put(_egress(family, _group(each.to), each))

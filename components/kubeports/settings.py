@@ -17,10 +17,10 @@ from kubeports import table
 from kubeports.clouds import CLOUDS, added
 from kubeports.conditions import CNIS, MODES, Chosen
 from kubeports.errors import Problems, bad, is_output, show, suggest
-from kubeports.networks import FAMILIES, Family, Network, is_internet
+from kubeports.networks import FAMILIES, Family, Network, family_of, is_internet, network
 from kubeports.table import ROLES, TARGETS, WORDS, Row, Table
 from kubeports.traffic import TCP, UDP, entry, meaningful, protocol_name
-from kubeports.values import boolean, choice, cidr, identifier, mapping, port, positive, sequence
+from kubeports.values import address, boolean, choice, cidr, identifier, mapping, port, positive, sequence
 
 #: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
 SELF = "self"
@@ -63,7 +63,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "flannel": Key("", [], "how flannel carries pod traffic: vxlan, wireguard or host-gw; empty: vxlan"),
         "families": Key("", ["ipv4"], "the IP families of the nodes: ipv4, ipv6 or both"),
         "sources": Key("", {}, "who may connect: CIDRs and @references per word (admins, clients, ...)"),
-        "refs": Key("", {}, "names for groups and prefix lists that somebody else owns"),
+        "refs": Key("", {}, "names for groups, prefix lists and addresses that the stack does not make itself"),
         "roles": Key("boolean", False, "one group per role of node instead of one for all"),
         "combine": Key("", {"control-plane": ["etcd"]}, "role -> the further roles that its nodes have; {}: every node has one"),
         "services": Key("", {}, "changes to rows of the table, and rows of the stack's own"),
@@ -79,6 +79,10 @@ _OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
 
 #: Where an Output may stand, for it is an id or a tag: the key, and how many keys deep.
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
+#: How rules of one kind of source end on GCP, where a reference to a CIDR has one of its own.
+_KINDS = ("tags", "cidrs", "any")
+#: The kinds of references, which are the keys of their ids.
+_REFS = ("group", "prefixes", "cidr")
 _DEEPEST = 10  # no setting is so deep
 
 #: What is said of the words that a stack need not mention.
@@ -95,8 +99,9 @@ class Ref:
     """A group of somebody else's, or a list of prefixes that the cloud keeps.
 
     Args:
-        kind: ``group`` (a security group; on GCP a network tag) or ``prefixes`` (AWS prefix list, OpenStack address group).
-        id: the cloud's id, maybe an Output.
+        kind: ``group`` (a security group; on GCP a network tag), ``prefixes`` (AWS prefix list, OpenStack address group), or
+            ``cidr`` (an address or CIDR that another resource makes, such as a NAT gateway's).
+        id: the cloud's id, or the CIDR; maybe an Output.
         entries: how many prefixes the list may hold: on AWS each counts as a rule.
         families: the families that the reference covers.
     """
@@ -107,6 +112,11 @@ class Ref:
     families: tuple[Family, ...]
     #: Whether an egress rule of the cloud can name it.
     routable: bool = True
+
+    @property
+    def network(self) -> Network | None:
+        """The network of a CIDR that is known; None: it is none, or an Output."""
+        return network(self.id) if self.kind == "cidr" and isinstance(self.id, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +367,7 @@ class _Reader:
         if isinstance(value, Enum):
             return value.value
         if is_output(value):
-            if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in ("group", "prefixes"))):
+            if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in _REFS)):
                 with self.problems:
                     right = "it must be plain, so that a preview is exact; only ids and tags may be Outputs"
                     raise bad(self.where + _dotted(path), "is an Output", right)
@@ -394,9 +404,11 @@ class _Reader:
         if name in (SELF, *TARGETS, *WORDS):
             raise bad(at, f"{name!r} is a word of the table", "take another name")
         item = mapping(value, at)
-        self.known(item, ("group", "prefixes", "entries", "family"), at)
-        if ("group" in item) == ("prefixes" in item):
-            raise bad(at, "a reference is one thing", "write either group: ID, or prefixes: ID and entries: N")
+        self.known(item, (*_REFS, "entries", "family"), at)
+        if sum(kind in item for kind in _REFS) != 1:
+            raise bad(at, "a reference is one thing", "write either group: ID, or cidr: CIDR, or prefixes: ID and entries: N")
+        if "cidr" in item:
+            return self.address(name, item, at)
         if "group" in item:
             if extra := [key for key in ("entries", "family") if key in item]:
                 raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
@@ -411,16 +423,34 @@ class _Reader:
             entries = positive(item["entries"], f"{at}.entries")
         elif cloud == "aws":
             raise bad(f"{at}.entries", "is missing", "write the prefix list's maximum: each entry counts as a rule")
-        families = self.families
+        families = self.family(item, at, "a prefix list")
+        form = {"aws": _PREFIX_LIST, "openstack": _UUID}.get(cloud)
+        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", form), entries, families)
+
+    def address(self, name: str, item: Mapping[str, Any], at: str) -> Ref:
+        """A reference to a CIDR: one that is an Output is checked when it is known (``kubeports.known``)."""
+        if name in _KINDS:
+            raise bad(at, f"{name!r} is part of the names of rules", "take another name")
+        if "entries" in item:
+            raise bad(f"{at}.entries", "belongs to prefixes, not to a CIDR", "leave it out")
+        value = item["cidr"]
+        if not is_output(value):
+            value = str(address(value, f"{at}.cidr", self.families, f"{self.where}families"))
+            if "family" in item and item["family"] != family_of(network(value)):
+                raise bad(f"{at}.family", f"is {show(item['family'])}, and {value} is not", "leave it out")
+            return Ref("cidr", value, 0, (family_of(network(value)),))
+        return Ref("cidr", value, 0, self.family(item, at, "an address"))
+
+    def family(self, item: Mapping[str, Any], at: str, what: str) -> tuple[Family, ...]:
+        """The family that a reference names; where one alone is enabled, that."""
         if "family" in item:
             family: Family = choice(item["family"], f"{at}.family", FAMILIES)
             if family not in self.families:
                 raise bad(f"{at}.family", f"{family} is not among the families", f"add it to {self.where}families")
-            families = (family,)
-        elif len(self.families) > 1:
-            raise bad(f"{at}.family", "is missing", "write ipv4 or ipv6: a prefix list has one family")
-        form = {"aws": _PREFIX_LIST, "openstack": _UUID}.get(cloud)
-        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", form), entries, families)
+            return (family,)
+        if len(self.families) > 1:
+            raise bad(f"{at}.family", "is missing", f"write ipv4 or ipv6: {what} has one family")
+        return self.families
 
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
         given = mapping(value, at)
@@ -436,10 +466,10 @@ class _Reader:
                     f"{at}.cluster", "is empty, and the nodes could not reach each other", "write self, or the nodes' CIDRs"
                 )
         for word in ("cluster", "admins", "peers", "balancers", "pods"):
-            for network in read.get(word, ()):
-                if not isinstance(network, str) and is_internet(network):
+            for term in read.get(word, ()):
+                if not isinstance(term, str) and is_internet(term):
                     with self.problems:
-                        refuse_internet(f"{at}.{word}", str(network), self.rows)
+                        refuse_internet(f"{at}.{word}", str(term), self.rows)
         return read
 
     def terms(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:

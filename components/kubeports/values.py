@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from kubeports.errors import InputError, bad, is_output, show, suggest
-from kubeports.networks import Family, Network, family_of, is_internet, mapped
+from kubeports.networks import Family, Network, family_of, is_broad, is_internet, mapped, share
 from kubeports.traffic import FIRST_PORT, LAST_PORT
 
 _BITS = 64  # a whole number that is longer counts nothing here
@@ -123,6 +123,21 @@ def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Netwo
     if family not in families:
         raise bad(where, f"{text} is {family}, which is not enabled", f"add {family} to {key}, or leave the CIDR out")
     return network
+
+
+def address(value: Any, where: str, families: tuple[Family, ...], key: str) -> Network:
+    """A CIDR, or a single address, that another resource makes: never broad, for nobody reads it before it is a source."""
+    if not isinstance(value, str):
+        raise bad(where, f"{show(value)} is not an address", "write an address or a CIDR, such as 203.0.113.7")
+    try:
+        text = value if "/" in value else str(ip_network(value))
+    except ValueError:
+        text = value
+    found = cidr(text, where, families, key)
+    if is_broad([found]):
+        what = f"{found} is {share([found]):.0%} of all {family_of(found)} addresses"
+        raise bad(where, what, "name an address or a small network; the internet is possible in sources.clients alone")
+    return found
 
 
 def _single(text: str, network: Network) -> str:

@@ -113,6 +113,27 @@ def test_references_may_be_outputs() -> None:
     assert recorder.of(":SecGroupRule")["fw-nodes-in-tcp-22-ipv4-bastion"]["remoteGroupId"] == "sg-later"
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_address_that_another_resource_makes_is_a_source(cloud: str) -> None:
+    given = args(cloud, refs={"nat": {"cidr": pulumi.Output.from_input("203.0.113.7")}}, sources=SOURCES | {"admins": ["@nat"]})
+    recorder, _ = run(lambda: outputs(Firewall("fw", given)))
+    made = {resource.name: resource.inputs for resource in recorder.resources}["fw-nodes-in-tcp-22-ipv4-nat"]
+    key = {"aws": "cidrIpv4", "gcp": "sourceRanges", "openstack": "remoteIpPrefix"}[cloud]
+    assert made[key] in ("203.0.113.7/32", ["203.0.113.7/32"])
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_address_is_checked_before_a_rule_has_it(cloud: str) -> None:
+    refs = {"nat": {"cidr": pulumi.Output.from_input("0.0.0.0/0")}}
+    given = args(cloud, refs=refs, sources=SOURCES | {"admins": ["@nat"]})
+    recorder = Recorder()
+    mocks.set_mocks(recorder, project="project", stack="stack")
+    whole: Callable[[], Any] = pulumi.runtime.test(lambda: outputs(Firewall("fw", given)))  # type: ignore[no-untyped-call]
+    with pytest.raises(pulumi.RunError, match=r"^refs.nat.cidr: 0.0.0.0/0 is 100% of all ipv4 addresses"):
+        whole()
+    assert not [resource.name for resource in recorder.resources if resource.name.endswith("-nat")]
+
+
 def test_the_clusters_default_name_is_the_programs() -> None:
     given = args("openstack")
     del given["cluster"]

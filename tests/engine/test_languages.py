@@ -157,7 +157,7 @@ def test_a_remote_firewall_has_the_plan_of_a_local_one_and_its_names_cross_as_th
         assert up.outputs["firewall-rules"] == [{k: v for k, v in rule.items() if v is not None} for rule in planned["rules"]]
         assert [entry["reason"] for entry in up.outputs["firewall-closed"]] == [entry["reason"] for entry in planned["closed"]]
         ids = up.outputs["firewall-ids"]
-        assert up.outputs["firewall-groups"]["control-plane"] == [ids["nodes"], ids["control-plane"]]
+        assert up.outputs["firewall-groups"]["control-plane"] == [ids["nodes"], ids["control-plane"], ids["etcd"]]
         assert up.outputs["other-groups"]["control-plane"] == [up.outputs["other-ids"]["nodes"]]
         assert not project.up("dev").changes
     finally:

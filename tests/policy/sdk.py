@@ -71,6 +71,7 @@ def judge(
             names = [text.removeprefix(GROUP) for text in _texts(value) if text.startswith(GROUP)]
             if names:
                 made[each.name].property_dependencies[_camel(name)] = [made[one] for one in names]
+        made[each.name].parent = made.get(each.parent)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for policy in policies():
         own = config.get(policy.name)

@@ -24,11 +24,12 @@ SELF = "self"
 
 @dataclass(frozen=True)
 class Declaration:
-    """A resource of a program: its class, logical name and arguments."""
+    """A resource of a program: its class, logical name and arguments, and the name of the component that has it."""
 
     cls: str
     name: str
     args: dict[str, Any]
+    parent: str = ""
 
 
 @dataclass(frozen=True)

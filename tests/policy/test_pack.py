@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pulumi
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
@@ -411,3 +413,23 @@ def test_a_configuration_that_does_nothing_is_told(policy: str, config: dict[str
 def test_rows_are_written_as_messages_name_them(text: str, entry: tuple[int, int, int] | None) -> None:
     found = parse_entry(text)
     assert (found and (found[0], found[1].first, found[1].last)) == entry
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_address_of_another_resource_is_the_one_that_the_firewall_has(cloud: str) -> None:
+    refs = {"nat": {"cidr": pulumi.Output.from_input("later")}}
+    plan = planned(cloud, refs=refs, sources={"admins": ["@nat"], "clients": []})
+
+    def made(value: str) -> list[Declaration]:
+        known = {"nat": replace(plan.settings.refs["nat"], id=value)}
+        found = component(replace(plan, settings=replace(plan.settings, refs=known)))
+        told = {"settings": plan.settings.json()}
+        own = [replace(each, parent="fw") for each in found if each.name != "fw"]
+        return [*own, *(replace(each, args=each.args | told) for each in found if each.name == "fw")]
+
+    assert judge(made("203.0.113.7/32")) == {}
+    assert set(judge(made(f"{GROUP}fw"))) == {"literal"}  # in a preview it is not known, and may be anything
+    (rule,) = (each for each in made("203.0.113.7/32") if each.name == "fw-nodes-in-tcp-22-ipv4-nat")
+    assert set(judge([each for each in made("203.0.113.7/32") if each != rule])) == {"complete"}
+    open_to_all = made("0.0.0.0/0")
+    assert "world-open" in judge(open_to_all)

@@ -10,6 +10,7 @@ from kubeports import table
 from kubeports.clouds import known, network_example
 from kubeports.errors import InputError, bad, suggest
 from kubeports.flows import UNFOUND, Flow, Peer, of_rules
+from kubeports.networks import Network, is_broad
 from kubeports.policies.program import Program
 from kubeports.rules import Rule, Source
 from kubeports.table import TARGETS
@@ -72,6 +73,21 @@ class Expected:
         named = {target: urn for target, name in self.groups.items() for urn, each in program.groups.items() if each.name == name}
         return {target: id for target, id in (found | given | named).items() if target in TARGETS}
 
+    def resolved(self, program: Program) -> Expected:
+        """The plan with the CIDRs of its references, where the program knows them by now; one that is broad is not meant."""
+        names = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "cidr"]
+        known = {
+            Source("ref", name): [
+                each for each in self._own(name, program) if not isinstance(each, Peer) and not is_broad([each])
+            ]
+            for name in names
+        }
+        rules = [
+            replace(rule, source=Source("cidr", str(known[rule.source][0]))) if known.get(rule.source) else rule
+            for rule in self.rules
+        ]
+        return replace(self, rules=tuple(rules))
+
     def references(self, program: Program) -> dict[str, str]:
         """Reference -> the identity of its group or list, by its id or the firewall's own rules; empty: it is not known."""
         refs = self.settings.get("refs", {})
@@ -81,14 +97,18 @@ class Expected:
         }
 
     def _reference(self, name: str, program: Program) -> str:
-        keys = {f"-{key}" for rule in self.rules if rule.source == Source("ref", name) for key in (rule.key, rule.bare_key)}
-        found = {
-            flow.source.id
-            for flow in program.flows
-            if self.urn and program.resources[flow.id].parent == self.urn and isinstance(flow.source, Peer)
-            if any(flow.where.endswith(key) for key in keys)
-        }
+        found = {each.id for each in self._own(name, program) if isinstance(each, Peer)}
         return found.pop() if len(found) == 1 else ""
+
+    def _own(self, name: str, program: Program) -> list[Network | Peer]:
+        """The sources of the firewall's own rules that name a reference."""
+        keys = {f"-{key}" for rule in self.rules if rule.source == Source("ref", name) for key in (rule.key, rule.bare_key)}
+        return [
+            flow.source
+            for flow in program.flows
+            if self.urn and program.resources[flow.id].parent == self.urn
+            if any(flow.where.endswith(key) for key in keys)
+        ]
 
     def flows(self, program: Program, identities: Mapping[str, str]) -> list[Flow]:
         """What the plan lets in, in the terms of the stack's groups; a group that was not found has no identity."""

@@ -61,7 +61,7 @@ class Stack:
 
     def __init__(self, resources: Iterable[Declared], plans: Iterable[Expected] = ()) -> None:
         self.program = Program(resources)
-        self.plans = tuple(plans)
+        self.plans = tuple(plan.resolved(self.program) for plan in plans)
         self._planned: dict[tuple[str, str], list[Flow]] = {}
         self._allowed: dict[tuple[str, str, bool], Flows] = {}
         self._off: dict[tuple[str, str], list[Conditional]] = {}

@@ -63,9 +63,12 @@ def encode(plan: Plan) -> Resources:
         elif rule.protocol in (ICMP, ICMPV6):
             inputs |= {"from_port": -1, "to_port": -1}  # every type and code
         name = rule.key
+        kind = refs[rule.source.value].kind if rule.source.kind == "ref" else rule.source.kind
         if rule.source.kind == "cidr":
             inputs[_CIDR[rule.family]] = rule.source.value
-        elif rule.source.kind == "ref" and refs[rule.source.value].kind == "prefixes":
+        elif kind == "cidr":
+            inputs[_CIDR[rule.family]] = Reference(rule.source.value)
+        elif kind == "prefixes":
             name = f"{rule.stem}-{rule.source.key}"
             inputs["prefix_list_id"] = Reference(rule.source.value)
             inputs["tags"] = {FAMILIES_TAG: rule.family}
@@ -97,7 +100,8 @@ def _decode(resource: Resource, enabled: tuple[Family, ...]) -> Iterable[Rule]:
         families = tuple(family for family in FAMILIES if family in tagged) or enabled
     else:
         families = ("ipv4",) if "cidr_ipv4" in inputs else ("ipv6",)
-        source = Source("cidr", inputs[_CIDR[families[0]]])
+        text = inputs[_CIDR[families[0]]]
+        source = marked_source(text) if isinstance(text, Reference) else Source("cidr", text)
     for family in families:
         yield Rule(
             "ingress" if resource.kind == "ingress" else "egress",

@@ -26,7 +26,7 @@ from kubeports.clouds.resources import (
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import FAMILIES, Family, family_of, is_internet, network
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import SUFFIX
+from kubeports.settings import SUFFIX, Ref
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:
@@ -58,18 +58,25 @@ def encode(plan: Plan) -> Resources:
     """The rules as Firewalls, one per entry and kind of source; sources are in the rules' order."""
     entries: dict[str, list[Rule]] = {}
     for rule in plan.rules:
-        entries.setdefault(f"{rule.stem}-{rule.family}-{_kind(rule)}", []).append(rule)
-    return {name: Resource("firewall", _firewall(entry)) for name, entry in entries.items()}
+        entries.setdefault(f"{rule.stem}-{rule.family}-{_kind(rule, plan.settings.refs)}", []).append(rule)
+    return {name: Resource("firewall", _firewall(entry, plan.settings.refs)) for name, entry in entries.items()}
 
 
-def _kind(rule: Rule) -> str:
-    """The kind of a rule's source, as names have it."""
+def _is_address(source: Source, refs: Mapping[str, Ref]) -> bool:
+    """Whether a source is a reference to a CIDR, which is not known yet."""
+    return source.kind == "ref" and refs[source.value].kind == "cidr"
+
+
+def _kind(rule: Rule, refs: Mapping[str, Ref]) -> str:
+    """The kind of a rule's source, as names have it; a CIDR that is not known yet has a Firewall of its own."""
+    if _is_address(rule.source, refs):
+        return rule.source.value
     if rule.source.kind != "cidr":
         return "tags"
     return "any" if is_internet(network(rule.source.value)) else "cidrs"
 
 
-def _firewall(rules: list[Rule]) -> dict[str, Any]:
+def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:
     first = rules[0]
     item: dict[str, Any] = {"protocol": _PROTOCOLS.get(first.protocol, str(first.protocol))}
     if first.from_port is not None:
@@ -81,8 +88,9 @@ def _firewall(rules: list[Rule]) -> dict[str, Any]:
         "target_tags": [Group(first.target)],
         "description": joined_description(rules),
     }
-    ranges = [rule.source.value for rule in rules if rule.source.kind == "cidr"]
-    tags = [source_marker(rule.source) for rule in rules if rule.source.kind != "cidr"]
+    ranges: list[Any] = [rule.source.value for rule in rules if rule.source.kind == "cidr"]
+    ranges += [source_marker(rule.source) for rule in rules if _is_address(rule.source, refs)]
+    tags = [source_marker(rule.source) for rule in rules if rule.source.kind != "cidr" and not _is_address(rule.source, refs)]
     if ranges:
         inputs["source_ranges" if first.direction == "ingress" else "destination_ranges"] = ranges
     if tags:
@@ -102,7 +110,10 @@ def _decode(name: str, inputs: Mapping[str, Any], enabled: tuple[Family, ...]) -
     named = tuple(family for family in FAMILIES if f"-{family}-" in name) or enabled
     sources: list[tuple[Family, Source]] = []
     for text in inputs.get("source_ranges", inputs.get("destination_ranges", ())):
-        sources.append((family_of(ip_network(text)), Source("cidr", text)))
+        if isinstance(text, str):
+            sources.append((family_of(ip_network(text)), Source("cidr", text)))
+        else:
+            sources += [(family, marked_source(text)) for family in named]
     for marker in inputs.get("source_tags", ()):
         sources += [(family, marked_source(marker)) for family in named]
     for item in inputs["allows" if action == "allow" else "denies"]:
@@ -129,7 +140,7 @@ def limits(plan: Plan, name: str) -> None:
     settings, problems = plan.settings, Problems()
     resources = encode(plan)
     # With the longest kind of source, so that a name that is taken today fits whatever the sources become.
-    longest = max((f"{key.rpartition('-')[0]}-cidrs" for key in resources), key=len, default="")
+    longest = max((*resources, *(f"{rule.stem}-{rule.family}-cidrs" for rule in plan.rules)), key=len, default="")
     room = NAME - 1 - len(longest)
     if name == settings.cluster:
         room = min(room, CLUSTER)

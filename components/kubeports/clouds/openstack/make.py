@@ -53,6 +53,8 @@ _OWN_RULES = 2
 #: (https://github.com/kubernetes-sigs/cluster-api-provider-openstack/issues/1489).
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "ipv6-icmp"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
+#: Where a rule names a group, and a reference of each kind.
+_REMOTE = {"group": "remote_group_id", "prefixes": "remote_address_group_id", "cidr": "remote_ip_prefix"}
 _ETHERTYPES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
@@ -70,7 +72,7 @@ def encode(plan: Plan) -> Resources:
         if rule.source.kind != "cidr":
             kind = plan.settings.refs[rule.source.value].kind if rule.source.kind == "ref" else "group"
             marker = source_marker(rule.source)
-            source = {"remote_address_group_id" if kind == "prefixes" else "remote_group_id": marker}
+            source = {_REMOTE[kind]: marker}
             resources[rule.key] = Resource("rule", _rule(rule, rule.description) | source)
         elif entry not in many:
             resources[rule.key] = Resource("rule", _rule(rule, rule.description) | {"remote_ip_prefix": rule.source.value})
@@ -113,8 +115,8 @@ def _decode(inputs: Mapping[str, Any], resources: Resources) -> Iterable[Rule]:
     protocol = None if name is None else _NUMBERS[name] if name in _NUMBERS else int(name)
     ported = protocol in (TCP, UDP)
     services, why = described(inputs.get("description", ""))
-    remote = inputs.get("remote_group_id") or inputs.get("remote_address_group_id")
-    if "remote_ip_prefix" in inputs:
+    remote = next((inputs[key] for key in _REMOTE.values() if key in inputs), None)
+    if isinstance(inputs.get("remote_ip_prefix"), str):
         sources = [Source("cidr", inputs["remote_ip_prefix"])]
     elif isinstance(remote, Addresses):
         sources = [Source("cidr", text) for text in resources[remote.name].inputs["addresses"]]

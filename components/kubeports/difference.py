@@ -19,8 +19,9 @@ from kubeports.settings import Settings
 VERSION = 1
 _PLAIN = ("cloud", "cluster", "network", "table", "offline", "nfs", "cni", "modes", "families", "roles", "combine")
 
-#: A row is open after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other sources.
-Kind = Literal["opens", "closes", "denies", "undenies", "sources"]
+#: A row is open after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other sources,
+#: or with other ports that overlap.
+Kind = Literal["opens", "closes", "denies", "undenies", "sources", "ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A row that opens, closes, or changes its sources; or a rule of GCP's baseline, which denies.
+    """A row that opens, closes, or changes its sources or range of ports; or a rule of GCP's baseline, which denies.
 
     Args:
         kind: which of these.
         service: its service; ``egress`` and ``baseline`` are the plan's own.
         rule: one of its rules, for protocol, ports, target, direction, action and reason.
-        added: the sources that it has after and not before, each with its family.
-        removed: those that it has before and not after.
-        wider: whether addresses or groups come that did not reach it before; ``narrower``: whether some go. A list that is
+        added: the sources that it has after and not before, each with its family; all where the ports change.
+        removed: those that it has before and not after; all where the ports change.
+        wider: whether addresses, groups or ports come that did not reach it before; ``narrower``: whether some go. A list that is
             written in another way is neither.
     """
 
@@ -57,6 +58,8 @@ class RowChange:
     removed: tuple[tuple[Family, Source], ...]
     wider: bool
     narrower: bool
+    #: One of its rules before, where the ports change.
+    before: Rule | None = None
 
     def json(self) -> dict[str, Any]:
         """The row as ``kubeports plan --diff --format json`` has it."""
@@ -69,6 +72,7 @@ class RowChange:
             "protocol": rule.protocol,
             "from_port": rule.from_port,
             "to_port": rule.to_port,
+            "before": {"from_port": self.before.from_port, "to_port": self.before.to_port} if self.before else None,
             "target": rule.target,
             "sources": {"added": list(map(_json, self.added)), "removed": list(map(_json, self.removed))},
             "wider": self.wider,
@@ -165,6 +169,12 @@ def _by_row(plan: Plan) -> dict[_Row, list[Rule]]:
 
 def _rows(before: Plan, after: Plan) -> Iterator[RowChange]:
     old, new = _by_row(before), _by_row(after)
+    for key, other in _stretched(old, new):
+        earlier, later = old.pop(key), new.pop(other)
+        one, two = ([(rule.family, rule.source) for rule in rules] for rules in (earlier, later))
+        wider = _exceeds(two, one) or not key[1].range.covers(other[1].range)
+        narrower = _exceeds(one, two) or not other[1].range.covers(key[1].range)
+        yield RowChange("ports", other[0], later[0], tuple(two), tuple(one), wider, narrower, earlier[0])
     for key in dict.fromkeys((*old, *new)):
         had, has = ({(rule.family, rule.source): rule for rule in side.get(key, ())} for side in (old, new))
         if had.keys() == has.keys():
@@ -176,6 +186,23 @@ def _rows(before: Plan, after: Plan) -> Iterator[RowChange]:
         removed = tuple(source for source in had if source not in has)
         rule = next(iter((has or had).values()))
         yield RowChange(cast(Kind, kind), key[0], rule, added, removed, _exceeds(has, had), _exceeds(had, has))
+
+
+def _stretched(old: dict[_Row, list[Rule]], new: dict[_Row, list[Rule]]) -> list[tuple[_Row, _Row]]:
+    """The rows of a service that have other ports after, some of which are the same."""
+    gone, come = ([key for key in side if key not in other] for side, other in ((old, new), (new, old)))
+    found = []
+    for service, rule in gone:
+        alike = [key for key in come if key[0] == service and _portless(key[1]) == _portless(rule)]
+        over = [key for key in alike if key[1].range.overlaps(rule.range)]
+        if len(over) == 1:
+            come.remove(over[0])
+            found.append(((service, rule), over[0]))
+    return found
+
+
+def _portless(rule: Rule) -> Rule:
+    return replace(rule, from_port=None, to_port=None)
 
 
 def _exceeds(sources: Iterable[tuple[Family, Source]], others: Iterable[tuple[Family, Source]]) -> bool:

@@ -354,9 +354,10 @@ class _Reader:
                 choice(role, at, ROLES)
                 place = f"{at}.{role}"
                 given = enumerate(sequence(others, place))
-                read[role] = tuple(choice(other, f"{place}[{i}]", ROLES) for i, other in given)
-                if role in read[role] or len(set(read[role])) < len(read[role]):
-                    raise bad(f"{at}.{role}", f"{show(list(read[role]))} repeats a role", "write each further role once")
+                further = [choice(other, f"{place}[{i}]", ROLES) for i, other in given]
+                if role in further or len(set(further)) < len(further):
+                    raise bad(place, f"{show(further)} repeats a role", "write each further role once")
+                read[role] = tuple(other for other in ROLES if other in further)
         if not roles and read != _STACKED:
             with self.problems:
                 raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")

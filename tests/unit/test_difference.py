@@ -52,9 +52,12 @@ def test_the_rows_have_every_source_that_comes_or_goes(one: dict[str, Any], othe
 
     added, removed = set(), set()
     for row in found.rows:
-        at = (row.service, row.rule.direction, row.rule.action, row.rule.entry, row.rule.target)
+        at, was = (
+            (row.service, rule.direction, rule.action, rule.entry, rule.target) for rule in (row.rule, row.before or row.rule)
+        )
         added |= {(*at, *source) for source in row.added}
-        removed |= {(*at, *source) for source in row.removed}
+        removed |= {(*was, *source) for source in row.removed}
+        assert (row.kind == "ports") == (row.before is not None) and (row.kind != "ports" or row.wider or row.narrower)
         assert (row.kind == "opens") <= (row.wider and not row.narrower)
         assert (row.kind == "closes") <= (row.narrower and not row.wider)
     assert added == said(after) - said(before) and removed == said(before) - said(after)
@@ -94,6 +97,48 @@ def test_a_row_is_one_in_both_families() -> None:
 def test_a_moved_row_closes_where_it_was_and_opens_where_it_is() -> None:
     found = between({}, {"services": {"ssh": {"start": 2022}}})
     assert set(rows(found)) == {("closes", "ssh", "tcp/22"), ("opens", "ssh", "tcp/2022")}
+
+
+def test_a_range_that_is_widened_is_one_row_that_is_wider() -> None:
+    def nodeport(*change: int) -> dict[str, Any]:
+        return {"services": {"nodeport": dict(zip(("start", "end"), change, strict=False))}}
+
+    for before, after, expected in (
+        ((30000, 32767), (30000, 40000), (True, False)),
+        ((30000, 40000), (31000, 32000), (False, True)),
+        ((30000, 31000), (30500, 32000), (True, True)),
+    ):
+        (row,) = between(nodeport(*before), nodeport(*after)).rows
+        assert (row.kind, row.wider, row.narrower) == ("ports", *expected)
+        assert row.before and row.before.ports == "-".join(map(str, before))
+    # Ports that have nothing in common are another row; a wider source beside wider ports is the same row.
+    moved = between({}, {"services": {"nodeport": {"start": 40000, "end": 41000}}})
+    assert sorted(row.kind for row in moved.rows) == ["closes", "opens"]
+    (row,) = between({"sources": BASE["sources"] | {"clients": []}}, nodeport(30000, 40000)).rows
+    assert (row.kind, row.wider, row.narrower) == ("ports", True, False)
+
+
+def test_another_order_is_no_difference() -> None:
+    one: dict[str, Any] = {
+        "roles": True,
+        "calico": ["ipip", "vxlan"],
+        "families": ["ipv4", "ipv6"],
+        "combine": {"control-plane": ["etcd", "worker"], "registry": ["worker"]},
+        "sources": {"admins": ["10.20.0.0/16", "10.30.0.0/16"], "clients": ["10.1.0.0/16", "2001:db8::/48"]},
+        "services": {"icmp": {"enabled": True}, "ssh": {"source": ["admins", "etcd"]}},
+        "egress": ["10.0.0.0/8", {"protocol": "tcp", "start": 443, "to": ["192.0.2.0/24", "198.51.100.0/24"]}],
+    }
+    other = {key: list(reversed(value)) if isinstance(value, list) else value for key, value in one.items()}
+    other["combine"] = {"registry": ["worker"], "control-plane": ["worker", "etcd"]}
+    other["sources"] = {key: list(reversed(value)) for key, value in reversed(one["sources"].items())}
+    other["services"] = {"ssh": {"source": ["etcd", "admins"]}, "icmp": {"enabled": True}}
+    found = between(one, other)
+    assert found.json() == {
+        "settings": [],
+        "rows": [],
+        "rules": {"added": [], "removed": []},
+        "warnings": {"added": [], "removed": []},
+    }
 
 
 def test_a_source_is_wider_narrower_or_written_in_another_way() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kubeports.networks import Family
     from kubeports.rules import Source
 
-_SIGNS = {"opens": "+", "denies": "+", "closes": "-", "undenies": "-", "sources": "~"}
+_SIGNS = {"opens": "+", "denies": "+", "closes": "-", "undenies": "-", "sources": "~", "ports": "~"}
 _EFFECTS = {"opens": "open", "closes": "closed", "denies": "denied", "undenies": "no longer denied"}
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _MOST = 8  # sources of a row that the table spells out
@@ -40,7 +40,9 @@ def _title(before: shared.Chosen, after: shared.Chosen, found: Difference) -> st
     if not found.rows and not found.added and not found.removed:
         return title + "no difference in what is open"
     opened, closed, changed = (sum(row.kind == kind for row in found.rows) for kind in ("opens", "closes", "sources"))
+    stretched = sum(row.kind == "ports" for row in found.rows)
     rows = f"{opened} {'row' if opened == 1 else 'rows'} opened, {closed} closed, {changed} with other sources"
+    rows += f", {stretched} with other ports" if stretched else ""
     return f"{title}{rows}; rules: {len(found.added)} more, {len(found.removed)} fewer"
 
 
@@ -95,7 +97,7 @@ def _sheet(found: Difference) -> shared.Sheet:
         cells = (
             _SIGNS[row.kind],
             row.service,
-            row.rule.entry,
+            row.rule.entry + (f" (was {row.before.ports})" if row.before else ""),
             row.rule.target,
             row.rule.way,
             _sources(row, several),
@@ -115,9 +117,12 @@ def _effect(row: RowChange) -> str:
 
 
 def _sources(row: RowChange, several: bool) -> str:
-    if row.kind != "sources":
+    if row.kind not in ("sources", "ports") or set(row.added) == set(row.removed):
         return shared.some(_grouped(row.added or row.removed, several), _MOST)
-    sides = (("+", row.added), ("-", row.removed))
+    sides = (
+        ("+", [each for each in row.added if each not in row.removed]),
+        ("-", [each for each in row.removed if each not in row.added]),
+    )
     return "; ".join(shared.some([f"{sign} {name}" for name in _grouped(side, several)], _MOST) for sign, side in sides if side)
 
 

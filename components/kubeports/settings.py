@@ -58,7 +58,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "offline": Key("boolean", False, "no internet: open the local registry (5000) and apt mirror (5080)"),
         "nfs": Key("boolean", False, "NFS is used: open rpcbind (111)"),
         "cni": Key("string", "", "the CNI: calico, cilium, flannel, kube-ovn, hybridnet or none; empty: the table's own"),
-        "calico": Key("", [], "how Calico carries pod traffic: ipip, classic, vxlan, bgp, or several; empty: ipip"),
+        "calico": Key("", [], "how Calico carries pod traffic: ipip, classic, vxlan, bgp, or several; empty: ipip (rke2: vxlan)"),
         "cilium": Key("", [], "how Cilium carries pod traffic: vxlan, geneve or native; empty: vxlan"),
         "flannel": Key("", [], "how flannel carries pod traffic: vxlan, wireguard or host-gw; empty: vxlan"),
         "families": Key("", ["ipv4"], "the IP families of the nodes: ipv4, ipv6 or both"),
@@ -323,7 +323,7 @@ class _Reader:
 
     def network_plugin(self, given: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         """The CNI and its modes; ``calico: absent`` is ``cni: none``."""
-        own = table.index()[given["table"]].cni if given.get("table") in table.names() else CNIS[0]
+        about = table.index()[given["table"]] if given.get("table") in table.names() else table.index()[table.DEFAULT]
         cni, modes = str(given.get("cni") or ""), {}
         with self.problems:
             if cni:
@@ -337,14 +337,15 @@ class _Reader:
                 raise bad(f"{self.where}calico", f"is {_ABSENT}, and cni is {cni}", f"leave {self.where}calico out")
         if not cni:
             named = [key for key, found in modes.items() if found and not absent]
-            cni = "none" if absent else named[0] if named else own
+            cni = "none" if absent else named[0] if named else about.cni
         for key, found in modes.items():
             if found and key != cni and not absent:
                 with self.problems:
                     what = f"is a mode of {key}, and cni is {cni}"
                     right = f"leave it out, or write {self.where.rpartition(' ')[2]}cni: {key}"
                     raise bad(f"{self.where}{key}", what, right)
-        return cni, modes.get(cni) or MODES.get(cni, ())[:1]
+        key, _, value = about.modes.partition(": ")
+        return cni, modes.get(cni) or ((value,) if key == cni else MODES.get(cni, ())[:1])
 
     def combined(self, value: Any, at: str, roles: bool) -> dict[str, tuple[str, ...]]:
         """Role -> further roles."""

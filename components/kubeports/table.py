@@ -114,6 +114,7 @@ class About:
         name: as settings write it.
         title: what it is the table of.
         cni: the CNI that counts where a stack names none.
+        modes: where it installs a CNI in another mode than the CNI's own default: ``calico: vxlan``.
         version: what was read, and on which day (``read``).
         page: the page that its rows come from.
         note: what differs from the page.
@@ -122,6 +123,7 @@ class About:
     name: str
     title: str
     cni: str
+    modes: str
     version: str
     read: str
     page: str

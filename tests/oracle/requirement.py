@@ -125,7 +125,9 @@ def cni(raw: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return "none", ()
     named = next((name for name in MODES if raw.get(name)), CNIS.get(raw.get("table", ""), "calico"))
     name = raw.get("cni") or named
-    modes: Any = raw.get(name) or MODES.get(name, ())
+    # RKE2 installs Calico with VXLAN: https://docs.rke2.io/install/requirements#cni-specific-inbound-network-rules
+    own = "vxlan" if (name, raw.get("table")) == ("calico", "rke2") else MODES.get(name, ())
+    modes: Any = raw.get(name) or own
     return name, (modes,) if isinstance(modes, str) else tuple(modes)
 
 

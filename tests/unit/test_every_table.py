@@ -23,6 +23,7 @@ from tests.wire import wire
 #: The modes of a CNI that are tried: each alone where it may be, and those of a migration or of CrossSubnet.
 CHOICES: dict[str, list[list[str]]] = {cni: [[mode] for mode in MODES.get(cni, ())] or [[]] for cni in CNIS}
 CHOICES["calico"] = [
+    [],
     *([mode] for mode in MODES["calico"] if mode != "cross-subnet"),
     ["ipip", "vxlan"],
     ["ipip", "cross-subnet"],

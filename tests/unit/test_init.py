@@ -206,14 +206,14 @@ def test_a_wrong_flag_is_refused_in_words(tmp_path: Path, flags: tuple[str, ...]
     refused(tmp_path, message, *flags)
 
 
-def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
     for place in (tmp_path, tmp_path / "no" / "s.yaml", tmp_path / ("x" * 300), tmp_path / "link"):
         result = run("init", place, *FLAGS)
         assert result.exit_code == 2 and "Traceback" not in result.output, result.output
     for arguments in ((), (tmp_path / "s.yaml", "-s", "dev"), ("-s", "dev")):
-        with CliRunner().isolated_filesystem(tmp_path):
-            assert run("init", *arguments, *FLAGS).exit_code == 2
+        assert run("init", *arguments, *FLAGS).exit_code == 2
 
 
 @pytest.mark.parametrize("name", table.names())

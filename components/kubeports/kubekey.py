@@ -1,52 +1,27 @@
 """What a KubeKey configuration says of a cluster: its nodes with roles and addresses, its CNI and its pods' CIDRs. Pure.
 
 Reads KubeKey 3's ``Cluster`` (https://github.com/kubesphere/kubekey/blob/3.x/docs/config-example.md) and KubeKey 4's
-``Inventory`` and ``Config`` (https://github.com/kubesphere/kubekey/blob/main/docs/en/installation/online.md).
+``Inventory`` and ``Config`` (https://github.com/kubesphere/kubekey/blob/main/docs/en/installation/online.md). The nodes of both
+are read by ``kubeports.nodes``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kubeports import nodes as reader
+from kubeports import stackfile
 from kubeports.conditions import CNIS
 from kubeports.errors import bad, show
+from kubeports.nodes import Node
 from kubeports.table import ROLES
 
-#: KubeKey's names of groups -> our roles; ``master`` is the older name in version 3.
-_GROUPS = {
-    "etcd": "etcd",
-    "master": "control-plane",
-    "control-plane": "control-plane",
-    "worker": "worker",
-    "registry": "registry",
-    "kube_control_plane": "control-plane",
-    "kube_worker": "worker",
-    "image_registry": "registry",
-}
+_API = "kubekey.kubesphere.io/"
 _CNIS = {"kubeovn": "kube-ovn", "kube-ovn": "kube-ovn", "other": "none", "": "none"}
-_RANGE = re.compile(r"(.*)\[(\d{1,5}):(\d{1,5})\](.*)")
-_MOST = 10_000  # nodes that one range may name
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node.
-
-    Args:
-        name: as the configuration has it.
-        roles: among ROLES, in their order.
-        addresses: internal ones; empty where the configuration names none.
-    """
-
-    name: str
-    roles: tuple[str, ...]
-    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +35,6 @@ class Cluster:
         cni: one of ``kubeports.conditions.CNIS``.
         modes: of Calico.
         pods: the pods' CIDRs.
-        offline: it installs an image registry.
     """
 
     name: str | None = None
@@ -69,7 +43,11 @@ class Cluster:
     cni: str | None = None
     modes: tuple[str, ...] = ()
     pods: tuple[str, ...] = ()
-    offline: bool = False
+
+    @property
+    def offline(self) -> bool:
+        """Whether it installs an image registry."""
+        return any("registry" in node.roles for node in self.nodes)
 
     @property
     def combine(self) -> dict[str, list[str]]:
@@ -95,17 +73,12 @@ def read(paths: tuple[Path, ...]) -> Cluster:
 
 def _file(path: Path, cluster: Cluster) -> Cluster:
     name = str(path)
-    try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise bad(name, f"can't be read ({error.strerror})", "name a configuration file of KubeKey") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise bad(name, f"is not valid YAML ({str(error).splitlines()[0]})", "fix the syntax") from None
+    documents = stackfile.load(path, several=True)
     kinds = {"Cluster": _cluster, "Inventory": _inventory, "Config": _config}
     known = 0
     for document in documents:
-        kind = document.get("kind") if isinstance(document, Mapping) else None
-        if kind in kinds and "kubekey.kubesphere.io" in str(document.get("apiVersion")):
+        kind, version = (document.get(key) if isinstance(document, Mapping) else None for key in ("kind", "apiVersion"))
+        if isinstance(kind, str) and kind in kinds and isinstance(version, str) and version.startswith(_API):
             known += 1
             cluster = kinds[kind](cluster, document, name)
     if not known:
@@ -117,43 +90,21 @@ def _file(path: Path, cluster: Cluster) -> Cluster:
 def _cluster(cluster: Cluster, document: Mapping[str, Any], where: str) -> Cluster:
     """Version 3."""
     spec = _map(document.get("spec"), f"{where}: spec")
-    hosts: dict[str, tuple[str, ...]] = {}
-    for i, host in enumerate(_list(spec.get("hosts"), f"{where}: spec.hosts")):
-        host = _map(host, f"{where}: spec.hosts[{i}]")
-        hosts[str(host.get("name"))] = _addresses(host.get("internalAddress") or host.get("address"))
-    roles: dict[str, list[str]] = {}
-    for group, members in _map(spec.get("roleGroups"), f"{where}: spec.roleGroups").items():
-        at = f"{where}: spec.roleGroups.{group}"
-        for member in _list(members, at):
-            for each in _expanded(str(member), at):
-                roles.setdefault(each, []).append(_GROUPS.get(str(group), ""))
-    network = _map(spec.get("network"), f"{where}: spec.network")
-    registry = any("registry" in names for names in roles.values())
+    at = f"{where}: spec.network"
+    network = _map(spec.get("network"), at)
+    calico = network.get("calico")
     return replace(
-        _network(cluster, network.get("plugin", "calico"), network.get("kubePodsCIDR"), network.get("calico"), where),
-        name=_name(document),
+        _network(cluster, network.get("plugin", "calico"), network.get("kubePodsCIDR"), calico, at),
+        name=_name(document, where),
         table="kubesphere",
-        nodes=_nodes(roles, hosts),
-        offline=registry,
+        nodes=reader.read(document, where).nodes,
     )
 
 
 def _inventory(cluster: Cluster, document: Mapping[str, Any], where: str) -> Cluster:
     """Version 4: hosts and groups; ``vars`` may say what a Config says."""
     spec = _map(document.get("spec"), f"{where}: spec")
-    hosts: dict[str, tuple[str, ...]] = {}
-    for host, values in _map(spec.get("hosts"), f"{where}: spec.hosts").items():
-        values = _map(values, f"{where}: spec.hosts.{host}")
-        connector = _map(values.get("connector"), f"{where}: spec.hosts.{host}.connector")
-        internal = [values[key] for key in ("internal_ipv4", "internal_ipv6") if values.get(key)]
-        hosts[str(host)] = _addresses(",".join(map(str, internal)) or connector.get("host"))
-    groups = _map(spec.get("groups"), f"{where}: spec.groups")
-    roles: dict[str, list[str]] = {}
-    for group in groups:
-        for member in _members(str(group), groups, where, ()):
-            roles.setdefault(member, []).append(_GROUPS.get(str(group), ""))
-    registry = any("registry" in names for names in roles.values())
-    cluster = replace(cluster, table="kubekey-4", nodes=_nodes(roles, hosts), offline=registry or cluster.offline)
+    cluster = replace(cluster, table="kubekey-4", nodes=reader.read(document, where).nodes)
     return _variables(cluster, _map(spec.get("vars"), f"{where}: spec.vars"), where)
 
 
@@ -169,62 +120,41 @@ def _variables(cluster: Cluster, values: Mapping[str, Any], where: str) -> Clust
     return _network(cluster, cni.get("type", "calico"), cni.get("pod_cidr"), None, where)
 
 
-def _members(group: str, groups: Mapping[str, Any], where: str, above: tuple[str, ...]) -> list[str]:
-    """The hosts of a group of version 4, and those of the groups within it."""
-    at = f"{where}: spec.groups.{group}"
-    if group in above:
-        raise bad(at, "contains itself", "take the group out of its own groups")
-    content = _map(groups.get(group), at)
-    found = [str(host) for host in _list(content.get("hosts"), f"{at}.hosts")]
-    for inner in _list(content.get("groups"), f"{at}.groups"):
-        found += _members(str(inner), groups, where, (*above, group))
-    return found
-
-
 def _network(cluster: Cluster, plugin: object, pods: object, calico: object, where: str) -> Cluster:
     """The CNI: KubeKey's name of it, the pods' CIDRs, and the modes of Calico's pool."""
-    cni = _CNIS.get(str(plugin or ""), str(plugin))
+    named = "" if plugin is None else plugin
+    cni = _CNIS.get(named, named) if isinstance(named, str) else None
     if cni not in CNIS:
         raise bad(where, f"{show(plugin)} is a CNI that kubeports does not know", "pass --cni none, and add the ports of the CNI")
     modes: tuple[str, ...] = ()
     if cni == "calico" and calico is not None:
-        pool = _map(calico, f"{where}: spec.network.calico")
+        pool = _map(calico, f"{where}.calico")
         for mode, key in (("ipip", "ipipMode"), ("vxlan", "vxlanMode")):
-            value = str(pool.get(key, "Always" if mode == "ipip" else "Never"))
+            value = pool.get(key, "Always" if mode == "ipip" else "Never")
+            if value not in ("Always", "CrossSubnet", "Never"):
+                raise bad(f"{where}.calico.{key}", f"{show(value)} is not a mode", "write Always, CrossSubnet or Never")
             if value != "Never":
                 modes = (mode, "cross-subnet") if value == "CrossSubnet" else (mode,)
         modes = modes or ("bgp",)
-    return replace(cluster, cni=cni, modes=modes, pods=_addresses(pods))
+    return replace(cluster, cni=cni, modes=modes, pods=_pods(pods, where))
 
 
-def _nodes(roles: Mapping[str, list[str]], hosts: Mapping[str, tuple[str, ...]]) -> tuple[Node, ...]:
-    names = dict.fromkeys((*hosts, *roles))
-    return tuple(
-        Node(name, tuple(role for role in ROLES if role in roles.get(name, ())), hosts.get(name, ()))
-        for name in names
-        if any(roles.get(name, ()))
-    )
+def _name(document: Mapping[str, Any], where: str) -> str | None:
+    name = _map(document.get("metadata"), f"{where}: metadata").get("name")
+    return name if isinstance(name, str) and name not in ("sample", "default") else None
 
 
-def _name(document: Mapping[str, Any]) -> str | None:
-    metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return str(name) if name not in (None, "sample", "default") else None
-
-
-def _expanded(text: str, where: str) -> list[str]:
-    """The names in ``node[2:10]``, both ends included."""
-    found = _RANGE.fullmatch(text)
-    if not found:
-        return [text]
-    before, first, last, after = found[1], int(found[2]), int(found[3]), found[4]
-    if not 0 <= last - first < _MOST:
-        raise bad(where, f"{show(text)} is not a valid range", "write the lower number first")
-    return [f"{before}{number}{after}" for number in range(first, last + 1)]
-
-
-def _addresses(value: object) -> tuple[str, ...]:
-    return tuple(part.strip() for part in str(value).split(",") if part.strip()) if value else ()
+def _pods(value: object, where: str) -> tuple[str, ...]:
+    """The pods' CIDRs, one of each family, in canonical form."""
+    if value is not None and not isinstance(value, str):
+        raise bad(where, f"{show(value)} is not the CIDRs of the pods", "write a CIDR such as 10.233.64.0/18")
+    found = []
+    for part in filter(None, (each.strip() for each in (value or "").split(","))):
+        try:
+            found.append(str(ip_network(part, strict=False)))
+        except ValueError:
+            raise bad(where, f"{show(part)} is not a CIDR", "write a CIDR such as 10.233.64.0/18") from None
+    return tuple(found)
 
 
 def _map(value: object, where: str) -> Mapping[str, Any]:
@@ -232,12 +162,4 @@ def _map(value: object, where: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise bad(where, f"{show(value)} must be a map", "write key: value")
-    return value
-
-
-def _list(value: object, where: str) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise bad(where, f"{show(value)} must be a list", "write - before each item")
     return value

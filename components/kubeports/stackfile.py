@@ -49,8 +49,12 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})$"), list(_first))
 
 
-def load(path: Path) -> Any:
+def load(path: Path, several: bool = False) -> Any:
     """The content of a YAML file.
+
+    Args:
+        path: of the file.
+        several: it may have several documents, and a list of them is the answer.
 
     Raises:
         InputError: it can't be read, is not YAML, or repeats a key; with the line.
@@ -60,14 +64,14 @@ def load(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise bad(name, "does not exist", "name a file that does") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not UTF-8, or a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else error
         raise bad(name, f"can't be read ({reason})", "name a YAML file in UTF-8") from None
-    return parse(text, name)
+    return parse(text, name, several)
 
 
-def parse(text: str, name: str) -> Any:
-    """The content of YAML text.
+def parse(text: str, name: str, several: bool = False) -> Any:
+    """The content of YAML text; of several documents where these may be, a list.
 
     Raises:
         InputError: it is not YAML, or repeats a key; with the line.
@@ -76,7 +80,7 @@ def parse(text: str, name: str) -> Any:
         for token in yaml.scan(text):
             if isinstance(token, yaml.TagToken):
                 raise yaml.constructor.ConstructorError(None, None, "a tag decides the type of a value", token.start_mark)
-        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        content = list(yaml.load_all(text, _Loader)) if several else yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
         _measure(content)
         return content
     except yaml.MarkedYAMLError as error:

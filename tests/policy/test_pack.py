@@ -23,6 +23,8 @@ from tests.policy.spellings import GROUP, Declaration, Written, declare, groups,
 SMALL: dict[str, Any] = {"cluster": "dev", "sources": {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}}
 NETWORK: dict[str, dict[str, Any]] = {"aws": {"network": "vpc-1"}, "gcp": {"network": "default"}, "openstack": {}}
 CLOUDS = ("aws", "gcp", "openstack")
+#: Made when the module is loaded: an Output wants an event loop, which other tests take away.
+LATER: Any = pulumi.Output.from_input("later")
 _CLASSES = {
     ("aws", "ingress"): "aws.vpc.SecurityGroupIngressRule",
     ("aws", "egress"): "aws.vpc.SecurityGroupEgressRule",
@@ -417,8 +419,7 @@ def test_rows_are_written_as_messages_name_them(text: str, entry: tuple[int, int
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_an_address_of_another_resource_is_the_one_that_the_firewall_has(cloud: str) -> None:
-    refs = {"nat": {"cidr": pulumi.Output.from_input("later")}}
-    plan = planned(cloud, refs=refs, sources={"admins": ["@nat"], "clients": []})
+    plan = planned(cloud, refs={"nat": {"cidr": LATER}}, sources={"admins": ["@nat"], "clients": []})
 
     def made(value: str) -> list[Declaration]:
         known = {"nat": replace(plan.settings.refs["nat"], id=value)}

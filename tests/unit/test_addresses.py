@@ -14,7 +14,9 @@ from tests.strategies import NETWORKS, plan_of
 from tests.unit.test_three_clouds import CLOUDS
 from tests.wire import wire
 
+#: Made when the module is loaded: an Output wants an event loop, which other tests take away.
 LATER: Any = pulumi.Output.from_input("203.0.113.7")
+OTHER: Any = pulumi.Output.from_input("198.51.100.9")
 
 
 def stack(cloud: str, cidr: Any, **more: Any) -> dict[str, Any]:
@@ -101,6 +103,6 @@ def test_a_known_address_is_canonical() -> None:
 )
 def test_an_address_is_checked_when_it_is_known(value: object, message: str) -> None:
     raw = stack("aws", LATER, sources={"admins": ["10.20.0.0/16", "@nat", "@other"], "clients": []})
-    raw["refs"]["other"] = {"cidr": pulumi.Output.from_input("198.51.100.9")}
+    raw["refs"]["other"] = {"cidr": OTHER}
     with pytest.raises(InputError, match=message):
         addresses(plan_of(raw), {"nat": value, "other": "198.51.100.9"})

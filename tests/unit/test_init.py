@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from kubeports import kubekey, stackfile
+from kubeports import kubekey, stackfile, table
 from kubeports.cli import main
-from kubeports.errors import InputError
+from kubeports.conditions import CNIS, MODES
 
 V3 = """
 apiVersion: kubekey.kubesphere.io/v1alpha2
@@ -94,7 +94,9 @@ def test_version_3_of_kubekey_is_read(tmp_path: Path) -> None:
     found = kubekey.read((tmp_path / "config.yaml",))
     assert (found.name, found.table, found.cni, found.modes) == ("prod", "kubesphere", "calico", ("vxlan", "cross-subnet"))
     assert found.combine == {"control-plane": ["etcd"]}
-    assert found.nodes[0] == kubekey.Node("cp1", ("control-plane", "etcd"), ("172.16.0.2", "2001:db8::2"))
+    first = found.nodes[0]
+    assert (first.name, first.roles) == ("cp1", ("control-plane", "etcd"))
+    assert list(map(str, first.addresses)) == ["172.16.0.2", "2001:db8::2"]
     file = tmp_path / "stack.yaml"
     result = run("init", file, *FLAGS, "--kubekey", tmp_path / "config.yaml")
     assert result.exit_code == 0, result.output
@@ -109,25 +111,125 @@ def test_version_4_of_kubekey_is_read_from_two_files(tmp_path: Path) -> None:
     found = kubekey.read((tmp_path / "inventory.yaml", tmp_path / "config.yaml"))
     assert (found.table, found.cni, found.offline) == ("kubekey-4", "kube-ovn", True)
     assert found.combine == {"control-plane": ["etcd", "worker"]}
-    assert [node.addresses for node in found.nodes] == [("10.1.0.1",), ("10.0.0.2",), ("10.1.0.9",)]
+    assert [str(node.addresses[0]) for node in found.nodes] == ["10.1.0.1", "10.0.0.2", "10.1.0.9"]
     flags = ("--kubekey", tmp_path / "inventory.yaml", "--kubekey", tmp_path / "config.yaml")
     result = run("init", tmp_path / "stack.yaml", *FLAGS, *flags)
     assert result.exit_code == 0, result.output
     assert run("plan", "--file", tmp_path / "stack.yaml").exit_code == 0
 
 
+#: What breaks version 3's Cluster: a text in it, and what stands there instead.
+BROKEN_3 = [
+    ("kind: Cluster\nmetadata", "kind: [Cluster]\nmetadata", "has no Cluster, Inventory or Config"),
+    ("apiVersion: kubekey.kubesphere.io/v1alpha2", "apiVersion: 5", "has no Cluster, Inventory or Config"),
+    ("metadata: {name: prod}", "metadata: [prod]", "metadata"),
+    ("metadata: {name: prod}", "metadata: {name: 'a b: c'}", "can't be a cluster's name"),
+    ("spec:\n", "spec: &x [*x, [", "is not YAML"),
+    ("address: 172.16.0.2,", "address: !!python/object:os.system x,", "is not YAML"),
+    ("internalAddress: 172.16.0.3", "internalAddress: node1", "is not an address"),
+    ("internalAddress: 172.16.0.3", "internalAddress: 172.16.0.4", "is that of"),
+    ("name: node2", "name: node1", "stands twice"),
+    ("name: node2", 'name: "a\\nkubeports:table: x"', "is not a node's name"),
+    ("etcd: [cp1]", "etcd: [cp9]", "is not among the hosts"),
+    ('"node[1:2]"', '"node[1:999999]"', "list at most"),
+    ("roleGroups: {", "roleGroups: [", "is not YAML"),
+    ("plugin: calico", "plugin: [calico]", "is a CNI that kubeports does not know"),
+    ("plugin: calico", "plugin: weave", "is a CNI that kubeports does not know"),
+    ("vxlanMode: CrossSubnet", "vxlanMode: [Always]", "is not a mode"),
+    ("calico: {ipipMode: Never, vxlanMode: CrossSubnet}", "calico: ipip", "must be a map"),
+    ("kubePodsCIDR: 10.233.64.0/18", "kubePodsCIDR: everything", "is not a CIDR"),
+    ("kubePodsCIDR: 10.233.64.0/18", "kubePodsCIDR: {a: b}", "is not the CIDRs of the pods"),
+    ("kubePodsCIDR: 10.233.64.0/18", "kubePodsCIDR: 0.0.0.0/0", "is the internet"),
+]
+#: And version 4's inventory.
+BROKEN_4 = [
+    ("kind: Inventory", "kind: {Inventory: 1}", "has no Cluster, Inventory or Config"),
+    ("kind: Inventory", "kind: Playbook", "has no Cluster, Inventory or Config"),
+    ("spec:\n", "spec: []\nother:\n", "must be a map"),
+    ("internal_ipv4: 10.1.0.1}", "internal_ipv4: 10.1.0.300}", "is not an address"),
+    ("b: {connector: {host: 10.0.0.2}}", "b: {connector: {host: 10.0.0.2, port: ssh}}", "is no port"),
+    ("b: {connector: {host: 10.0.0.2}}", "b: {connector: 10.0.0.2}", "connector"),
+    ("b: {connector: {host: 10.0.0.2}}", "b:", "is missing"),
+    ("kube_control_plane: {hosts: [a]}", "kube_control_plane: {hosts: [z]}", "is not among the hosts"),
+    ("kube_control_plane: {hosts: [a]}", "kube_control_plane: {groups: [kube_control_plane]}", "contains itself"),
+    ("kube_control_plane: {hosts: [a]}", "kube_control_plane: {groups: [nothing]}", "no group is called"),
+    ("kube_control_plane: {hosts: [a]}", "kube_control_plane: 7", "kube_control_plane"),
+    ("  groups:\n", "  vars: {cni: calico}\n  groups:\n", "must be a map"),
+    ("  groups:\n", "  vars: {cni: {type: 5}}\n  groups:\n", "is a CNI that kubeports does not know"),
+    ("    r: {internal_ipv4: 10.1.0.9}\n", "    r: {internal_ipv4: 10.1.0.9}\n    r: {internal_ipv4: 10.1.0.8}\n", "is not YAML"),
+]
+
+
+BROKEN = [*((V3, *each) for each in BROKEN_3), *((V4, *each) for each in BROKEN_4)]
+
+
+@pytest.mark.parametrize(("text", "before", "after", "message"), BROKEN)
+def test_a_broken_configuration_is_refused_in_words(tmp_path: Path, text: str, before: str, after: str, message: str) -> None:
+    assert before in text
+    (tmp_path / "kubekey.yaml").write_text(text.replace(before, after))
+    refused(tmp_path, message, "--kubekey", tmp_path / "kubekey.yaml", *FLAGS[:2], "--admins", "10.20.0.0/16")
+
+
+def refused(folder: Path, message: str, *flags: object) -> None:
+    """It ends in a message without a traceback, and nothing is written."""
+    before = sorted(folder.iterdir())
+    result = run("init", folder / "new.yaml", *flags)
+    assert result.exit_code == 2 and "Traceback" not in result.output, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert message in result.output and sorted(folder.iterdir()) == before, result.output
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("flags", "message"),
     [
-        ("a: [", "is not valid YAML"),
-        ("kind: Cluster\n", "has no Cluster"),
-        ("apiVersion: kubekey.kubesphere.io/v1\nkind: Cluster\nspec: [1]\n", "must be a map"),
-        ("apiVersion: kubekey.kubesphere.io/v1\nkind: Cluster\nspec: {network: {plugin: weave}}\n", "does not know"),
-        ("apiVersion: kubekey.kubesphere.io/v1\nkind: Cluster\nspec: {roleGroups: {etcd: ['n[5:1]']}}\n", "not a valid range"),
-        ("apiVersion: kubekey.kubesphere.io/v1\nkind: Inventory\nspec: {groups: {a: {groups: [a]}}}\n", "contains itself"),
+        (("--cloud", "azure", *FLAGS[2:]), "'azure' is not possible"),
+        (("--cloud", "", *FLAGS[2:]), "--cloud is required"),
+        ((*FLAGS[:2], "--cluster", "a: b", *FLAGS[4:]), "can't be a cluster's name"),
+        ((*FLAGS[:2], "--cluster", "true\n", *FLAGS[4:]), "can't be a cluster's name"),
+        ((*FLAGS[:2], "--cluster", "\udcff", *FLAGS[4:]), "can't be a cluster's name"),
+        ((*FLAGS, "--network", "vpc-0a"), "is not used on openstack"),
+        (("--cloud", "aws", *FLAGS[2:]), "network: is missing"),
+        ((*FLAGS, "--table", "kubeadmn"), "is not the name of a table"),
+        ((*FLAGS, "--table", "nowhere.csv"), "there is no file"),
+        ((*FLAGS, "--table", "x" * 5000 + ".csv"), "there is no file"),
+        ((*FLAGS, "--cni", "weave"), "is not one of"),
+        ((*FLAGS, "--cni", "kube-ovn", "--mode", "vxlan"), "kube-ovn"),
+        ((*FLAGS, "--mode", "native"), "native"),
+        ((*FLAGS[:4], "--admins", "10.20.0.0/16 10.20.0.0/16"), "is no CIDR"),
+        ((*FLAGS[:4], "--admins", "]"), "is no source"),
+        ((*FLAGS, "--clients", "0.0.0.0/0", "--clients", "0.0.0.0/0"), "stands twice"),
+        ((*FLAGS, "--kubekey", "nowhere.yaml"), "does not exist"),
+        ((*FLAGS, "--kubekey", "/"), "can't be read"),
     ],
 )
-def test_what_kubekey_would_not_take_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(InputError, match=message):
-        kubekey.read((tmp_path / "config.yaml",))
+def test_a_wrong_flag_is_refused_in_words(tmp_path: Path, flags: tuple[str, ...], message: str) -> None:
+    refused(tmp_path, message, *flags)
+
+
+def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path, tmp_path / "no" / "s.yaml", tmp_path / ("x" * 300), tmp_path / "link"):
+        result = run("init", place, *FLAGS)
+        assert result.exit_code == 2 and "Traceback" not in result.output, result.output
+    for arguments in ((), (tmp_path / "s.yaml", "-s", "dev"), ("-s", "dev")):
+        assert run("init", *arguments, *FLAGS).exit_code == 2
+
+
+@pytest.mark.parametrize("name", table.names())
+def test_every_choice_makes_a_file_that_plan_accepts(tmp_path: Path, name: str) -> None:
+    for cni in CNIS:
+        for mode in (None, *(mode for mode in MODES.get(cni, ()) if mode != "cross-subnet")):
+            file = tmp_path / f"{cni}-{mode}.yaml"
+            result = run("init", file, *FLAGS, "--table", name, "--cni", cni, *(("--mode", mode) if mode else ()))
+            assert result.exit_code == 0, result.output
+            assert run("plan", "--file", file).exit_code == 0
+
+
+def test_a_custom_table_beside_the_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(
+        "service,protocol,family,start,end,when,source,target,why\nssh,tcp,any,22,22,always,admins,nodes,x\n"
+    )
+    file = tmp_path / "s.yaml"
+    assert run("init", file, *FLAGS, "--table", "mine.csv").exit_code == 0
+    assert run("plan", "--file", file).exit_code == 0

@@ -83,7 +83,7 @@ def command(
     Exit codes: 0 done, 2 bad input or a file that exists, 1 a bug of kubeports.
     """
     target = _target(file, stack)
-    if target.exists():
+    if _is_there(target):
         raise bad(str(target), "exists, and init overwrites nothing", "name another file, or edit this one")
     found = kubekey.read(configurations)
     ask = _Questions()
@@ -121,13 +121,23 @@ def _target(file: Path | None, stack: str | None) -> Path:
     return file if file is not None else stackfile.path_of(str(stack), Path.cwd())
 
 
+def _is_there(target: Path) -> bool:
+    try:
+        return target.resolve().exists()
+    except (OSError, ValueError) as error:  # too long, or a NUL
+        raise bad(str(target), f"can't be a file ({error})", "name another file") from None
+
+
 def _check(text: str, target: Path) -> None:
     """Refuse what ``kubeports plan`` would refuse."""
     from kubeports.check import check
 
     config = stackfile.parse(text, str(target))["config"]
     prefix = f"{stackfile.NAMESPACE}:"
-    check(None, {key.removeprefix(prefix): value for key, value in config.items()}, f"{target}: {prefix}")
+    project = stackfile.project(target.resolve().parent)
+    folders = (target.resolve().parent, *([project.parent] if project is not None else []))
+    args = {key.removeprefix(prefix): value for key, value in config.items()}
+    check(None, args, f"{target}: {prefix}", folders=folders)
 
 
 def _write(target: Path, text: str) -> None:
@@ -195,7 +205,10 @@ def _nodes(found: kubekey.Cluster) -> list[str]:
     width = max(len(node.name) for node in found.nodes)
     return [
         "# Nodes in the KubeKey configuration:",
-        *(f"#   {node.name.ljust(width)}  {', '.join(node.roles)}  {' '.join(node.addresses)}".rstrip() for node in found.nodes),
+        *(
+            f"#   {node.name.ljust(width)}  {', '.join(node.roles)}  {' '.join(map(str, node.addresses))}".rstrip()
+            for node in found.nodes
+        ),
     ]
 
 

@@ -6,6 +6,10 @@ from kubeports import Firewall
 
 config = pulumi.Config()
 cluster = config.require("cluster")
+# Your own image, or the newest Amazon Linux 2023.
+ami = config.get("ami") or aws.ec2.get_ami(
+    owners=["amazon"], most_recent=True, filters=[{"name": "name", "values": ["al2023-ami-2023.*-kernel-6.1-x86_64"]}]
+).id
 
 vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", tags={"Name": cluster})
 subnet = aws.ec2.Subnet("nodes", vpc_id=vpc.id, cidr_block="10.0.1.0/24", tags={"Name": cluster})
@@ -27,10 +31,10 @@ after = pulumi.ResourceOptions(depends_on=[firewall])
 
 control_plane = aws.ec2.Instance(
     "control-plane",
-    ami=config.require("ami"),
+    ami=ami,
     instance_type="t3.large",
     subnet_id=subnet.id,
-    # A node of several roles: the group of all nodes, and that of each role.
+    # The groups of a node: that of every node, and one per role. etcd runs on the control plane here.
     vpc_security_group_ids=[firewall.ids["nodes"], firewall.ids["control-plane"], firewall.ids["etcd"]],
     tags={"Name": f"{cluster}-control-plane"},
     opts=after,
@@ -38,7 +42,7 @@ control_plane = aws.ec2.Instance(
 
 template = aws.ec2.LaunchTemplate(
     "worker",
-    image_id=config.require("ami"),
+    image_id=ami,
     instance_type="t3.large",
     vpc_security_group_ids=firewall.groups["worker"],
     opts=after,

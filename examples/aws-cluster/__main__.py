@@ -7,9 +7,12 @@ from kubeports import Firewall
 config = pulumi.Config()
 cluster = config.require("cluster")
 # Your own image, or the newest Amazon Linux 2023.
-ami = config.get("ami") or aws.ec2.get_ami(
-    owners=["amazon"], most_recent=True, filters=[{"name": "name", "values": ["al2023-ami-2023.*-kernel-6.1-x86_64"]}]
-).id
+ami = (
+    config.get("ami")
+    or aws.ec2.get_ami(
+        owners=["amazon"], most_recent=True, filters=[{"name": "name", "values": ["al2023-ami-2023.*-kernel-6.1-x86_64"]}]
+    ).id
+)
 
 vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", tags={"Name": cluster})
 subnet = aws.ec2.Subnet("nodes", vpc_id=vpc.id, cidr_block="10.0.1.0/24", tags={"Name": cluster})

@@ -15,6 +15,7 @@ from sandbox.cloud import Cloud
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
 from sandbox.run import ROOT, Project
+from tests.pages.scenes import section_of_the_readme
 
 pytestmark = pytest.mark.engine
 
@@ -142,6 +143,23 @@ def test_stack_reference(example: Example, neutron: OpenStack) -> None:
     destroy(nodes)
     destroy(firewall)
     assert in_neutron(neutron) == before
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "neutron"])
+def test_a_program_of_the_readme(cloud: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Each cloud's section, as it stands: up, up again without a change, destroy."""
+    running: Cloud = request.getfixturevalue(cloud)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: readme\nruntime: python\n")
+    (folder / f"Pulumi.{STACK}.yaml").write_text("config: {}\n")
+    section = {"aws": "AWS", "gcp": "GCP", "neutron": "OpenStack"}[cloud]
+    (folder / "__main__.py").write_text(section_of_the_readme(section)[1])
+    here = Project(folder, running.env, tmp_path / "state")
+    if cloud == "gcp":
+        here.configure(STACK, **{"gcp:project": "kubeports-sandbox"})
+    up(here)
+    destroy(here)
 
 
 def test_no_example_is_left_out() -> None:

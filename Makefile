@@ -75,7 +75,7 @@ contract: setup ## write what other people's stacks hold on to anew (docs/upgrad
 states: setup ## add the states of this version, before its release (docs/upgrades.md)
 	@$(PY) -m tests.states
 
-bench: setup ## the measurements that the README quotes
+bench: setup ## the measurements of docs/speed.md
 	@$(PY) -m bench
 
 plan: .venv/plan ## print what STACK (default: openstack-dev) allows; no engine, no account

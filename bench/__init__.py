@@ -1,1 +1,1 @@
-"""What the README quotes of speed; nothing here is asserted."""
+"""What docs/speed.md quotes; nothing here is asserted."""

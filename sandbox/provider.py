@@ -23,6 +23,8 @@ from pulumi import _types
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 Properties = dict[str, Any]
+#: A provider's functions: token -> arguments to outputs.
+Functions = Mapping[str, Callable[[Properties], Properties]]
 
 #: What the engine writes for a value that is not known at preview (sdk/go/common/resource/plugin/rpc.go).
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -193,15 +195,24 @@ class EmulatedProvider(provider_pb2_grpc.ResourceProviderServicer):
         cloud: the provider's name, as in a resource's type token.
         version: the SDK's version.
         kinds: the resources that it has, by the configuration of a provider (region, project; empty: its defaults).
+        functions: its functions, by the same configuration: token -> arguments to outputs.
     """
 
-    def __init__(self, cloud: str, version: str, kinds: Callable[[Properties], Iterable[Kind]]) -> None:
+    def __init__(
+        self,
+        cloud: str,
+        version: str,
+        kinds: Callable[[Properties], Iterable[Kind]],
+        functions: Callable[[Properties], Functions] = lambda config: {},
+    ) -> None:
         self.cloud = cloud
         self.version = version
         self.made = kinds
+        self.functions = functions
         self.kinds = {kind.token: kind for kind in kinds({})}
         #: A program may have several providers of one cloud: the engine keeps a connection for each.
         self.configured: dict[str, dict[str, Kind]] = {}
+        self.callable: dict[str, Functions] = {}
 
     # The engine asks these about the provider itself.
 
@@ -224,14 +235,20 @@ class EmulatedProvider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        self.configured[context.peer()] = {kind.token: kind for kind in self.made(_read(request.args))}
+        config = _read(request.args)
+        self.configured[context.peer()] = {kind.token: kind for kind in self.made(config)}
+        self.callable[context.peer()] = self.functions(config)
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the emulator of {self.cloud} has no function {request.tok}")
+        functions = self.callable.get(context.peer(), {})
+        if request.tok not in functions:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the emulator of {self.cloud} has no function {request.tok}")
+        with _told(context):
+            return provider_pb2.InvokeResponse(**{"return": _struct(functions[request.tok](_read(request.args)))})
 
     # And these about a resource.
 

@@ -6,6 +6,13 @@ from kubeports import Firewall
 
 config = pulumi.Config()
 cluster = config.require("cluster")
+# Your own image, or the newest Amazon Linux 2023.
+ami = (
+    config.get("ami")
+    or aws.ec2.get_ami(
+        owners=["amazon"], most_recent=True, filters=[{"name": "name", "values": ["al2023-ami-2023.*-kernel-6.1-x86_64"]}]
+    ).id
+)
 
 vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", tags={"Name": cluster})
 subnet = aws.ec2.Subnet("nodes", vpc_id=vpc.id, cidr_block="10.0.1.0/24", tags={"Name": cluster})
@@ -27,7 +34,7 @@ after = pulumi.ResourceOptions(depends_on=[firewall])
 
 control_plane = aws.ec2.Instance(
     "control-plane",
-    ami=config.require("ami"),
+    ami=ami,
     instance_type="t3.large",
     subnet_id=subnet.id,
     # The groups of all nodes, of the control plane, and of etcd, which is on the same nodes (the setting combine).
@@ -38,7 +45,7 @@ control_plane = aws.ec2.Instance(
 
 template = aws.ec2.LaunchTemplate(
     "worker",
-    image_id=config.require("ami"),
+    image_id=ami,
     instance_type="t3.large",
     vpc_security_group_ids=firewall.groups["worker"],
     opts=after,

@@ -9,7 +9,7 @@ const firewall = new kubeports.Firewall("firewall", {
     cloud: kubeports.Cloud.Openstack, // or "openstack"
     cluster: "typescript",
     roles: true,
-    sources: { admins: ["10.20.0.0/16", "@bastion"], clients: ["0.0.0.0/0"] },
+    sources: { admins: ["10.20.0.0/16", "@bastion"], clients: ["10.0.0.0/8"] },
     refs: { bastion: { group: bastion.id } },
     services: {
         "custom-exporter": { protocol: "tcp", start: 9200, source: ["admins"], why: "Prometheus reads metrics" },

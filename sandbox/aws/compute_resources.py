@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from sandbox.aws.calls import call, found
 from sandbox.aws.tags import Tagged, tags_of
-from sandbox.provider import Kind, Properties, beyond
+from sandbox.provider import Functions, Kind, Properties, RefusedError, beyond
 
 
 def kinds(ec2: Any, tags: Mapping[str, str]) -> Iterator[Kind]:
@@ -23,6 +23,23 @@ def kinds(ec2: Any, tags: Mapping[str, str]) -> Iterator[Kind]:
     yield Subnet(ec2, sdk.SubnetArgs, tags)
     yield Instance(ec2, sdk.InstanceArgs, tags)
     yield LaunchTemplate(ec2, sdk.LaunchTemplateArgs, tags)
+
+
+def functions(ec2: Any) -> Functions:
+    """The functions, on an EC2 client of boto3's."""
+    return {"aws:ec2/getAmi:getAmi": lambda arguments: _image(ec2, arguments)}
+
+
+def _image(ec2: Any, arguments: Properties) -> Properties:
+    """aws.ec2.get_ami, ``ec2_ami_data_source.go``: one image, or with mostRecent the newest of several."""
+    filters = [{"Name": each["name"], "Values": each["values"]} for each in arguments.get("filters", ())]
+    found = call(ec2.describe_images, Owners=arguments.get("owners", []), Filters=filters)["Images"]
+    if not found:
+        raise RefusedError("Your query returned no results. Please change your search criteria and try again.")
+    if len(found) > 1 and not arguments.get("mostRecent"):
+        raise RefusedError("Your query returned more than one result. Please try a more specific search criteria")
+    newest = max(found, key=lambda image: (image["CreationDate"], image["Name"]))
+    return {"id": newest["ImageId"], "imageId": newest["ImageId"], "name": newest["Name"], "architecture": newest["Architecture"]}
 
 
 class _Resource(Tagged):

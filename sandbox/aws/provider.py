@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 
 from sandbox.aws.calls import call, found
 from sandbox.aws.tags import Tagged, default_tags, tags_of
-from sandbox.provider import UNKNOWN, AsGiven, EmulatedProvider, Kind, Properties, RefusedError, beyond
+from sandbox.provider import UNKNOWN, AsGiven, EmulatedProvider, Functions, Kind, Properties, RefusedError, beyond
 
 _SOURCES = {
     "cidrIpv4": "CidrIpv4",
@@ -49,7 +49,10 @@ def provider(connect: Callable[[str | None], Any]) -> EmulatedProvider:
         ]
         return cast("list[Kind]", made)
 
-    return EmulatedProvider("aws", version("pulumi-aws"), kinds)
+    def functions(config: Properties) -> Functions:
+        return compute_resources.functions(connect(config.get("region")))
+
+    return EmulatedProvider("aws", version("pulumi-aws"), kinds, functions)
 
 
 class PreviewOnly(AsGiven):

@@ -27,6 +27,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 132
+#: The variable with the folder in which commands run, where it is not the repository's root.
+FOLDER = "KUBEPORTS_PAGES_FOLDER"
 _FENCED = re.compile(r"^```console(?: (?P<needs>\S+))?\n(?P<body>\$ kubeports.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARKED = re.compile(r"^<!-- \$ (?P<command>kubeports .*?) -->\n(?P<body>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
@@ -67,7 +69,7 @@ def run(command: str, env: Mapping[str, str] | None = None) -> str:
     ours |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": str(WIDTH), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         ["bash", "-c", command],
-        cwd=ROOT,
+        cwd=(env or {}).get(FOLDER, ROOT),
         env={name: value for name, value in (ours | dict(env or {})).items() if value},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

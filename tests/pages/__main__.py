@@ -3,6 +3,7 @@
 import warnings
 
 from tests.pages import ROOT, pages, refreshed
+from tests.pages.pictures import FOLDER, pictures
 from tests.pages.scenes import SCENES
 
 warnings.filterwarnings("ignore", category=FutureWarning)  # google.api_core, of Python 3.11
@@ -16,3 +17,6 @@ for page in pages():
     if after != before:
         page.write_text(after, encoding="utf-8")
         print(page.relative_to(ROOT))
+for name, picture in pictures().items():
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / name).write_text(picture, encoding="utf-8")

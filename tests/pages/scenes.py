@@ -1,11 +1,14 @@
-"""The clouds that pages show: each begins the same way every time, and hands have been at it."""
+"""What pages show, such as a cloud with manual changes: each begins the same way every time."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from kubeports import stackfile, table
@@ -13,7 +16,7 @@ from kubeports import stackfile, table
 from sandbox.aws import AWS
 from sandbox.gcp import GCP
 from sandbox.run import CREDENTIALS
-from tests.pages import ROOT
+from tests.pages import FOLDER, ROOT
 from tests.strategies import plan_of
 from tests.wire import wire
 
@@ -78,10 +81,36 @@ def gcp() -> Iterator[dict[str, str]]:
         yield _environment(cloud.env)
 
 
+@contextmanager
+def quick_start() -> Iterator[dict[str, str]]:
+    """A folder with the stack file of the README's quick start."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "Pulumi.dev.yaml").write_text(stack_of_the_readme(), encoding="utf-8")
+        yield {FOLDER: folder}
+
+
+def stack_of_the_readme() -> str:
+    """The stack file of the README's quick start."""
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def section_of_the_readme(cloud: str) -> tuple[str, str]:
+    """The commands and the program of a cloud's section in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n### {cloud}\n")[2]
+    found = re.match(r"\s*```sh\n(.*?)```\s*```python\n(.*?)```", text, re.DOTALL)
+    assert found is not None, cloud
+    return found[1], found[2]
+
+
 def _environment(env: Mapping[str, str]) -> dict[str, str]:
     """The cloud's own credentials, and none of the user's."""
     return {name: "" for name in os.environ if name.startswith(CREDENTIALS)} | {"NO_PROXY": "127.0.0.1"} | dict(env)
 
 
 #: What a block's second word names.
-SCENES: Mapping[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"aws-by-hand": aws, "gcp-tampered": gcp}
+SCENES: Mapping[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {
+    "aws-by-hand": aws,
+    "gcp-tampered": gcp,
+    "quick-start": quick_start,
+}

@@ -190,7 +190,7 @@ def policies_table() -> str:
     """The policies in Markdown."""
     lines = ["| policy | severity | what it wants | configuration |", "|---|---|---|---|"]
     for each in (pack.SETTINGS, *pack.STACK_POLICIES, *pack.RESOURCE_POLICIES):
-        takes = "the keys of the README's settings" if each is pack.SETTINGS else ", ".join(f"`{key}`" for key in each.config)
+        takes = "[the settings](settings.md)" if each is pack.SETTINGS else ", ".join(f"`{key}`" for key in each.config)
         level = "" if each.level.value == "mandatory" else f" ({each.level.value})"
         lines.append(f"| `{each.name}` | {each.severity.value}{level} | {each.says} | {takes} |")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import ROOT, pages, refreshed
+from tests.pages.pictures import FOLDER, pictures
 from tests.pages.scenes import SCENES
 
 PAGES = list(pages())
@@ -46,3 +47,7 @@ def test_every_command_has_a_page() -> None:
     for name in COMMANDS:
         text = (ROOT / "docs" / "commands" / f"{name}.md").read_text(encoding="utf-8")
         assert f"$ kubeports {name} " in text or f"$ kubeports {name}\n" in text, name
+
+
+def test_the_pictures_are_todays() -> None:
+    assert {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()} == pictures(), "make docs"

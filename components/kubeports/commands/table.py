@@ -61,7 +61,7 @@ def _tables() -> shared.Sheet:
 
 
 def sheet(rows: list[table.Row], pages: bool = True) -> shared.Sheet:
-    """Rows as the README shows them; with the page where one of them has one."""
+    """Rows as docs/settings.md shows them; with the page where one of them has one."""
     pages = pages and any(row.page for row in rows)
     columns = ("service", "ports", "when", "who", "where", "why", *(("page",) if pages else ()))
     cells = [

@@ -14,7 +14,7 @@ from kubeports.clouds.fields import Declared, Identities
 from kubeports.clouds.host.ruleset import Chain, Rule, chains
 from kubeports.flows import EVERYWHERE, Flow
 from kubeports.host.ruleset import TABLE
-from kubeports.networks import FAMILIES, INTERNET, Addresses, Network, without
+from kubeports.networks import FAMILIES, INTERNET, Addresses, Network, Networks, without
 from kubeports.traffic import ALL, Ports, has_ports
 
 
@@ -40,25 +40,27 @@ def _flows(chain: Chain, number: int, rule: Rule) -> Iterator[Flow]:
     if match.apart or (not rule.accepts and not match.certain):
         return
     for family in match.families:
-        for source in (match.peers or {}).get(family, (INTERNET[family],)):
-            for protocol in sorted(match.protocols) if match.protocols is not None else (None,):
-                for ports in match.ports or (ALL,):
-                    yield Flow(
-                        where=rule.comment or rule.id,
-                        id=rule.id,
-                        group=EVERYWHERE,
-                        direction=chain.direction,  # type: ignore[arg-type]
-                        protocol=protocol,
-                        ports=ports if has_ports(protocol) else ALL,
-                        source=source,
-                        families=(family,),
-                        action="allow" if rule.accepts else "deny",
-                        priority=number,
-                        spelling="any" if protocol is None else str(protocol),
-                        ported=match.ports is not None,
-                        why=rule.comment,
-                        network=chain.id,
-                    )
+        source = Networks(tuple((match.peers or {}).get(family, (INTERNET[family],))))
+        if not source.all:
+            continue
+        for protocol in sorted(match.protocols) if match.protocols is not None else (None,):
+            for ports in match.ports or (ALL,):
+                yield Flow(
+                    where=rule.comment or rule.id,
+                    id=rule.id,
+                    group=EVERYWHERE,
+                    direction=chain.direction,  # type: ignore[arg-type]
+                    protocol=protocol,
+                    ports=ports if has_ports(protocol) else ALL,
+                    source=source,
+                    families=(family,),
+                    action="allow" if rule.accepts else "deny",
+                    priority=number,
+                    spelling="any" if protocol is None else str(protocol),
+                    ported=match.ports is not None,
+                    why=rule.comment,
+                    network=chain.id,
+                )
 
 
 def effective(flows: Iterable[Flow], named: Collection[int | None] = ()) -> list[Flow]:

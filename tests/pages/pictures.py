@@ -1,0 +1,42 @@
+"""The picture of the README: "who reaches whom" of a stack, as the report draws it, in two SVG files for light and dark pages."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from kubeports import report
+
+from tests.golden import planned
+from tests.pages import ROOT
+
+STACK = "openstack-dev"
+FOLDER = ROOT / "docs" / "images"
+_PICTURE = re.compile(r'<svg class="picture wide" viewBox="0 0 (\d+) ([\d.]+)".*?</svg>', re.DOTALL)
+_VARIABLES = re.compile(r":root \{(.*?)\}", re.DOTALL)
+#: What the picture's own classes need of the page's style.
+_RULES = re.compile(r"^\.(?:self|role|ref|network|world|picture)\b[^@]*?\}$", re.MULTILINE)
+
+
+def pictures() -> dict[str, str]:
+    """The files of docs/images by their names, each an SVG document that needs nothing else."""
+    page = report.page({STACK: planned(STACK)})
+    found = _PICTURE.search(page)
+    assert found is not None
+    style = (files(report) / "page.css").read_text(encoding="utf-8")
+    light, dark = _VARIABLES.findall(style)[:2]
+    rules = "\n".join(rule for rule in _RULES.findall(style) if ":hover" not in rule and "narrow" not in rule)
+    return {
+        f"reach-{name}.svg": _document(found, f":root {{{own}}}\n{rules}")
+        for name, own in (("light", light), ("dark", light + dark))
+    }
+
+
+def _document(picture: re.Match[str], style: str) -> str:
+    # A margin keeps the lines at the picture's edge whole.
+    width, height = float(picture[1]) + 32, float(picture[2]) + 32
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" viewBox="-16 -16 {width:g} {height:g}"'
+    body = picture[0].partition(">")[2]
+    label = f"Who reaches which ports of {STACK}"
+    ground = f'<rect x="-16" y="-16" width="{width:g}" height="{height:g}" rx="10" style="fill: var(--paper); stroke: none"/>'
+    return f'{head} class="picture" font-size="13" role="img" aria-label="{label}">\n<style>\n{style}\n</style>\n{ground}{body}\n'

@@ -165,6 +165,9 @@ def _is_possible(kind: str, row: tuple[str, str], firewalls: Firewalls) -> bool:
         return "/" in entry and service != "ssh"
     if kind == "slow":
         return entry.startswith("tcp/")
+    if kind == "reject":
+        # The kernel sends no ICMP error about a tunnel: it checks the payload as if it had a checksum (nf_ip_checksum).
+        return service != "ipip"
     if kind == "mtu":
         return service != "ssh"  # sshd listens there: what it is sent can't be so long
     return True

@@ -180,12 +180,20 @@ def test_what_the_oracle_sees_the_audit_finds_and_what_it_finds_the_oracle_sees(
             if clouds.ALLOWS[cloud](there, packet) != allowed(planned, packet):
                 assert any(speaks(each, packet) for each in found), (packet, found)
         for each in found:
-            if each.kind not in ("surplus", "denied") and each.services != ("baseline",):
+            if each.kind not in ("surplus", "denied") and each.services != ("baseline",) and not is_harmless(planned, each):
                 assert witness(cloud, planned, there, raw, each), each
         counts[f"audits of {cloud} that somebody had tampered with"] += 1
         counts[f"differences found on {cloud}, each with a packet that shows it"] += len(found)
 
     holds()
+
+
+def is_harmless(planned: Plan, difference: Difference) -> bool:
+    """Whether a difference is the number of IP-in-IP as a port, where a row opens every port: then no packet shows it."""
+    every = [
+        rule.source.value for rule in planned.rules if (rule.action, rule.direction, rule.protocol) == ("allow", "ingress", None)
+    ]
+    return difference.kind == "tunnel" and set(difference.sources) <= set(every)
 
 
 def speaks(difference: Difference, packet: clouds.Packet) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from kubeports import kubekey, stackfile, table
+from kubeports.check import check
 from kubeports.cli import main
 from kubeports.conditions import CNIS, MODES
+from kubeports.settings import KEYS
 
 V3 = """
 apiVersion: kubekey.kubesphere.io/v1alpha2
@@ -224,6 +227,19 @@ def test_every_choice_makes_a_file_that_plan_accepts(tmp_path: Path, name: str) 
             result = run("init", file, *FLAGS, "--table", name, "--cni", cni, *(("--mode", mode) if mode else ()))
             assert result.exit_code == 0, result.output
             assert run("plan", "--file", file).exit_code == 0
+
+
+def test_pulumi_new_asks_for_settings_that_plan_accepts() -> None:
+    project = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())
+    asked = project["template"]["config"]
+    for key, item in asked.items():
+        namespace, _, name = key.partition(":")
+        assert namespace == project["name"] == stackfile.NAMESPACE
+        assert item["description"] == project["config"][name]["description"] == KEYS[name].why
+    required = {name for name, item in project["config"].items() if "default" not in item}
+    assert required <= {key.partition(":")[2] for key in asked}
+    given = {key.partition(":")[2]: item["default"] for key, item in asked.items() if "default" in item}
+    assert check(None, given).rules
 
 
 def test_a_custom_table_beside_the_file_is_found(tmp_path: Path) -> None:

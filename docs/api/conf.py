@@ -15,12 +15,10 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 # A reference that leads nowhere is an error, but for the types of other packages.
 nitpicky = True
 nitpick_ignore_regex = [
-    # Ports of a Row, which a program never makes.
-    (r"py:.*", r"kubeports\.traffic\.Ports"),
     (r"py:.*", r"(pulumi|collections|typing|ipaddress)\b.*"),
     (r"py:.*", r"(Input|Output|ComponentResource|ResourceOptions|NotRequired|Sequence|Mapping|Self|Any|TypedDict|T)"),
-    # Parts of a Row, of the Settings and of a Verdict, which a program never makes.
-    (r"py:.*", r"kubeports\.(traffic\.Ports|rules\.Verdict|settings\.Outbound|conditions\.When)"),
+    # Parts of a Row, of the Settings, of a Plan and of a Verdict, which a program never makes.
+    (r"py:.*", r"kubeports\.(traffic\.Ports|rules\.Verdict|flows\.Flow|settings\.Outbound|conditions\.When)"),
 ]
 
 

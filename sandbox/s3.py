@@ -20,12 +20,13 @@ class S3:
         import boto3
         from botocore.config import Config
         from moto.s3.models import s3_backends
-        from moto.server import ThreadedMotoServer
+
+        from sandbox.moto_server import MotoServer
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         s3_backends.clear()
         with ExitStack() as stack:
-            server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+            server = MotoServer()
             server.start()
             stack.callback(server.stop)
             endpoint = "http://{}:{}".format(*server.get_host_and_port())

@@ -58,15 +58,15 @@ class AWS:
 
     def __enter__(self) -> AWS:
         from moto.ec2.models import ec2_backends
-        from moto.server import ThreadedMotoServer
 
         from sandbox.aws.nodes import StrictNodes
+        from sandbox.moto_server import MotoServer
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         ec2_backends.clear()
         ec2_backends.backend = type("EC2", (StrictNodes,), {"rules": self._rules, "__module__": StrictNodes.__module__})
         with ExitStack() as stack:
-            server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+            server = MotoServer()
             server.start()
             stack.callback(server.stop)
             self.url = "http://{}:{}".format(*server.get_host_and_port())

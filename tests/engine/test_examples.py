@@ -134,6 +134,18 @@ def test_openstack_cluster(example: Example, neutron: OpenStack) -> None:
     assert in_neutron(neutron) == before
 
 
+def test_bare_metal(example: Example, neutron: OpenStack) -> None:
+    """It makes nothing in the cloud whose environment it runs in: its outputs are the files."""
+    before = in_neutron(neutron)
+    here = example("bare-metal", neutron)
+    outputs = up(here)
+    assert set(outputs) == {"control-plane.nft", "etcd.nft", "worker.nft"}
+    assert all("table inet kubeports {" in text for text in outputs.values())
+    assert "30000-32767" in outputs["worker.nft"] and "30000-32767" not in outputs["etcd.nft"]
+    assert in_neutron(neutron) == before
+    destroy(here)
+
+
 def test_stack_reference(example: Example, neutron: OpenStack) -> None:
     before = in_neutron(neutron)
     firewall, nodes = example("stack-reference/firewall", neutron), example("stack-reference/nodes", neutron)

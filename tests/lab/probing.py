@@ -18,7 +18,7 @@ from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from sandbox.lab import Lab
-from sandbox.lab import lab as wiring
+from sandbox.lab import network as wiring
 from tests.lab.firewalls import Fault, Firewalls, fault
 
 #: Rich settings: both families, roles, both numbers of IPIP, and rows of the extras.

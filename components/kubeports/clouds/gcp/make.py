@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from kubeports.clouds.capabilities import SUFFIX
 from kubeports.clouds.resources import (
     Group,
     Made,
@@ -26,7 +27,6 @@ from kubeports.clouds.resources import (
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import FAMILIES, Family, family_of, is_internet, network
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import SUFFIX
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ ignores a mistyped key silently, and a toggle that does nothing is a hole or an 
 """
 
 from kubeports.settings.keys import KEYS as KEYS
+from kubeports.settings.keys import LIMITS as LIMITS
 from kubeports.settings.keys import Key as Key
 from kubeports.settings.model import EVERYWHERE as EVERYWHERE
 from kubeports.settings.model import KUBERNETES_TAG as KUBERNETES_TAG

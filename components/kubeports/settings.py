@@ -85,7 +85,7 @@ _KINDS = ("tags", "cidrs", "any")
 _REFS = ("group", "prefixes", "cidr")
 _DEEPEST = 10  # no setting is so deep
 
-#: What is said of the words that a stack need not mention.
+#: Descriptions of the source keywords that a stack may leave out.
 _SOURCES: Mapping[str, tuple[str | Network, ...]] = MappingProxyType(
     {"cluster": (SELF,), "peers": (), "balancers": (), "pods": ()}
 )

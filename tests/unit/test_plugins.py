@@ -1,4 +1,4 @@
-"""PROVIDERS=real: which plugin the engine is given, with which configuration, and what is said where there is none."""
+"""PROVIDERS=real: the plugin of the engine, its configuration, and the error where there is none."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class _Audit:
 
     @cached_property
     def protocols(self) -> frozenset[int | None]:
-        """Those that a flow or the plan names: the others are told together."""
+        """Those that a flow or the plan names; the others are reported together."""
         return frozenset({each.protocol for each in self.all} | {rule.protocol for rule in self.plan.rules})
 
     @cached_property
@@ -528,7 +528,7 @@ def _source(rule: Rule) -> str:
 
 
 def _within(span: Span, flow: Flow, worldwide: Iterable[Span]) -> bool:
-    """Whether a part of a flow is told as open to the world."""
+    """Whether a part of a flow is reported as open to the internet."""
     for each in worldwide:
         if flow not in each.flows or span.family not in (None, each.family):
             continue

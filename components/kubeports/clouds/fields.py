@@ -47,7 +47,7 @@ class Declared:
 
 
 class Identities(Protocol):
-    """Who is who in a program: a group is told by the resource on which a property depends, for its id may not be known."""
+    """Who is who in a program: a property's dependencies identify a group, for its id may be unknown."""
 
     def of(self, resource: Declared, property: str, value: Any = ...) -> list[str]:
         """The identities of the groups or lists that a property may name, in order; one that is empty is not known."""

@@ -23,7 +23,7 @@ def effective(flows: Iterable[Flow], named: Collection[int | None] = ()) -> list
 
     Args:
         flows: of a node: of all groups that it carries.
-        named: protocols that will be asked for: the others are told together where a protocol is denied.
+        named: protocols that will be asked for: the others are one entry where a protocol is denied.
     """
     given = list(flows)
     denials = [each for each in given if each.action == "deny" and each.certain]
@@ -158,7 +158,7 @@ class _Denied:
 
 
 def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
-    """The denials that close a flow, or a part of it, whoever is at the other end."""
+    """The denials that close a flow, or a part of it, for every source."""
     return [
         each
         for each in denials

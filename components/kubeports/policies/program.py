@@ -92,6 +92,6 @@ class Program:
 
 def _has_unknown(value: Any, naming: Iterable[str]) -> bool:
     if isinstance(value, Mapping):
-        # A block's groups are told by what it depends on.
+        # A block's dependencies identify its groups.
         return any(_has_unknown(each, naming) for name, each in value.items() if name not in (*naming, "securityGroups"))
     return value is UNKNOWN or (isinstance(value, list) and any(_has_unknown(each, naming) for each in value))

@@ -49,7 +49,7 @@ def _of_both_families(flow: Flow) -> Flow:
 
 
 def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
-    """A protocol and its ports, whoever is at the other end."""
+    """A protocol and its ports, for every source."""
     return Flow(name, name, EVERYWHERE, "ingress", protocol, ports, Peer("group", ""))
 
 

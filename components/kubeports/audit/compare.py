@@ -444,7 +444,7 @@ class _Audit:
                 entries=tuple(dict.fromkeys(entries_)),
                 sources=sources,
                 families=tuple(family for family in FAMILIES if any(family in each.families for each in flows)),
-                services=self._rows(spans) if kind != "tunnel" else (),
+                services=self._rows(spans) if kind != "tunnel" and flows[0].direction == "ingress" else (),
                 rules=(self._rule(id),),
             )
 
@@ -510,7 +510,7 @@ class _Audit:
         return tuple(dict.fromkeys(found))
 
     def _rows(self, spans: Iterable[Span]) -> tuple[str, ...]:
-        """The rows of the table, and of the plan, that have a part of what is open."""
+        """The rows of the table, and of the plan, that have a part of what is open inbound."""
         named: dict[str, None] = {}
         for span in spans:
             for row in (*table.load(), *self.plan.settings.own):

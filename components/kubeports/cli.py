@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import traceback
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from kubeports.commands.shared import BAD_INPUT, UnwritableError
+from kubeports.commands.shared import BAD_INPUT, BUG, UnwritableError
 from kubeports.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class Commands(click.Group):
         except UnwritableError as error:
             click.echo(f"error: {error}", err=True)
             os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception:  # Python's own code for it, 1, says "differences"
+            traceback.print_exc()
+            ctx.exit(BUG)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -93,7 +99,7 @@ def main() -> None:
 
     and see kubeports COMMAND --help, which has examples.
 
-    Exit codes: 0 done; 2 bad input, and the message on stderr says where, what, and what would be right; 1 a bug of kubeports. A
+    Exit codes: 0 done; 2 bad input, and the message on stderr says where, what, and what would be right; 70 a bug of kubeports. A
     command that has others says so in its help.
 
     Completion of commands, options and stacks in bash (zsh and fish alike): eval "$(_KUBEPORTS_COMPLETE=bash_source kubeports)".

@@ -55,7 +55,10 @@ class _Planner:
             with self.problems:
                 self.open(row)
         self.problems.raise_any()
-        Guards(self.settings, self.rows, self.rules, self.opened, self.problems).check(on)
+        guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
+        guards.check(on)
+        self.warnings += guards.broad_together()
+        self.warn_families()
         self.egress()
         if self.settings.cloud == "gcp":
             self.baseline("ingress", self.settings.families)
@@ -406,6 +409,14 @@ class _Planner:
     def no_roles(self, service: str, target: str) -> str:
         where = f"{self.settings.setting('services')}.{service}.target"
         return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
+
+    def warn_families(self) -> None:
+        """Nodes that are known by addresses of one family alone do not reach each other in the other one."""
+        for family in self.settings.families:
+            if not any(self.covers(term, family) for term in self.settings.sources["cluster"]):
+                words = f"{self.settings.setting('sources')}.cluster"
+                what = f"{words} has nothing of {family}: the nodes do not reach each other in {family}"
+                self.warnings.append(f"{what}. Add their {family} CIDRs or {SELF}, or leave {family} out of families")
 
     def warn_needs(self, on: list[Row]) -> None:
         """A row that is useless without another one, which is off."""

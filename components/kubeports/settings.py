@@ -636,10 +636,11 @@ class _Reader:
                         f"{at}.{role}", "without roles there is one group, nodes", f"set {self.where}roles: true, or write nodes"
                     )
         self.known({role: item for role, item in given.items() if role not in TARGETS}, targets, at)
-        read = {}
-        for role, item in given.items():
-            with self.problems:
-                read[role] = identifier(item, f"{at}.{role}", _GROUPS.get(cloud))
+        read: dict[str, object] = {}
+        for role in TARGETS:  # warnings follow their order
+            if role in given:
+                with self.problems:
+                    read[role] = identifier(given[role], f"{at}.{role}", _GROUPS.get(cloud))
         return read
 
     def limits(self, value: Any, at: str, cloud: str) -> dict[str, int]:

@@ -109,3 +109,44 @@ def test_a_denial_that_ranks_higher_counts_before_the_internet_is_blamed() -> No
 def test_a_prefix_list_counts_as_many_rules_as_it_may_hold() -> None:
     large = Declaration(LIST.cls, LIST.name, LIST.args | {"max_entries": 61, "entries": [{"cidr": "10.0.0.0/8"}]})
     assert "limits" in judge([large, *naming_a_list("standalone")])
+
+
+def by_hand(name: str, group: str, port: int, source: str = "0.0.0.0/0") -> list[Declaration]:
+    """A group of OpenStack with one rule."""
+    rule = {"security_group_id": f"{GROUP}{group}", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    ports = {"port_range_min": port, "port_range_max": port, "remote_ip_prefix": source, "description": name}
+    made = Declaration("openstack.networking.SecGroup", group, {"description": group})
+    return [made, Declaration("openstack.networking.SecGroupRule", name, rule | ports)]
+
+
+SETTINGS = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.0.0.0/8"], "clients": []}}
+
+
+def test_a_misspelt_name_under_groups_is_an_error() -> None:
+    stack = by_hand("web", "balancer", 443)
+    assert "settings" not in judge(stack, {"settings": SETTINGS | {"groups": {"nodes": "balancer"}}})
+    (said,) = judge(stack, {"settings": SETTINGS | {"groups": {"nodes": "balancr"}}})["settings"]
+    assert said == "settings.groups.nodes: no group of the stack is called 'balancr'; did you mean 'balancer'?"
+
+
+def test_a_group_that_is_managed_elsewhere_may_be_open_to_the_internet_where_the_configuration_says_so() -> None:
+    stack = [*by_hand("web", "balancer", 443), *by_hand("ssh", "office", 22)]
+    assert len(judge(stack)["world-open"]) == 2
+    (said,) = judge(stack, {"world-open": {"ignore": ["balancer"]}})["world-open"]
+    assert "on office" in said
+    (said,) = judge(stack, {"world-open": {"groups": {"balancer": ["tcp/443"], "office": ["tcp/443"]}}})["world-open"]
+    assert "on office" in said
+    assert "nodport" in judge(stack, {"world-open": {"groups": {"balancer": ["nodport"]}}})["world-open"][0]
+
+
+def test_a_rule_that_adds_up_to_the_internet_on_one_port_is_judged_on_its_others() -> None:
+    made = component(planned("openstack"))
+    rule = {"security_group_id": f"{GROUP}fw-nodes", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    two = [
+        Declaration("openstack.networking.SecGroupRule", "half", rule | {"port_range_min": 22, "port_range_max": 23,
+            "remote_ip_prefix": "0.0.0.0/2", "description": "d"}),
+        Declaration("openstack.networking.SecGroupRule", "rest", rule | {"port_range_min": 23, "port_range_max": 23,
+            "remote_ip_prefix": "128.0.0.0/2", "description": "d"}),
+    ]  # fmt: skip
+    found = judge([*made, *two])
+    assert any("tcp/22 on fw-nodes is open to 0.0.0.0/2" in said for said in found["only-table-sources"])

@@ -67,7 +67,7 @@ def questions(draw: st.DrawFn, raw: dict[str, Any]) -> tuple[str, Packet]:
     """A question about one packet, and the packet."""
     protocol = draw(st.sampled_from([6, 17, 1, 4, 58, 94, 47]))
     port = draw(st.sampled_from(EDGES)) if protocol in (6, 17) else None
-    what = f"{protocol_name(protocol)}/{port}" if port else str(protocol)
+    what = f"{protocol_name(protocol)}/{port}" if port else f"protocol {protocol}"
     peer = draw(st.sampled_from(addresses(raw)))
     target = draw(st.sampled_from(("nodes", *ROLES)))
     return f"{what} from {peer} to {target}", Packet(protocol, port, peer, frozenset(), target)
@@ -185,7 +185,7 @@ def test_asked_again_with_a_way_the_answer_is_the_other_one(data: st.DataObject)
     listed = [term for terms in raw["sources"].values() for term in terms if "/" in term]
     services = sorted({row.service for row in table.load(raw["table"]) if row.protocol} | ({"own"} & raw["services"].keys()))
     first = data.draw(st.sampled_from(EDGES))
-    what = data.draw(st.sampled_from([*services, f"tcp/{first}-{first + 3}", f"udp/{first}", "ipencap", "47"]))
+    what = data.draw(st.sampled_from([*services, f"tcp/{first}-{first + 3}", f"udp/{first}", "ipencap", "protocol 47"]))
     who = data.draw(st.sampled_from(["world", "self", *ROLES, "10.0.0.0/9", *listed, *(f"@{name}" for name in raw["refs"])]))
     where = data.draw(st.sampled_from(["", *(f" to {target}" for target in ("nodes", *ROLES))]))
     text = f"{what} from {who}{where}"

@@ -50,8 +50,12 @@ def entries(question: Question) -> list[tuple[str, tuple[str, ...]]]:
         ("ipencap from self", [("protocol 4", ("nodes",))]),
         ("icmp from self", [("protocol 1", ("nodes",)), ("protocol 58", ("nodes",))]),
         ("icmpv6 from self", [("protocol 58", ("nodes",))]),
-        ("47 from self", [("protocol 47", ("nodes",))]),
+        ("4 from self", [("protocol 4", ("nodes",))]),
         ("protocol 47 from self", [("protocol 47", ("nodes",))]),
+        ("protocol 22 from self", [("protocol 22", ("nodes",))]),
+        ("gre from self", [("protocol 47", ("nodes",))]),
+        ("protocol esp from self", [("protocol 50", ("nodes",))]),
+        ("AH from self", [("protocol 51", ("nodes",))]),
         ("from nodes to 8.8.8.8", [("anything", ("nodes",))]),
         ("to 8.8.8.8", [("anything", ("nodes",))]),
         ("tcp/443 from worker to 8.8.8.0/24", [("tcp/443", ("worker",))]),
@@ -112,7 +116,8 @@ def test_a_word_with_very_many_sources_is_not_asked_at_once() -> None:
 
 
 def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
-    assert asked("22 from self").notes == ("22 is read as a protocol's number; for the port ask tcp/22",)
+    with pytest.raises(InputError, match=r"22 may be a port or a protocol; write tcp/22, udp/22 or protocol 22"):
+        asked("22 from self")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def command(
     OpenStack (CLUSTER-nodes), by network tag on GCP. Credentials are those of the cloud's own client.
 
     Exit codes: 0 as planned; 1 differences; 2 bad input; 3 the cloud can't be read, and the message says what would help. A bug
-    of kubeports is 1 too, with a traceback.
+    of kubeports is 70, with a traceback.
     """
     chosen = shared.chosen(stack, file)
     from kubeports.audit.compare import compare

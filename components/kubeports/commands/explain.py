@@ -47,7 +47,7 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     Each setting that is offered has been tried on the stack: with it, the answer is the other one.
 
     Exit codes: 0 answered, whatever the answer; 1 with --check: not all of it is allowed; 2 bad input, such as a question that
-    can't be read. A bug of kubeports is 1, with a traceback.
+    can't be read. A bug of kubeports is 70, with a traceback.
     """
     from kubeports.explain.answer import explain
     from kubeports.explain.ways import ways

@@ -80,7 +80,7 @@ def command(
     In a terminal it asks for what no flag gives; otherwise --cloud, --cluster and --admins are required. The file is checked as
     kubeports plan checks it before it is written.
 
-    Exit codes: 0 done, 2 bad input or a file that exists, 1 a bug of kubeports.
+    Exit codes: 0 done, 2 bad input or a file that exists, 70 a bug of kubeports.
     """
     target = _target(file, stack)
     if _is_there(target):

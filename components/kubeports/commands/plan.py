@@ -47,7 +47,7 @@ def command(stack: str | None, file: Path | None, other: str | None, form: str) 
 
     Rules are compared by what they mean, so two clouds can be compared.
 
-    Exit codes: 0 done, whether or not there are differences; 2 bad input; 1 a bug of kubeports.
+    Exit codes: 0 done, whether or not there are differences; 2 bad input; 70 a bug of kubeports.
     """
     asked = shared.chosen(stack, file)
     if other is not None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from kubeports.rules import Plan
 
-#: Exit codes of every command: 0 done, 2 bad input; 1 is a bug of kubeports, or what the command's help says.
-BAD_INPUT = 2
+#: Exit codes of every command: 0 done, 2 bad input; a bug of kubeports has EX_SOFTWARE of sysexits(3).
+BAD_INPUT, BUG = 2, 70
 FORMATS = ("table", "json", "markdown", "csv")
 _WIDTH = 160  # characters of a line where neither a terminal nor COLUMNS says
 _SHORT, _NARROW = 15, 78  # a cell that is not folded, where a line has so many characters

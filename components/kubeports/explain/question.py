@@ -22,14 +22,15 @@ from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Addresses, Family,
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, TARGETS, WORDS
-from kubeports.traffic import FIRST_PORT, ICMPV6, IPENCAP, IPIP, LAST_PORT, entry, meaningful, protocol_name
+from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, NAMES, TUNNELS, entry, has_ports, meaningful, protocol_name
 from kubeports.values import port
 
 GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"
-#: Protocols that have a name here, besides those that are services of the table (ipip, icmp).
-PROTOCOLS = {"ipencap": IPENCAP, "icmpv6": ICMPV6}
+#: Protocols without ports, by name; a service of that name goes first (ipip, icmp, vrrp).
+PROTOCOLS = {name: number for name, number in NAMES.items() if number is not None and not has_ports(number)}
 EVERYONE = "world"
 _PORTS = re.compile(r"(tcp|udp)/([0-9]+)(?:-([0-9]+))?")
+_PROTOCOL = "protocol "
 _MOST = 255
 _TERMS = 50  # sources of a word that are asked at once
 
@@ -137,8 +138,8 @@ def _split(text: str) -> tuple[str | None, str | None, str | None]:
             parts[now] = [""]
         else:
             parts[now].append(word)
-    if parts["what"][:1] == ["protocol"]:
-        parts["what"].pop(0)
+    if parts["what"][:1] == ["protocol"] and len(parts["what"]) > 1:
+        parts["what"][:2] = [_PROTOCOL + parts["what"][1]]
     if not parts["from"] and not parts["to"]:
         what = " ".join(parts["what"])
         right = f"ask for somebody: '{what} from 10.1.2.3' (kubeports plan shows all)" if len(parts["what"]) == 1 else GRAMMAR
@@ -156,7 +157,8 @@ def _split(text: str) -> tuple[str | None, str | None, str | None]:
 
 def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """The entries that a word stands for, and what is to be said of it."""
-    place, name = _place(text), word.lower()
+    place, bare = _place(text), word.lower()
+    name = bare.removeprefix(_PROTOCOL)
     if match := _PORTS.fullmatch(name):
         protocol = table.protocol_number(match[1], place)
         start, end = (port(number.lstrip("0") or "0", place) for number in (match[2], match[3] or match[2]))
@@ -168,15 +170,17 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
         right = f"write {name}/PORT, or {name}/{FIRST_PORT}-{LAST_PORT} for all of them"
         raise bad(place, f"{name} needs a port", right)
     if name.isdecimal() and name.isascii():
-        return (_numbered(name, text),), _looks_like_a_port(int(name), rows)
-    if name in PROTOCOLS:
+        if bare == name:
+            _is_no_port(name, text, rows)
+        return (_numbered(name, text),), _tunnels(name, rows)
+    services = dict.fromkeys(state.row.service for state in rows)
+    if name in PROTOCOLS and name not in services:
         number = PROTOCOLS[name]
         return (Entry(number, None, None, meaningful(number)),), _tunnels(name, rows)
-    services = dict.fromkeys(state.row.service for state in rows)
     if name not in services:
         backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp)", name)
         right = f"write {backwards[2]}/{backwards[1]}" if backwards else suggest(name, (*services, *PROTOCOLS))
-        raise bad(place, f"{show(word)} is no port, protocol or service", right)
+        raise bad(place, f"{show(name)} is no port, protocol or service", right)
     found = [state.row for state in rows if state.row.service == name]
     return tuple(Entry(row.protocol, row.start, row.end, row.families) for row in found), _tunnels(name, rows)
 
@@ -193,12 +197,11 @@ def _numbered(name: str, text: str) -> Entry:
     return Entry(number, None, None, meaningful(number))
 
 
-def _looks_like_a_port(number: int, rows: tuple[State, ...]) -> tuple[str, ...]:
-    notes = _tunnels(str(number), rows)
-    for state in rows:
-        if state.row.start == number:
-            return (*notes, f"{number} is read as a protocol's number; for the port ask {state.row}")
-    return notes
+def _is_no_port(name: str, text: str, rows: tuple[State, ...]) -> None:
+    """Refuse a number that may be a port as well as a protocol: it is neither a tunnel's nor that of a row's protocol."""
+    number = int(name[:9])
+    if 0 < number <= _MOST and number not in (*TUNNELS, *(state.row.protocol for state in rows)):
+        raise bad(_place(text), f"{name} may be a port or a protocol", f"write tcp/{number}, udp/{number} or protocol {number}")
 
 
 def _tunnels(name: str, rows: tuple[State, ...]) -> tuple[str, ...]:

@@ -206,6 +206,16 @@ def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Itera
             yield f"{what} ({keys[0]}); give both the same settings: the policies go by {plan.where or 'the settings'}"
 
 
+def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:
+    """The names under ``settings.groups`` that no group of the stack has: the policies would judge other groups."""
+    names = [each.name for each in program.groups.values()]
+    for plan in said:
+        for target, name in plan.groups.items():
+            if name not in names:
+                right = suggest(name, names) if names else "the stack has no security group: leave groups out"
+                yield f"{plan.where}{GROUPS}.{target}: no group of the stack is called {name!r}; {right}"
+
+
 def _name(plan: Expected) -> tuple[str, str]:
     return plan.cloud, str(plan.settings["cluster"])
 

@@ -29,7 +29,8 @@ from pulumi_policy.proxy import UnknownValueError
 from kubeports.clouds.fields import UNKNOWN, Declared
 from kubeports.errors import InputError, suggest
 from kubeports.policies import checks
-from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said
+from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said, unfound
+from kubeports.policies.program import Program
 from kubeports.settings import KEYS
 
 #: The pack's name, as the engine shows it.
@@ -89,7 +90,13 @@ STACK_POLICIES = (
             "services": {
                 **_TEXTS,
                 "description": "what may be open to the world: services of the table, or entries such as tcp/443",
-            }
+            },
+            "groups": {
+                "type": "object",
+                "additionalProperties": _TEXTS,
+                "description": "logical name of a group, * for anything -> what may be open to the world on it, besides",
+            },
+            "ignore": _IGNORE,
         },
     ),
     StackPolicy(
@@ -214,6 +221,7 @@ class _Pack:
                 except InputError as error:
                     problems += map(str, error.problems)
         problems += differing(filter(None, made), self.said)
+        problems += unfound(self.said, Program(map(self.declared, args.resources)))
         for problem in problems:
             report(problem, None)
 
@@ -311,10 +319,10 @@ def misconfigured(
             for text in value:
                 if checks.parse_entry(text) is None:
                     yield f"{policy}.rows: {text!r} is no row; write tcp/9200, udp/8000-8010, or protocol 47"
-        elif key == "services":
-            for text in value:
+        elif key in ("services", "groups"):
+            for text in value if key == "services" else [text for texts in value.values() for text in texts]:
                 if checks.parse_entry(text) is None and text not in services:
-                    yield f"{policy}.services: {text!r} is no service; {suggest(text, services)}, or an entry such as tcp/443"
+                    yield f"{policy}.{key}: {text!r} is no service; {suggest(text, services)}, or an entry such as tcp/443"
 
 
 def plain(value: Any) -> Any:

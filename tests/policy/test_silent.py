@@ -150,3 +150,30 @@ def test_a_rule_that_adds_up_to_the_internet_on_one_port_is_judged_on_its_others
     ]  # fmt: skip
     found = judge([*made, *two])
     assert any("tcp/22 on fw-nodes is open to 0.0.0.0/2" in said for said in found["only-table-sources"])
+
+
+@pytest.mark.parametrize("held", LISTS)
+def test_a_prefix_list_that_a_row_names_is_read_as_its_networks(held: str) -> None:
+    made = component(
+        planned("aws", refs={"office": {"prefixes": "pl-0a", "entries": 3}}, sources={"admins": ["@office"], "clients": []})
+    )
+    narrow = Declaration(LIST.cls, LIST.name, LIST.args | {"entries": [{"cidr": "10.0.0.0/8"}]})
+    assert judge([*made, narrow], answered={"office": {"id": "pl-0a"}}) == {}
+    assert set(judge([*made, *LISTS[held]], answered={"office": {"id": "pl-0a"}})) == {"world-open"}
+
+
+FROM_WORKERS = {
+    "aws": Declaration("aws.vpc.SecurityGroupIngressRule", "x", {"security_group_id": f"{GROUP}fw-nodes", "ip_protocol": "4",
+        "referenced_security_group_id": f"{GROUP}fw-worker", "description": "d"}),
+    "gcp": Declaration("gcp.compute.Firewall", "x", {"network": "default", "direction": "INGRESS", "description": "d",
+        "source_tags": ["dev-worker"], "target_tags": ["dev-nodes"], "allows": [{"protocol": "ipip"}]}),
+    "openstack": Declaration("openstack.networking.SecGroupRule", "x", {"security_group_id": f"{GROUP}fw-nodes",
+        "direction": "ingress", "ethertype": "IPv4", "protocol": "4", "remote_group_id": f"{GROUP}fw-worker",
+        "description": "d"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cloud", FROM_WORKERS)
+def test_a_role_is_no_further_source_of_a_row_that_is_open_to_all_nodes(cloud: str) -> None:
+    made = component(planned(cloud, roles=True))
+    assert judge([*made, FROM_WORKERS[cloud]]) == {}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from kubeports import table
 from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
-from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, world
+from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, with_roles, world
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import EVERYBODY, FAMILIES, Family, Network, Networks, covers
 from kubeports.rules import Plan, Rule, of_rule, of_rules
@@ -248,7 +248,8 @@ class _Audit:
     def allowed(self, target: str) -> list[Flow]:
         """What the plan opens on a node of a target."""
         carried = {self.groups.identity(each) for each in self.plan.settings.carried(target)}
-        return [each for each in self.planned if each.group in carried]
+        here = [each for each in self.planned if each.group in carried]
+        return with_roles(here, {each: self.groups.identity(each) for each in self.plan.settings.targets})
 
     @cached_property
     def directions(self) -> tuple[str, ...]:

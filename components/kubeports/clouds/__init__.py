@@ -1,11 +1,10 @@
 """The clouds: one module each, with the same functions.
 
 - ``encode(plan)`` turns the rules into resources as plain data, with markers where an id is not known yet;
-- ``decode(resources, families)`` reads them back: ``decode(encode(plan)) == plan.rules``;
 - ``limits(plan, name)`` refuses what the cloud would refuse halfway;
 - ``create(name, plan, opts)`` makes the resources; it alone imports the cloud's SDK.
 
-docs/extending.md shows how another cloud comes in.
+``kubeports.testing.conforms`` checks that a cloud's reader reads what ``encode`` writes. docs/extending.md shows how to add one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from kubeports.clouds.resources import Made, Resources
     from kubeports.flows import Flow
     from kubeports.networks import Family, Network
-    from kubeports.rules import Plan, Rule
+    from kubeports.rules import Plan
     from kubeports.settings import Settings
 
 
@@ -78,9 +77,6 @@ class Backend(Protocol):
 
     def encode(self, plan: Plan) -> Resources:
         """The plan's rules as resources."""
-
-    def decode(self, resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-        """Resources as rules; ``families`` are the enabled ones, for sources that have no family of their own."""
 
     def limits(self, plan: Plan, name: str) -> None:
         """Raise InputError where the plan, as a firewall of this name, has more than the cloud takes."""
@@ -179,7 +175,7 @@ def backend(cloud: str) -> Backend:
     except Exception as error:  # whatever somebody else's module does when it is imported
         what = f"{cloud} ({entry.value}) can't be loaded: {type(error).__name__}: {error}"
         raise bad("cloud", what, "mend the package that has it") from None
-    if missing := [name for name in ("encode", "decode", "limits", "create") if not callable(getattr(module, name, None))]:
+    if missing := [name for name in ("encode", "limits", "create") if not callable(getattr(module, name, None))]:
         raise bad("cloud", f"{cloud} ({entry.value}) lacks {', '.join(missing)}", "see docs/extending.md for what a cloud has")
     return cast(Backend, module)
 

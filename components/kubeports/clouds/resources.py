@@ -72,15 +72,6 @@ def source_marker(source: Source) -> Group | Reference:
     return Group("nodes" if source.kind == "self" else source.value)
 
 
-def marked_source(marker: object) -> Source:
-    """The source that a marker stands for."""
-    if isinstance(marker, Reference):
-        return Source("ref", marker.name)
-    if not isinstance(marker, Group):
-        raise TypeError(f"{marker!r} marks no source")
-    return Source("self", "self") if marker.target == "nodes" else Source("role", marker.target)
-
-
 def resolve(
     inputs: Mapping[str, Any], groups: Mapping[str, Any], refs: Mapping[str, Ref], addresses: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:

@@ -20,6 +20,8 @@ GROUPS = (GROUP, DEFAULT_GROUP)
 RULES = (*GROUPS, LEGACY_RULE, INGRESS, EGRESS)
 #: The SDK's types of lists of networks.
 LISTS = (PREFIX_LIST,)
+#: What ``encode`` calls its resources -> the SDK's types.
+TYPES = {"ingress": INGRESS, "egress": EGRESS}
 #: The properties that decide what a rule lets pass, but those that name groups.
 DECIDING = (
     *("ipProtocol", "fromPort", "toPort", "cidrIpv4", "cidrIpv6", "protocol", "cidrBlocks", "ipv6CidrBlocks", "type"),

@@ -10,6 +10,8 @@ FIREWALL = "gcp:compute/firewall:Firewall"
 GROUPS: tuple[str, ...] = ()
 RULES = (FIREWALL,)
 LISTS: tuple[str, ...] = ()
+#: What ``encode`` calls its resources -> the SDK's types.
+TYPES = {"firewall": FIREWALL}
 #: The properties that decide what a rule lets pass, and those that name groups.
 DECIDING = ("allows", "denies", "sourceRanges", "destinationRanges", "direction", "disabled", "targetTags", "priority", "network")
 NAMING = ("sourceTags", "sourceServiceAccounts", "targetServiceAccounts")

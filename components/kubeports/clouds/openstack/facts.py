@@ -8,6 +8,8 @@ RULE = "openstack:networking/secGroupRule:SecGroupRule"
 ADDRESSES = "openstack:networking/addressGroupV2:AddressGroupV2"
 #: The SDK's types of groups, of what has rules, and of lists of networks.
 GROUPS, RULES, LISTS = (GROUP,), (RULE,), (ADDRESSES,)
+#: What ``encode`` calls its resources -> the SDK's types.
+TYPES = {"rule": RULE, "addresses": ADDRESSES}
 #: The properties that decide what a rule lets pass, and those that name groups.
 DECIDING = ("protocol", "portRangeMin", "portRangeMax", "remoteIpPrefix", "ethertype", "direction")
 NAMING = ("remoteGroupId", "remoteAddressGroupId", "securityGroupId")

@@ -124,6 +124,14 @@ MUTANTS = (
         why_not=_only("aws", reason="the cloud has one way to write rules"),
     ),
     Mutant(
+        "two equal rules",
+        frozenset({"equal-rules"}),
+        "the update stops halfway",
+        lambda spelling: [Written(name, "tcp", (22, 22), ("10.20.0.0/16",)) for name in ("mutant", "mutant-again")],
+        why_not={"gcp": "the cloud takes equal rules"}
+        | dict.fromkeys(("aws inline", "aws default"), "equal blocks are one rule"),
+    ),
+    Mutant(
         "more rules than the cloud takes",
         frozenset({"limits"}),
         "and ",

@@ -60,6 +60,7 @@ def test_without_settings_the_policies_that_make_sense_still_speak(spelling: str
         "protocol 4 from the world": {"ipip", "world-open"},
         "an empty source": {"world-open"},
         "inline beside standalone": {"no-mixed-rules"},
+        "two equal rules": {"equal-rules"},
         "more rules than the cloud takes": {"limits"},
         "a rule without a description": {"described"},
     }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from kubeports.check import check
+from kubeports.clouds.fields import Declared
+from kubeports.policies import checks
+from kubeports.policies.stack import Stack
+from kubeports.testing import declared
 
 from tests.policy.sdk import judge
 from tests.policy.spellings import GROUP, Declaration, groups
@@ -177,3 +183,26 @@ FROM_WORKERS = {
 def test_a_role_is_no_further_source_of_a_row_that_is_open_to_all_nodes(cloud: str) -> None:
     made = component(planned(cloud, roles=True))
     assert judge([*made, FROM_WORKERS[cloud]]) == {}
+
+
+def test_two_firewalls_on_one_existing_group_are_found_at_preview() -> None:
+    """Each alone is right; the cloud refuses the second's rules halfway through the update."""
+    group = "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"
+    raw = {"cloud": "openstack", "sources": {"admins": ["10.20.0.0/16"], "clients": []}, "existing": {"nodes": group}}
+    plans = [check(name, raw | {"cluster": name}) for name in ("one", "two")]
+    for plan in plans:
+        alone = Stack([replace(each, inputs=_on(group, each)) for each in declared(plan)])
+        assert list(checks.equal_rules(alone, {})) == []
+    both = [
+        replace(each, urn=f"{each.urn}-{number}", name=f"{plan.settings.cluster}-{each.name}", inputs=_on(group, each))
+        for number, plan in enumerate(plans)
+        for each in declared(plan)
+    ]
+    found = [each.says for each in checks.equal_rules(Stack(both), {})]
+    assert len(found) == len(both) // 2
+    assert any("two-nodes-in-4-all-ipv4-self is equal to one-nodes-in-4-all-ipv4-self: protocol 4" in text for text in found)
+
+
+def _on(group: str, each: Declared) -> dict[str, Any]:
+    """A resource's inputs with an existing group's id in the place of the target's name."""
+    return {key: group if value == "nodes" else value for key, value in each.inputs.items()}

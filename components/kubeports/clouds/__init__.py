@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from importlib.util import find_spec
@@ -158,6 +159,12 @@ def network_example(cloud: str) -> dict[str, str]:
 
 def added() -> dict[str, EntryPoint]:
     """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``; and ``host``."""
+    return dict(_added(tuple(sys.path)))
+
+
+@cache
+def _added(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The same, read once for a search path: the metadata of every installed package is a file."""
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS} | _BESIDES
 
 

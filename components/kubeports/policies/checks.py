@@ -339,6 +339,31 @@ def no_mixed_rules(stack: Stack, config: Config) -> Iterator[Finding]:
             yield from (Finding(*each) for each in cloud.read.mixed(stack.program.resources, stack.program))
 
 
+def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
+    """No two rules of a group are equal, where the cloud refuses the second: an update would stop halfway."""
+    first: dict[tuple[Any, ...], Flow] = {}
+    found: dict[tuple[str, str], tuple[Flow, Flow]] = {}
+    for flow in stack.program.flows:
+        facts = stack.program.backend(flow.id).facts
+        unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
+        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != facts.TUNNELS[flow.protocol])
+        # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports what is misspelt.
+        if not getattr(facts, "REFUSES_EQUAL_RULES", False) or unknown or misspelt or flow.part:
+            continue
+        sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
+        for source in sources:
+            # ``no-mixed-rules`` reports two rules in two styles.
+            key = (stack.cloud(flow), flow.style, flow.group, flow.direction, flow.entry, source, flow.families)
+            other = first.setdefault(key, flow)
+            if other.id != flow.id:
+                found.setdefault((other.id, flow.id), (other, flow))
+    for other, flow in found.values():
+        way = "from" if flow.direction == "ingress" else "to"
+        says = f"{flow.where} is equal to {other.where}: {flow} {way} {stack.source(flow)} on {stack.group(flow)}"
+        title = stack.program.backend(flow.id).facts.TITLE
+        yield Finding(f"{says}; remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
+
+
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:
     """No more rules and groups than the cloud takes by default, or than the settings or the configuration say."""
     of = {plan.cloud: plan.settings["limits"] for plan in stack.plans}
@@ -388,6 +413,7 @@ __all__ = [
     "Stack",
     "complete",
     "described",
+    "equal_rules",
     "ipip",
     "limits",
     "literal",

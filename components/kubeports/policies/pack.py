@@ -149,6 +149,14 @@ STACK_POLICIES = (
         check=checks.no_mixed_rules,
     ),
     StackPolicy(
+        name="equal-rules",
+        says="No two rules of a group are equal, where the cloud refuses the second.",
+        severity=Severity.HIGH,
+        remedy="Remove one of the two, or give the firewalls groups of their own.",
+        page="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html",
+        check=checks.equal_rules,
+    ),
+    StackPolicy(
         name="limits",
         says="There are no more rules, groups and sources than the cloud takes.",
         severity=Severity.MEDIUM,

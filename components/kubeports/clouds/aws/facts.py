@@ -22,6 +22,8 @@ RULES = (*GROUPS, LEGACY_RULE, INGRESS, EGRESS)
 LISTS = (PREFIX_LIST,)
 #: What ``encode`` calls its resources -> the SDK's types.
 TYPES = {"ingress": INGRESS, "egress": EGRESS}
+#: Whether the cloud refuses a rule that a group has already: an update would stop halfway.
+REFUSES_EQUAL_RULES = True
 #: The properties that decide what a rule lets pass, but those that name groups.
 DECIDING = (
     *("ipProtocol", "fromPort", "toPort", "cidrIpv4", "cidrIpv6", "protocol", "cidrBlocks", "ipv6CidrBlocks", "type"),

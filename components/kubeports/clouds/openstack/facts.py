@@ -10,6 +10,8 @@ ADDRESSES = "openstack:networking/addressGroupV2:AddressGroupV2"
 GROUPS, RULES, LISTS = (GROUP,), (RULE,), (ADDRESSES,)
 #: What ``encode`` calls its resources -> the SDK's types.
 TYPES = {"rule": RULE, "addresses": ADDRESSES}
+#: Whether the cloud refuses a rule that a group has already: an update would stop halfway.
+REFUSES_EQUAL_RULES = True
 #: The properties that decide what a rule lets pass, and those that name groups.
 DECIDING = ("protocol", "portRangeMin", "portRangeMax", "remoteIpPrefix", "ethertype", "direction")
 NAMING = ("remoteGroupId", "remoteAddressGroupId", "securityGroupId")

@@ -14,7 +14,7 @@ from kubeports import stackfile
 from kubeports.check import check
 from kubeports.errors import InputError
 
-from sandbox import browser, lab, openstack, postgres, tools
+from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.processes import interrupt_on_signals
 from sandbox.progress import meanwhile, say
@@ -58,13 +58,13 @@ def _debian() -> None:
 @main.command("openstack-up")
 def openstack_up() -> None:
     """Start an OpenStack that stays until openstack-down."""
-    openstack.stay()
+    openstack_stays.stay()
 
 
 @main.command("openstack-down")
 def openstack_down() -> None:
     """End the OpenStack that stays."""
-    openstack.leave()
+    openstack_stays.leave()
 
 
 def _operation(name: str, summary: str) -> None:
@@ -125,7 +125,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
     if "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
         return {}
-    env = openstack.staying()
+    env = openstack_stays.staying()
     if env is None:
         raise SandboxError("no OpenStack to talk to; set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
     say("using the OpenStack of make sandbox-up")

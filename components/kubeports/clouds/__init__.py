@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from importlib.util import find_spec
@@ -158,7 +159,13 @@ def known() -> tuple[str, ...]:
 
 def added() -> dict[str, EntryPoint]:
     """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``; and ``host``."""
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS} | _BESIDES
+    return _installed(tuple(sys.path)) | _BESIDES
+
+
+@lru_cache(maxsize=1)
+def _installed(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Looks into every installed package, which takes milliseconds, once for a ``sys.path``."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS}
 
 
 def backend(cloud: str) -> Backend:

@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any
 
 from kubeports.check import check
-from kubeports.clouds import backend
+from kubeports.clouds import backend, capabilities
 from kubeports.clouds.fields import Declared
 from kubeports.clouds.resources import resolve
 from kubeports.errors import InputError
@@ -88,7 +88,7 @@ def differences(plan: Plan) -> list[str]:
         carried = settings.carried(role)
         wanted = set(_atoms(flow for flow in meant if flow.group in carried))
         there = set(_atoms(flow for flow in read if targets.get(flow.group, flow.group) in carried))
-        if not module.facts.GROUPS_HAVE_FAMILY:
+        if not capabilities(settings.cloud).groups_have_family:
             wanted, there = _of_both_families(wanted), _of_both_families(there)
         found += [f"{role}: the plan has {each}, and no resource has" for each in sorted(wanted - there, key=str)]
         found += [f"{role}: a resource has {each}, and the plan has not" for each in sorted(there - wanted, key=str)]

@@ -235,7 +235,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"cloud": "gcp", "network": "n", "egress": ["10.0.0.0/8"]},
-        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their tag",
+        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their group",
         "kubeports:sources.cluster",
     ),
     ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
@@ -258,6 +258,13 @@ def test_bad_input_is_refused_with_place_value_and_remedy(changes: dict[str, Any
     text = message(**changes)
     assert text.startswith(place)
     assert says in text
+
+
+def test_a_cloud_that_is_none_is_no_reason_to_refuse_what_depends_on_it() -> None:
+    text = message(cloud="azure", cluster="no spaces", tags={"a": "b"}, limits={"cidrs": 3})
+    assert len(text.splitlines()) == 2
+    assert "kubeports:cloud: 'azure' is not possible" in text
+    assert "kubeports:cluster: 'no spaces' can't be a cluster's name; write letters" in text
 
 
 def test_a_long_firewall_name_is_refused_on_gcp_and_never_cut() -> None:
@@ -453,7 +460,7 @@ def test_the_components_arguments_are_the_same_keys() -> None:
 @pytest.mark.parametrize(
     ("cloud", "tags", "message"),
     [
-        ("openstack", {"a": "b"}, "tags: is for AWS"),
+        ("openstack", {"a": "b"}, "tags: groups on OpenStack have no tags of keys and values; leave it out"),
         ("aws", {"aws:a": "b"}, "tags.aws:a: 'aws:a' can't be a tag's key"),
         ("aws", {"": "b"}, "can't be a tag's key"),
         ("aws", {"a" * 129: "b"}, "can't be a tag's key"),

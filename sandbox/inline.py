@@ -33,11 +33,12 @@ _COMMANDS = {
     "up": ["up", "--yes", "--skip-preview", "--suppress-progress"],
     "refresh": ["refresh", "--yes", "--skip-preview", "--suppress-progress", "--clear-pending-creates"],
     "destroy": ["destroy", "--yes", "--skip-preview", "--suppress-progress", "--run-program=false"],
+    "preview-destroy": ["destroy", "--preview-only", "--suppress-progress", "--run-program=false"],
     "cancel": ["cancel", "--yes"],
     "remove": ["stack", "rm", "--yes", "--preserve-config"],
 }
 #: The operations that report events, and serve the program to the engine.
-_UPDATES = ("preview", "up", "refresh", "destroy")
+_UPDATES = ("preview", "up", "refresh", "destroy", "preview-destroy")
 
 
 class _Quiet(LanguageServer):
@@ -89,7 +90,7 @@ def read(events: Iterable[str], operation: str) -> dict[str, Any]:
     """
     steps, diagnostics, violations, outputs = [], [], [], {}
     for event in map(json.loads, events):
-        step = event.get("resOutputsEvent") or (event.get("resourcePreEvent") if operation == "preview" else None)
+        step = event.get("resOutputsEvent") or (event.get("resourcePreEvent") if operation.startswith("preview") else None)
         if step is not None:
             metadata = step["metadata"]
             steps.append({name: metadata[name] for name in ("op", "urn", "type")})

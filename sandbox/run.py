@@ -28,7 +28,7 @@ from sandbox.errors import SandboxError
 from sandbox.forked import Child
 
 ROOT = Path(__file__).parent.parent
-Operation = Literal["preview", "up", "refresh", "destroy", "remove", "cancel"]
+Operation = Literal["preview", "up", "refresh", "destroy", "preview-destroy", "remove", "cancel"]
 #: The policy pack of this repository.
 PACK = ROOT / "policy"
 #: Starts a policy pack in Python, as an official installation's language host does.
@@ -162,7 +162,7 @@ class Project:
         """Run an operation.
 
         Args:
-            operation: preview, up, refresh, destroy, remove or cancel.
+            operation: preview, up, refresh, destroy, preview-destroy, remove or cancel.
             stack: the stack's name.
             show: pass the engine's output on as it comes.
             targets: URNs (with ``**`` for anything) of the resources to which an up is limited, with what depends on them.

@@ -90,7 +90,7 @@ def read(events: Iterable[str], operation: str) -> dict[str, Any]:
     """
     steps, diagnostics, violations, outputs = [], [], [], {}
     for event in map(json.loads, events):
-        step = event.get("resOutputsEvent") or (event.get("resourcePreEvent") if operation.startswith("preview") else None)
+        step = event.get("resOutputsEvent") or (event.get("resourcePreEvent") if operation == "preview" else None)
         if step is not None:
             metadata = step["metadata"]
             steps.append({name: metadata[name] for name in ("op", "urn", "type")})

@@ -28,7 +28,7 @@ def test_make_lists_every_target() -> None:
     listed = [target for line in shown.splitlines() for target in re.split(r"\s{2,}", line)[0].split()]
     (targets,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
     assert sorted(listed) == sorted(targets.split())
-    assert "STACK (openstack-dev if you say none)" in shown and "STACK ?= openstack-dev" in (ROOT / "Makefile").read_text()
+    assert "STACK (default: openstack-dev)" in shown and "STACK ?= openstack-dev" in (ROOT / "Makefile").read_text()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK
 	@CLOUD="$(CLOUD)" NETWORK="$(NETWORK)" $(PY) -m sandbox.live
 
 torture: setup ## faults and kills on the real Neutron, and 20 N faults in the lab: make torture N=10
-	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) is no whole number above 0; write: make torture N=10" >&2; exit 2; }
+	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) must be a whole number above 0. Fix: make torture N=10" >&2; exit 2; }
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 	@KUBEPORTS_FAULTS=$$(( $(N) * 20 )) $(PY) -m pytest tests/lab/test_probe.py
 
@@ -54,10 +54,12 @@ unit: setup ## the tests that need no engine, in 2 minutes
 lab: setup ## five nodes with real kernels on this machine, without a firewall and with it, and probed; as root
 	@$(PY) -m sandbox.lab
 
-lint: setup apidocs ## ruff and mypy, and the API reference without a warning
+lint: setup apidocs ## ruff, mypy, the prose check (docs/terms.txt), and the API reference without a warning
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/codespell
+	@$(PY) -m tests.prose
 
 apidocs: setup ## the API reference, from the docstrings, into build/api
 	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/api/.doctrees docs/api build/api
@@ -69,7 +71,8 @@ fmt: setup ## format the code
 golden: setup ## write the plans of the stack files and the schema anew: read the difference before you commit it
 	@$(PY) -m tests.golden
 
-docs: setup ## write the output of kubeports that the README and docs/ show anew
+docs: setup ## write docs/messages.md, and the output of kubeports that the README and docs/ show, anew
+	@$(PY) -m tests.messages
 	@$(PY) -m tests.pages
 
 contract: setup ## write what other people's stacks hold on to anew (docs/upgrades.md): read the difference

@@ -395,3 +395,21 @@ def test_a_group_is_asked_in_the_family_that_a_protocol_has() -> None:
     after = raw | {"families": ["ipv4", "ipv6"], "services": {"icmp": {"enabled": True}}}
     assert {edit.key[0] for edit in way.edits} == {"families", "services"}
     assert explain(after, "icmpv6 from self").verdict == "allowed"
+
+
+def test_the_group_that_a_node_lacks_is_offered() -> None:
+    """Where etcd runs on the control plane, and its nodes have no etcd group."""
+    stacked = {"roles": True, "combine": {}}
+    said, change = told("tcp/2379 from control-plane to control-plane", **stacked)
+    assert said.verdict == "denied"
+    attach = "attach the etcd group to control-plane nodes, and set combine: {control-plane: [etcd]} (if they have that role)"
+    assert texts(change)[0] == attach
+    edit = change.ways[0].edits[0]
+    assert told("tcp/2379 from control-plane to control-plane", **stacked | {edit.key[0]: edit.value})[0].verdict == "allowed"
+    # What other roles combine stays, and nodes without the role are not the fix for every question.
+    _, change = told("tcp/2379 from etcd to worker", roles=True)
+    assert "set combine: {control-plane: [etcd], worker: [etcd]}" in texts(change)[0]
+    assert not any(
+        "attach" in text
+        for text in texts(told("tcp/2379 from etcd to worker", services={"etcd": {"enabled": False}}, roles=True)[1])
+    )

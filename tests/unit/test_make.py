@@ -139,4 +139,4 @@ def test_setup_takes_the_newest_python_that_can_make_environments(
 def test_make_torture_wants_a_number_above_0(number: str) -> None:
     done = subprocess.run(["make", "-o", ".venv/done", "torture", f"N={number}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"error: N={number} is no whole number above 0; write: make torture N=10" in done.stderr
+    assert f"error: N={number} must be a whole number above 0. Fix: make torture N=10" in done.stderr

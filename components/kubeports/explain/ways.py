@@ -18,7 +18,7 @@ from kubeports.explain.question import Entry
 from kubeports.networks import is_internet
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
-from kubeports.table import WORDS
+from kubeports.table import ROLES, WORDS
 from kubeports.traffic import protocol_name
 from kubeports.values import mapping, sequence
 
@@ -212,6 +212,8 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     covering = [state for state in here if state.row.protocol is not None and covers(state.row, part.entry)]
     for state in covering:
         yield from _switch(args, settings, state) if state.closed else _source(args, settings, state, part)
+    if settings.roles and part.target in ROLES:
+        yield from _attached(settings, [state for state in rows if state.row.target not in targets], part)
     for state in here:
         if state not in covering and covers(state.given, part.entry):
             service = state.row.service
@@ -224,6 +226,17 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
         yield _own(settings, rows, part, whole)
+
+
+def _attached(settings: Settings, elsewhere: list[State], part: Part) -> Iterator[Edit]:
+    """Further groups of a node: those of roles that have a row for the part."""
+    for state in elsewhere:
+        row, has = state.row, settings.combine.get(part.target, ())
+        if not state.closed and row.protocol is not None and part.peer.family in row.families and covers(row, part.entry):
+            combine = {role: list(others) for role, others in settings.combine.items()} | {part.target: [*has, row.target]}
+            shown = ", ".join(f"{role}: {_yaml(others)}" for role, others in combine.items())
+            text = f"attach the {row.target} group to {part.target} nodes, and set {settings.setting('combine')}: {{{shown}}}"
+            yield Edit(("combine",), combine, f"{text} (if they have that role)")
 
 
 def _switch(args: Mapping[str, Any], settings: Settings, state: State) -> Iterator[Edit]:

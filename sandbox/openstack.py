@@ -384,7 +384,7 @@ def _keys(folder: Path) -> None:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Ports that nobody listens at, below those that the kernel gives to clients: none of them takes one until it is served."""
+    """Ports without a listener, below those that the kernel gives to clients: none of them takes one until it is served."""
     random = secrets.SystemRandom()
     with contextlib.ExitStack() as held:
         found: list[int] = []
@@ -449,7 +449,7 @@ def _end() -> bool:
 
 
 def _is_server(pid: int) -> bool:
-    """Whether a process is one of our servers, and not a shell of somebody who looks into the folder."""
+    """Whether a process is one of our servers, and not a shell that has the folder open."""
     try:
         return b"uwsgi" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

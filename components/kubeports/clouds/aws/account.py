@@ -83,7 +83,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
                 reading.raw["prefix_lists"].append({"PrefixListId": id, "Entries": entries})
             except ClientError as error:
                 code = error.response["Error"]["Code"]
-                reading.warnings.append(f"the prefix list {id} can't be read ({code}): nobody knows here which networks it has")
+                reading.warnings.append(f"the prefix list {id} can't be read ({code}): its networks are unknown")
         try:
             interfaces = all_of("describe_network_interfaces", "NetworkInterfaces", Filters=mine)
         except ClientError as error:

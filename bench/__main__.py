@@ -121,7 +121,7 @@ def bench_many() -> None:
 
 
 def flat_program() -> str:
-    """What somebody would write by hand for the rules of openstack-dev: no component, no table."""
+    """A hand-written program for the rules of openstack-dev: no component, no table."""
     from kubeports.clouds import backend
     from kubeports.clouds.resources import Group
 

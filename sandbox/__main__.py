@@ -98,7 +98,7 @@ def _operation(name: str, summary: str) -> None:
 
 
 def _tell(result: Result) -> None:
-    """Say what the engine has said to nobody yet: a policy pack that it can't configure, a program that it can't start."""
+    """Print messages of Pulumi that are not shown yet, such as a policy pack that it can't configure."""
     for line in result.diagnostics:
         if not result.ok and line.partition(": ")[2].splitlines()[0] not in result.output:
             click.echo(line, err=True)

@@ -383,7 +383,7 @@ def _keys(folder: Path) -> None:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Ports that nobody listens at, below those that the kernel gives to clients: none of them takes one until it is served."""
+    """Ports without a listener, below those that the kernel gives to clients: none of them takes one until it is served."""
     random = secrets.SystemRandom()
     with contextlib.ExitStack() as held:
         found: list[int] = []

@@ -277,11 +277,11 @@ def _check_policies(config: Path) -> None:
     try:
         content = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SandboxError(f"{config.name}: is not JSON ({error}); mend it") from None
+        raise SandboxError(f"{config.name}: is not JSON ({error}); fix the syntax") from None
     known = ["all", *(policy.name for policy in policies())]
     for name in content if isinstance(content, dict) else ():
         if name not in known:
-            raise SandboxError(f"{config.name}: {name!r} is no policy of the pack, and does nothing; {suggest(name, known)}")
+            raise SandboxError(f"{config.name}: {name!r} is not a policy of the pack, and does nothing; {suggest(name, known)}")
 
 
 def _backend(state: Path) -> str:

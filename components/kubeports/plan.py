@@ -19,7 +19,7 @@ def plan(rows: Table, settings: Settings) -> Plan:
     """The rules that a stack's settings make of the table.
 
     Raises:
-        InputError: a source that is needed and not said, a condition that contradicts ``enabled``, the world where it may
+        InputError: a required source that is missing, a condition that contradicts ``enabled``, the internet where it may
             not be, with every problem found.
     """
     planner = _Planner(settings, rows)
@@ -253,13 +253,13 @@ class _Planner:
         given, can = self.settings.egress, self.settings.capabilities
         if given is None and not can.groups_are_tags and "nodes" in self.settings.existing:
             # Such a group mostly came with the cloud's own rules for egress, and the cloud refuses equal ones.
-            reason = "the group of the nodes is somebody else's, and its egress is as they want it"
+            reason = "the nodes' group is externally managed, and its egress rules are untouched"
             self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
             return
         if given is not None and not can.groups_are_tags and self.settings.existing:
             groups = ", ".join(self.settings.existing)
-            reason = f"somebody else's group ({groups}) keeps its own rules for egress, and what is listed only adds to them"
-            remedy = "take that group's own rules for egress away, if its nodes may connect to nothing else"
+            reason = f"the externally managed group ({groups}) keeps its egress rules, and the list only adds to them"
+            remedy = "remove that group's other egress rules, if its nodes may connect to nothing else"
             self.closed.append(Closed(EGRESS, None, reason, remedy))
             self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
         closed: list[Family] = []
@@ -313,7 +313,7 @@ class _Planner:
         self.put(Rule("egress", "allow", family, TCP, 80, 80, Source("cidr", address), "nodes", (METADATA,), why))
 
     def world_is_new(self, family: Family) -> None:
-        """Somebody else's group mostly lets all traffic out already, and the cloud refuses an equal rule halfway."""
+        """An existing group usually allows all outbound traffic, and the cloud refuses an equal rule halfway."""
         if not self.settings.capabilities.groups_are_tags and "nodes" in self.settings.existing:
             group = f"{self.settings.setting('existing')}.nodes"
             what = f"{INTERNET[family]} is what the group in {group} has by itself, as clouds make groups"
@@ -337,10 +337,10 @@ class _Planner:
             why = "all else is closed, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
 
-    # The world, and warnings
+    # The internet, and warnings
 
     def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
-        """The world comes through ``clients`` alone, and only to rows that are made for it."""
+        """Only ``clients`` may be the internet, and only for rows that allow it."""
         place = self.settings.place("sources")
         what = f"{world}, as {row.service} adds its sources up,"
         if row.origin != "settings" and not row.public:
@@ -434,4 +434,4 @@ def _group(term: str) -> Source:
 
 def _egress(family: Family, source: Source, to: Outbound | None = None) -> Rule:
     ports = (to.protocol, to.start, to.end) if to else (None, None, None)
-    return Rule("egress", "allow", family, *ports, source, "nodes", (EGRESS,), "nodes may connect to it")
+    return Rule("egress", "allow", family, *ports, source, "nodes", (EGRESS,), "outbound traffic")

@@ -237,7 +237,7 @@ class Lab:
 
     @property
     def stranger(self) -> Host:
-        """An outside host that nobody lets in."""
+        """An outside host that no row allows."""
         return self.hosts["stranger"]
 
     @property

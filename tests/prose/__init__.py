@@ -104,7 +104,7 @@ def without_code(text: str) -> str:
 
 
 def of_python(text: str) -> Iterator[tuple[int, str]]:
-    """Comments (a block is one passage) and every string; code in backquotes is left out."""
+    """Comments (a block is one passage) and every string of more than one word; code in backquotes is left out."""
     block: list[str] = []
     first = last = 0
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -122,5 +122,5 @@ def of_python(text: str) -> Iterator[tuple[int, str]]:
                 node.lineno,
                 without_code("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)),
             )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             yield node.lineno, without_code(node.value)

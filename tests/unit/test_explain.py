@@ -244,7 +244,7 @@ def test_a_family_comes_with_its_source() -> None:
 
 def test_a_port_that_no_row_has_needs_a_row_of_ones_own() -> None:
     said, change = told("tcp/8080-8081 from 10.1.2.3 to worker", roles=True)
-    assert said.reasons == ("no row of the table has tcp/8080-8081, and none of the stack's own",)
+    assert said.reasons == ("no row of the table has tcp/8080-8081, and no custom row",)
     (way,) = change.ways
     assert way.edits[0].value == {
         "protocol": "tcp",
@@ -331,7 +331,7 @@ def test_what_lets_a_packet_pass_is_named_with_the_source_that_has_it() -> None:
 def test_a_group_whose_addresses_are_not_known_is_told_which_would_pass() -> None:
     said, _ = told("ssh from self")
     assert said.verdict == "denied"
-    assert said.notes == ("self is asked as a group, whose addresses are not known; one in 10.20.0.0/16 would pass",)
+    assert said.notes == ("self is matched as a group, whose addresses are not known; one in 10.20.0.0/16 would pass",)
 
 
 def test_on_aws_a_rule_between_groups_has_no_family() -> None:
@@ -366,7 +366,7 @@ def test_the_egress_of_somebody_elses_group_is_theirs() -> None:
 
 def test_nobody_under_a_word_is_said() -> None:
     said, change = told("bgp from peers")
-    assert said.verdict == "denied" and said.reasons == ("sources.peers is empty: there is nobody of that name",)
+    assert said.verdict == "denied" and said.reasons == ("sources.peers is empty: it allows nobody",)
     assert change.refused == "list somebody under sources.peers first"
 
 

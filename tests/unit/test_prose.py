@@ -14,14 +14,15 @@ from tests.prose.todo import TODO
 FILES = files()
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path not in TODO])
+@pytest.mark.parametrize("path", [path for path in FILES if not path.startswith(TODO)])
 def test_prose_has_none_of_the_replaced_phrases(path: str) -> None:
     assert not hits(path, (ROOT / path).read_text(encoding="utf-8"))
 
 
 def test_the_list_of_what_is_left_to_do_is_short_and_true() -> None:
-    for path in TODO:
-        assert path in FILES and hits(path, (ROOT / path).read_text(encoding="utf-8")), f"tests/prose/todo.py: {path}"
+    for start in TODO:
+        paths = [path for path in FILES if path.startswith(start)]
+        assert any(hits(path, (ROOT / path).read_text(encoding="utf-8")) for path in paths), f"tests/prose/todo.py: {start}"
 
 
 def test_the_search_covers_the_readers_files() -> None:
@@ -40,7 +41,7 @@ def test_the_search_covers_the_readers_files() -> None:
         ("a.md", "`the world` and\n```\nthe world\n```\nthe world.\n", [5]),
         ("a.md", "<!-- $ kubeports table -->\nthe world\n<!-- end -->\n[x](the-world.md) world-open\n", []),
         ("a.py", '"""One line.\n\nSpelt so."""\n', [3]),
-        ("a.py", "x = 1  # nobody\ny = 2  # open to the\n# world\n", [1, 2]),
+        ("a.py", 'x = "nobody"  # nobody\ny = 2  # open to the\n# world\n', [1, 2]),
         ("a.py", "def f(x):\n    return f'{x} is no list'\n", [2]),
         ("a.py", "def f(x):\n    return f'{x}: there is no list; `nobody`', '[] allows nobody', worlds(x)\n", []),
         ("a.csv", "ssh,22,the requirement\n", [1]),

@@ -160,8 +160,8 @@ def test_warnings_stand_at_the_top() -> None:
 def test_what_is_open_to_the_world_is_said_first_and_nothing_else_is() -> None:
     world = text(the(page("aws-prod"), "p.note.world"))
     ports = next(str(row) for row in table.load() if row.service == "nodeport")
-    assert world == f"Open to the world: nodeport ({ports}) on worker nodes, from 0.0.0.0/0 and ::/0."
-    assert text(the(page("aws-dev"), "p.note")) == "Nothing is open to the world."
+    assert world == f"Open to the internet: nodeport ({ports}) on worker nodes, from 0.0.0.0/0 and ::/0."
+    assert text(the(page("aws-dev"), "p.note")) == "Nothing is open to the internet."
 
 
 def test_rows_that_are_moved_added_or_extra_say_so() -> None:
@@ -237,7 +237,7 @@ def test_a_stack_without_rules_has_a_page_that_says_so() -> None:
     content = BeautifulSoup(report.page({"empty": replace(planned("aws-dev"), rules=())}), "html.parser")
     assert not content.select("table.matrix, svg")
     assert text(the(content, "#s1-matrix p")) == "The stack has no rule: nothing is open."
-    assert "Nobody" in text(the(content, ".words dl"))
+    assert "No source" in text(the(content, ".words dl"))
 
 
 # The difference
@@ -418,7 +418,7 @@ def test_the_problems_of_all_stacks_are_named_and_nothing_is_written(tmp_path: P
     out_file = tmp_path / "x.html"
     files = [f"--file={tmp_path}/Pulumi.{name}.yaml" for name in "ab"]
     code, out, err = run("-s", "aws-dev", *files, "-o", str(out_file))
-    assert (code, out) == (2, "") and "'azure' is not possible" in err and "'oracle' is not possible" in err
+    assert (code, out) == (2, "") and "'azure' is not a valid value" in err and "'oracle' is not a valid value" in err
     assert not out_file.exists()
 
 

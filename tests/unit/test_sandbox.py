@@ -170,13 +170,13 @@ FINE = {
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"kubeports:cluster": "12"}, "kubeports:cluster: 12 is no text, and can't be a cluster's name; put it in quotes: '12'"),
-        ({"kubeports:cluster": "true"}, "kubeports:cluster: true is no text"),
+        ({"kubeports:cluster": "12"}, "kubeports:cluster: 12 is not text, and can't be a cluster's name; put it in quotes: '12'"),
+        ({"kubeports:cluster": "true"}, "kubeports:cluster: true is not text"),
         ({"kubeports:cloud": ""}, "kubeports:cloud: is null"),
-        ({"kubeports:offline": "maybe"}, "kubeports:offline: 'maybe' is no boolean"),
-        ({"kubeports:services": "{ssh: {start: 0x16}}"}, "kubeports:services.ssh.start: '0x16' is no port"),
-        ({"kubeports:services": "{ssh: {start: 026}}"}, "kubeports:services.ssh.start: '026' is no port"),
-        ({"kubeports:services": "{ssh: {start: 2_022}}"}, "kubeports:services.ssh.start: '2_022' is no port"),
+        ({"kubeports:offline": "maybe"}, "kubeports:offline: 'maybe' is not a boolean"),
+        ({"kubeports:services": "{ssh: {start: 0x16}}"}, "kubeports:services.ssh.start: '0x16' is not a port"),
+        ({"kubeports:services": "{ssh: {start: 026}}"}, "kubeports:services.ssh.start: '026' is not a port"),
+        ({"kubeports:services": "{ssh: {start: 2_022}}"}, "kubeports:services.ssh.start: '2_022' is not a port"),
     ],
 )
 @pytest.mark.parametrize("operation", ["preview", "up"])

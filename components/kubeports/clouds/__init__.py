@@ -142,7 +142,7 @@ def effective(cloud: str, flows: Iterable[Flow], named: Collection[int | None] =
 
 
 def partly_denied(cloud: str, flow: Flow, denials: Iterable[Flow], whole: bool = False) -> list[Flow]:
-    """The denials that close a flow for some of its peers, which ones nobody can tell from the rules; ``whole``: for any."""
+    """The denials that close a flow for some of its peers, the rules don't show which; ``whole``: for any."""
     reader = backend(cloud).read
     rank = getattr(reader, "denied" if whole else "partly_denied", None)
     return [] if rank is None else cast("list[Flow]", rank(flow, denials))
@@ -175,9 +175,9 @@ def backend(cloud: str) -> Backend:
     entry = added()[cloud]
     try:
         module = entry.load()
-    except Exception as error:  # whatever somebody else's module does when it is imported
+    except Exception as error:  # whatever another package's module does when it is imported
         what = f"{cloud} ({entry.value}) can't be loaded: {type(error).__name__}: {error}"
-        raise bad("cloud", what, "mend the package that has it") from None
+        raise bad("cloud", what, "fix or update the package that has it") from None
     if missing := [name for name in ("encode", "limits", "create") if not callable(getattr(module, name, None))]:
         raise bad("cloud", f"{cloud} ({entry.value}) lacks {', '.join(missing)}", "see docs/extending.md for what a cloud has")
     return cast(Backend, module)

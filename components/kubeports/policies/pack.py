@@ -133,7 +133,7 @@ STACK_POLICIES = (
     ),
     StackPolicy(
         name="ipip",
-        says="IP-in-IP is protocol 4 (on a classic network 94 too): from nodes only, without ports, encoded as the cloud expects.",
+        says="IP-in-IP is protocol 4 (on a classic network 94 too): only from nodes, without ports, as the cloud expects.",
         severity=Severity.HIGH,
         remedy="Write protocol 4 as the cloud expects it, without ports, from the nodes' group or networks.",
         page="https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements",

@@ -20,9 +20,9 @@ Kind = Literal["self", "role", "ref", "network", "world"]
 #: The columns of the matrix: title, and the kinds of sources in it.
 COLUMNS: Mapping[str, tuple[Kind, ...]] = {
     "The cluster": ("self", "role"),
-    "References": ("ref",),
+    "Named sources": ("ref",),
     "Networks": ("network",),
-    "The world": ("world",),
+    "The internet": ("world",),
 }
 #: ``tcp/22: offline is false``: the entry that most reasons start with.
 _REASON = re.compile(r"((?:protocol \d+|[a-z]+(?:/\d+(?:-\d+)?)?)): (.+)", re.DOTALL)
@@ -142,8 +142,8 @@ class Stack:
 
     @property
     def world(self) -> list[Line]:
-        """What is open to the world."""
-        return [line for line in self.lines if is_open(line) and line.of("The world")]
+        """What is open to the internet."""
+        return [line for line in self.lines if is_open(line) and line.of("The internet")]
 
 
 def stack(name: str, plan: Plan) -> Stack:
@@ -277,7 +277,7 @@ def reach(rows: tuple[Line, ...]) -> tuple[Reach, ...]:
 
 
 def closed(plan: Plan) -> tuple[Shut, ...]:
-    """What stays closed: what a setting closes, then the extra rows that nobody asked for."""
+    """What is disabled: by a setting, then the extra rows that are not enabled."""
     found = []
     for each in plan.closed:
         match = _REASON.fullmatch(each.reason)
@@ -316,7 +316,7 @@ def choices(settings: Settings) -> tuple[tuple[str, tuple[str, ...]], ...]:
     }
     for word in WORDS:
         if word in settings.sources:
-            found[f"sources.{word}"] = tuple(map(str, settings.sources[word])) or ("nobody",)
+            found[f"sources.{word}"] = tuple(map(str, settings.sources[word])) or ("none",)
     for name, ref in settings.refs.items():
         found[f"refs.{name}"] = (f"{ref.kind} {_id(ref.id)}",)
     for name, change in settings.services.items():

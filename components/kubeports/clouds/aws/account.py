@@ -92,7 +92,7 @@ def _read_lists(ec2: Any, reading: Reading) -> None:
             reading.raw["prefix_lists"].append({"PrefixListId": id, "Entries": entries})
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            reading.warnings.append(f"the prefix list {id} can't be read ({code}): its networks are unknown here")
+            reading.warnings.append(f"the prefix list {id} can't be read ({code}): its networks are unknown")
 
 
 def _read_interfaces(ec2: Any, reading: Reading, mine: list[dict[str, Any]]) -> None:

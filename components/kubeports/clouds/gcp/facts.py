@@ -18,7 +18,7 @@ NAMING = ("sourceTags", "sourceServiceAccounts", "targetServiceAccounts")
 PRIORITY, LAST_PRIORITY = 1000, 65535
 #: IP-in-IP as the API wants it written: it answers ``ipip`` for 4.
 TUNNELS = {4: "ipip", 94: "94"}
-MISSPELT = "what the API answers in another spelling, so that every update would change it"
+MISSPELT = "what the API answers in another form, so that every update would change it"
 #: https://cloud.google.com/vpc/docs/quota: per firewall rule.
 MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30}
 #: A network's name, or its self link, whole or from ``projects/`` or ``global/`` on.

@@ -27,7 +27,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
     import openstack
 
     with _errors():
-        # The timeout is for whoever does not answer at all; the SDK retries what says so.
+        # The timeout is for an API that does not answer; the SDK retries other failures.
         cloud = openstack.connect(cloud=provider.get("cloud"), region_name=provider.get("region"), api_timeout=TIMEOUT)
         with cloud:
             all_of = partial(_pages, cloud.network)
@@ -59,7 +59,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             raw = {"groups": list(found.values()), "rules": rules, "address_groups": held, "names": titles}
             reading = Reading(raw, groups)
             for id in sorted(set(lists) - {each["id"] for each in held}):
-                reading.warnings.append(f"the address group {id} can't be read: its networks are unknown here")
+                reading.warnings.append(f"the address group {id} can't be read: its networks are unknown")
             ports = [
                 port
                 for port in all_of("/ports", security_groups=list(groups.ids))

@@ -23,21 +23,11 @@ from pulumi.provider.experimental.schema import generate_schema
 import kubeports
 from kubeports import firewall, table
 from kubeports.clouds import CLOUDS
+from kubeports.clouds.names import Cloud
 from kubeports.conditions import CNIS
 from kubeports.errors import InputError, Problem, bad
 from kubeports.firewall import NAMESPACE, TYPE, Firewall
 from kubeports.networks import FAMILIES
-
-
-class Cloud(StrEnum):
-    """The cloud that the firewall is on."""
-
-    Aws = "aws"
-    """Amazon Web Services: security groups of a VPC."""
-    Gcp = "gcp"
-    """Google Cloud: firewall rules of a network, for network tags."""
-    Openstack = "openstack"
-    """OpenStack: security groups of Neutron."""
 
 
 class Cni(StrEnum):

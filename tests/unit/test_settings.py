@@ -235,7 +235,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"cloud": "gcp", "network": "n", "egress": ["10.0.0.0/8"]},
-        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their tag",
+        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their group",
         "kubeports:sources.cluster",
     ),
     ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
@@ -453,7 +453,7 @@ def test_the_components_arguments_are_the_same_keys() -> None:
 @pytest.mark.parametrize(
     ("cloud", "tags", "message"),
     [
-        ("openstack", {"a": "b"}, "tags: is for AWS"),
+        ("openstack", {"a": "b"}, "tags: groups on OpenStack have no tags of keys and values; leave it out"),
         ("aws", {"aws:a": "b"}, "tags.aws:a: 'aws:a' can't be a tag's key"),
         ("aws", {"": "b"}, "can't be a tag's key"),
         ("aws", {"a" * 129: "b"}, "can't be a tag's key"),

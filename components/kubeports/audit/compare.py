@@ -200,12 +200,12 @@ class _Audit:
 
     @cached_property
     def planned(self) -> list[Flow]:
-        """What the plan opens, in the cloud's ids; on AWS and GCP a group has no family (docs/decisions/0002)."""
+        """What the plan opens, in the cloud's ids; on some clouds a group has no family (docs/decisions/0002)."""
         identities = {target: self.groups.identity(target) for target in self.plan.settings.targets}
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
         lists = [name for name, ref in self.plan.settings.refs.items() if ref.kind == "prefixes"]
         found = of_rules(self.plan.rules, identities | refs, lists)
-        if self.cloud.facts.GROUPS_HAVE_FAMILY:
+        if self.plan.settings.capabilities.groups_have_family:
             return found
         return [
             replace(each, families=FAMILIES) if isinstance(each.source, Peer) and each.source.id not in self.lists else each

@@ -19,6 +19,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, r
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
+from kubeports.clouds.capabilities import Capabilities
 from kubeports.errors import InputError, bad
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from kubeports.clouds.reading import Given, Reading
     from kubeports.clouds.resources import Made, Resources
     from kubeports.flows import Flow
-    from kubeports.networks import Family, Network
+    from kubeports.networks import Network
     from kubeports.rules import Plan
     from kubeports.settings import Settings
 
@@ -152,11 +153,6 @@ def known() -> tuple[str, ...]:
     return (*CLOUDS, *added())
 
 
-def network_example(cloud: str) -> dict[str, str]:
-    """What the setting ``network`` may be where no rule depends on it; empty: the cloud needs none."""
-    return dict(getattr(backend(cloud).facts, "NETWORK_EXAMPLE", {})) if cloud in CLOUDS else {}
-
-
 def added() -> dict[str, EntryPoint]:
     """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``; and ``host``."""
     return dict(_added(tuple(sys.path)))
@@ -187,19 +183,14 @@ def backend(cloud: str) -> Backend:
     return cast(Backend, module)
 
 
-def _facts(cloud: str) -> object:
-    """What a cloud is, as data; None: the cloud of another package has no such module."""
-    return getattr(backend(cloud), "facts", None)
+def capabilities(cloud: str) -> Capabilities:
+    """What a cloud can do; of a cloud of another package without facts, the defaults.
 
-
-def metadata_service(cloud: str) -> Mapping[Family, str]:
-    """The addresses of a cloud's metadata service, where its rules for egress hold for it; empty: they do not."""
-    return cast("Mapping[Family, str]", getattr(_facts(cloud), "METADATA_SERVICE", {}))
-
-
-def native_pods(cloud: str) -> str:
-    """What a cloud itself needs to let pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known."""
-    return str(getattr(_facts(cloud), "NATIVE_PODS", ""))
+    Raises:
+        InputError: the module of another package can't be loaded.
+    """
+    facts = getattr(backend(cloud), "facts", None)
+    return getattr(facts, "CAPABILITIES", None) or Capabilities(title=cloud)
 
 
 def require_sdk(cloud: str) -> None:

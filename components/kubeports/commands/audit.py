@@ -29,7 +29,7 @@ DIFFERENCES, UNREADABLE = 1, 3
     "given",
     metavar="ROLE=ID",
     multiple=True,
-    help="A group that Pulumi did not make: nodes=sg-0a1b, on GCP a network tag. Repeat it for several of one role, too.",
+    help="A group that Pulumi did not make: nodes=sg-0a1b, or a network tag. Repeat it for several of one role, too.",
 )
 @click.option(
     "--ignore",

@@ -121,7 +121,7 @@ def answer(plan: Plan, question: Question) -> Answer:
 
 def decides(settings: Settings, question: Question) -> bool:
     """Whether the plan decides it: the egress of a group that somebody else owns is theirs."""
-    theirs = "nodes" in settings.existing and settings.egress is None and settings.cloud != "gcp"
+    theirs = "nodes" in settings.existing and settings.egress is None and not settings.capabilities.groups_are_tags
     return question.direction == "ingress" or not theirs
 
 
@@ -295,7 +295,9 @@ def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str
             notes.append(f"{part.peer.name} is asked as {how}; from {some(members)} it would pass")
         if question.direction == "ingress" and set(plan.settings.carried(part.target)) & set(plan.settings.existing):
             notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
-        if cloud != "openstack" and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped):
+        if not plan.settings.capabilities.groups_have_family and any(
+            _crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped
+        ):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
     return tuple(dict.fromkeys(notes))

@@ -142,9 +142,9 @@ STACK_POLICIES = (
     ),
     StackPolicy(
         name="no-mixed-rules",
-        says="The rules of one AWS security group are written in one way.",
+        says="The rules of one security group are written in one way.",
         severity=Severity.HIGH,
-        remedy="Write all rules as aws.vpc.SecurityGroupIngressRule and SecurityGroupEgressRule.",
+        remedy="Write all rules as resources of their own: SecurityGroupIngressRule and SecurityGroupEgressRule.",
         page="https://www.pulumi.com/registry/packages/aws/api-docs/ec2/securitygroup/",
         check=checks.no_mixed_rules,
     ),
@@ -164,8 +164,11 @@ STACK_POLICIES = (
         page="https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html",
         check=checks.limits,
         config={
-            "rules": {**_NUMBER, "description": "rules per group, direction and family (AWS), per project (OpenStack)"},
-            "groups": {**_NUMBER, "description": "security groups per project (OpenStack)"},
+            "rules": {
+                **_NUMBER,
+                "description": "rules, as the cloud counts them: per group, direction and family, or project",
+            },
+            "groups": {**_NUMBER, "description": "security groups, where the cloud limits them per project"},
         },
     ),
     StackPolicy(

@@ -24,15 +24,6 @@ COLUMNS: Mapping[str, tuple[Kind, ...]] = {
     "Networks": ("network",),
     "The world": ("world",),
 }
-CLOUDS: Mapping[str, str] = {"aws": "AWS", "gcp": "GCP", "openstack": "OpenStack"}
-#: The resources of Pulumi's SDKs that the backends make, by cloud and kind.
-TYPES: Mapping[tuple[str, str], str] = {
-    ("aws", "ingress"): "aws.vpc.SecurityGroupIngressRule",
-    ("aws", "egress"): "aws.vpc.SecurityGroupEgressRule",
-    ("gcp", "firewall"): "gcp.compute.Firewall",
-    ("openstack", "rule"): "openstack.networking.SecGroupRule",
-    ("openstack", "addresses"): "openstack.networking.AddressGroupV2",
-}
 #: ``tcp/22: offline is false``: the entry that most reasons start with.
 _REASON = re.compile(r"((?:protocol \d+|[a-z]+(?:/\d+(?:-\d+)?)?)): (.+)", re.DOTALL)
 
@@ -162,7 +153,7 @@ def stack(name: str, plan: Plan) -> Stack:
     return Stack(
         name=name,
         cluster=plan.settings.cluster,
-        cloud=CLOUDS.get(plan.settings.cloud, plan.settings.cloud),
+        cloud=plan.settings.capabilities.title,
         about=about(plan.settings),
         families=plan.settings.families,
         choices=choices(plan.settings),
@@ -362,13 +353,21 @@ def _id(value: object) -> str:
 
 def resources(plan: Plan) -> dict[str, list[Resource]]:
     """The rules as the cloud's SDK takes them, by type; ``‹name›`` is an id that the cloud gives to the group of that name."""
-    cloud = plan.settings.cloud
+    module = backend(plan.settings.cloud)
+    types = getattr(getattr(module, "facts", None), "TYPES", {})
     found: dict[str, list[Resource]] = {}
-    for name, each in backend(cloud).encode(plan).items():
+    for name, each in module.encode(plan).items():
         inputs = sorted(each.inputs.items(), key=lambda item: item[0] == "description")
         texts = tuple((key, _text(value, plan.settings)) for key, value in inputs)
-        found.setdefault(TYPES.get((cloud, each.kind), each.kind), []).append(Resource(name, texts))
+        found.setdefault(sdk_class(types.get(each.kind, each.kind)), []).append(Resource(name, texts))
     return found
+
+
+def sdk_class(type: str) -> str:
+    """The SDK's class of a type: ``aws.vpc.SecurityGroupEgressRule`` of ``aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule``."""
+    package, *modules, name = type.split(":")[-3:] if type.count(":") == 2 else ("", type)
+    parts = [package, *(module.partition("/")[0] for module in modules), name]
+    return ".".join(part for part in parts if part not in ("", "index"))
 
 
 def _text(value: Any, settings: Settings) -> str:
@@ -376,7 +375,7 @@ def _text(value: Any, settings: Settings) -> str:
         if value.target in settings.existing:
             return _id(settings.existing[value.target])
         name = f"{settings.cluster}-{value.target}"
-        return name if settings.cloud == "gcp" else f"‹{name}›"  # a tag is a name
+        return name if settings.capabilities.groups_are_tags else f"‹{name}›"  # a tag is a name
     if isinstance(value, Reference):
         return f"{_id(settings.refs[value.name].id)} (@{value.name})"
     if isinstance(value, Addresses):

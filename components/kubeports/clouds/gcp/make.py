@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kubeports.clouds.capabilities import SUFFIX
+from kubeports.clouds.gcp import facts
 from kubeports.clouds.resources import (
     Group,
     Made,
@@ -23,7 +25,7 @@ from kubeports.clouds.resources import (
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import is_internet, network
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import SUFFIX, Ref
+from kubeports.settings import Ref
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ def _kind(rule: Rule, refs: Mapping[str, Ref]) -> str:
     if _is_address(rule.source, refs):
         return rule.source.value
     if rule.source.kind != "cidr":
-        return "tags"
-    return "any" if is_internet(network(rule.source.value)) else "cidrs"
+        return facts.TAGS
+    return facts.ANY if is_internet(network(rule.source.value)) else facts.CIDRS
 
 
 def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:

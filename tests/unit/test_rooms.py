@@ -1,0 +1,68 @@
+"""The house keeps its rooms: clouds are named in their own folders alone, and modules and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from kubeports.clouds import CLOUDS, capabilities
+
+from tests.golden import ROOT
+
+PACKAGE = ROOT / "components" / "kubeports"
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = "|".join({*CLOUDS, *(capabilities(cloud).title.lower() for cloud in CLOUDS), "google", "amazon"})
+#: A cloud's name as a word: in a text, or as a part of an identifier such as gcp_egress or FromAws.
+NAMED = re.compile(rf"(?<![a-z])(?:{NAMES})(?![a-z])", re.IGNORECASE)
+#: Where a page stands is no knowledge of a cloud.
+URL = re.compile(r"https?://\S+")
+
+
+def named(text: str) -> Iterator[tuple[int, str]]:
+    """Where code names a cloud: line and name; docstrings and comments are not code."""
+    tree = ast.parse(text)
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        texts: list[str] = []
+        match node:
+            case ast.Constant(value=str(value)) if id(node) not in docs:
+                texts = [URL.sub("", value)]
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.alias(name=name):
+                texts = [name]
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.keyword(arg=str(name)):
+                texts = [name]
+            case ast.ImportFrom(module=str(name)):
+                texts = [name]
+        for each in texts:
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", each)
+            yield from ((getattr(node, "lineno", 0), found) for found in NAMED.findall(words))
+
+
+def test_no_module_names_a_cloud_but_those_of_the_clouds() -> None:
+    files = [file for file in FILES if PACKAGE / "clouds" not in file.parents]
+    assert len(files) > 50
+    found = [f"{file.relative_to(PACKAGE)}:{line}: {name}" for file in files for line, name in named(file.read_text("utf-8"))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if cloud == 'gcp': pass",
+        "say('on AWS look at it')",
+        "def gcp_egress(): pass",
+        "from kubeports.clouds import openstack",
+        "import pulumi_aws",
+        "clouds.aws.make",
+        "Cloud.Aws",
+        "f'{x} needs GCP'",
+    ],
+)
+def test_a_cloud_that_is_named_would_be_found(text: str) -> None:
+    assert list(named(text))
+
+
+def test_texts_for_readers_of_the_code_may_name_a_cloud() -> None:
+    assert list(named("'''kubeports plan -s aws-prod'''\nx = 'https://docs.aws.amazon.com/vpc'  # GCP\ny = 'laws'")) == []

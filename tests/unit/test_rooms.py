@@ -1,4 +1,4 @@
-"""The house keeps its rooms: clouds are named in their own folders alone, and modules and functions stay small."""
+"""The house keeps its rooms: clouds are named in their own folders alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from kubeports.clouds import CLOUDS, capabilities
+from kubeports.clouds import CLOUDS, backend, capabilities, known
 
 from tests.golden import ROOT
 
@@ -38,6 +38,47 @@ def named(text: str) -> Iterator[tuple[int, str]]:
         for each in texts:
             words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", each)
             yield from ((getattr(node, "lineno", 0), found) for found in NAMED.findall(words))
+
+
+#: A command and a key of KubeKey are called as the cloud of nodes' own firewalls is.
+HOST = {"cli.py", "commands/host.py", "nodes.py"}
+
+
+def asks_for_host(text: str) -> Iterator[int]:
+    """Where code has that cloud's name as a text, or imports its folder: lines."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Constant(value="host"):
+                yield node.lineno
+            case ast.ImportFrom(module=str(name)) | ast.alias(name=name) if f"{name}.".startswith("kubeports.clouds.host."):
+                yield node.lineno
+
+
+def test_no_module_asks_for_the_cloud_host_but_its_own() -> None:
+    files = [file for file in FILES if PACKAGE / "clouds" not in file.parents]
+    assert {str(file.relative_to(PACKAGE)) for file in files if any(asks_for_host(file.read_text("utf-8")))} == HOST
+    for name in HOST:
+        compared = [node for node in ast.walk(ast.parse((PACKAGE / name).read_text("utf-8"))) if isinstance(node, ast.Compare)]
+        assert not any(list(asks_for_host(ast.unparse(node))) for node in compared), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if cloud == 'host': pass",
+        "x = {'host': 1}[cloud]",
+        "import kubeports.clouds.host.facts",
+        "from kubeports.clouds.host import read",
+    ],
+)
+def test_a_question_for_the_cloud_host_would_be_found(text: str) -> None:
+    assert list(asks_for_host(text))
+
+
+@pytest.mark.parametrize("cloud", known())
+def test_what_a_cloud_can_do_stands_in_its_facts(cloud: str) -> None:
+    assert capabilities(cloud) is backend(cloud).facts.CAPABILITIES
+    assert capabilities(cloud).title
 
 
 def test_no_module_names_a_cloud_but_those_of_the_clouds() -> None:

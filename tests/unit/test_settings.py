@@ -260,6 +260,12 @@ def test_bad_input_is_refused_with_place_value_and_remedy(changes: dict[str, Any
     assert says in text
 
 
+def test_a_name_of_a_cluster_on_no_cloud_is_refused_with_its_cloud() -> None:
+    text = message(cloud="azure", cluster="no spaces")
+    assert "kubeports:cloud: 'azure' is not possible" in text
+    assert "kubeports:cluster: 'no spaces' can't be a cluster's name; write letters" in text
+
+
 def test_a_long_firewall_name_is_refused_on_gcp_and_never_cut() -> None:
     raw = GOOD | {"cloud": "gcp", "network": "n", "cluster": "c"}
     with pytest.raises(InputError, match="at most 19 characters"):

@@ -284,6 +284,7 @@ def _nodes(target: str) -> str:
 
 def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str, ...]:
     notes, cloud = [], plan.settings.cloud
+    crossing = not plan.settings.capabilities.groups_have_family
     for part in found:
         if part.reach != "none":
             continue
@@ -295,9 +296,7 @@ def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str
             notes.append(f"{part.peer.name} is asked as {how}; from {some(members)} it would pass")
         if question.direction == "ingress" and set(plan.settings.carried(part.target)) & set(plan.settings.existing):
             notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
-        if not plan.settings.capabilities.groups_have_family and any(
-            _crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped
-        ):
+        if crossing and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
     return tuple(dict.fromkeys(notes))

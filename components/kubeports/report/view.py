@@ -364,7 +364,7 @@ def resources(plan: Plan) -> dict[str, list[Resource]]:
 
 
 def sdk_class(type: str) -> str:
-    """The SDK's class of a type: ``aws.vpc.SecurityGroupEgressRule`` of ``aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule``."""
+    """The class of a type of an SDK: ``hcloud.Firewall`` of ``hcloud:index/firewall:Firewall``."""
     package, *modules, name = type.split(":")[-3:] if type.count(":") == 2 else ("", type)
     parts = [package, *(module.partition("/")[0] for module in modules), name]
     return ".".join(part for part in parts if part not in ("", "index"))

@@ -35,7 +35,8 @@ class Ids(Reading):
             quotes = f"put it in quotes: '{text}'" if re.fullmatch(form.pattern, text) else right
             raise bad(where, f"{text} is no text, and can't be a cluster's name", quotes)
         if not isinstance(value, str) or not re.fullmatch(form.pattern, value):
-            raise bad(where, f"{show(value)} can't be a cluster's name on {self.cloud}", right)
+            on = f" on {self.cloud}" if self.cloud else ""
+            raise bad(where, f"{show(value)} can't be a cluster's name{on}", right)
         if form.longest and len(value) > form.longest:
             raise bad(where, f"{show(value)} has {len(value)} characters, and names are never cut", right)
         return value

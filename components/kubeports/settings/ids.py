@@ -144,7 +144,7 @@ class Ids(Reading):
         given = mapping(value, at)
         self.known(given, LIMITS, at)
         for key in given:
-            if key in LIMITS and key not in self.capabilities.limits:
+            if self.cloud and key in LIMITS and key not in self.capabilities.limits:
                 with self.problems:
                     what = self.capabilities.not_limits.get(key, f"means nothing on {self.capabilities.title}")
                     raise bad(f"{at}.{key}", what, "leave it out")
@@ -153,7 +153,7 @@ class Ids(Reading):
     def tags(self, value: Any, at: str) -> dict[str, object]:
         """Further tags, where the cloud's groups have some."""
         given, form = mapping(value, at), self.capabilities.tags
-        if not given:
+        if not given or not self.cloud:
             return {}
         if form is None:
             raise bad(at, f"groups on {self.capabilities.title} have no tags of keys and values", "leave it out")
@@ -189,7 +189,7 @@ class Ids(Reading):
         if needed and settings.network is None:
             form = self.capabilities.network
             with self.problems:
-                raise bad(at, "is missing", f"write {form.example}" if form else "write the network's id")
+                raise bad(at, "is missing", f"write the {form.what}: {form.example}" if form else "write the network's id")
 
     def ids_differ(self, settings: Settings) -> None:
         """Equal ids under two names would be equal rules, which clouds refuse halfway, or open on other nodes than is meant."""

@@ -21,5 +21,9 @@ PRIORITY = 1 << 30
 #: nftables has no quota of rules.
 QUOTAS: dict[str, int] = {}
 
-#: A set of addresses has one family. What a stack may not have here, ``limits`` says.
-CAPABILITIES = Capabilities(title="nodes' own firewalls (nftables)")
+#: A set of addresses has one family. Ids and networks, which a cloud alone knows, ``make.limits`` refuses.
+CAPABILITIES = Capabilities(
+    title="nodes' own firewalls (nftables)",
+    limits=(),
+    not_limits=dict.fromkeys(("rules", "groups", "cidrs"), "is an account's, and nftables has no such quota"),
+)

@@ -23,7 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from kubeports import report, table
 from kubeports.check import check
 from kubeports.cli import main
-from kubeports.clouds import CLOUDS, backend, capabilities
+from kubeports.clouds import CLOUDS, backend
 from kubeports.errors import InputError
 from kubeports.report import comparison, picture, view
 from kubeports.rules import Closed, Plan, Rule, Source
@@ -130,10 +130,14 @@ def test_what_a_cloud_names_by_id_is_named_by_the_group_that_has_it() -> None:
 
 
 def test_the_types_of_the_resources_are_classes_of_the_sdks() -> None:
-    for type_ in (type_ for cloud in CLOUDS for type_ in capabilities(cloud).resources.values()):
+    for type_ in (view.sdk_class(each) for cloud in CLOUDS for each in backend(cloud).facts.TYPES.values()):
         package, module, name = type_.split(".")
         folder = next(Path(path) / f"pulumi_{package}" for path in sys.path if (Path(path) / f"pulumi_{package}").is_dir())
         assert any(f"class {name}(pulumi.CustomResource)" in file.read_text() for file in (folder / module).glob("*.py")), type_
+
+
+def test_what_an_sdk_has_at_its_top_is_named_so_and_a_kind_without_a_type_by_itself() -> None:
+    assert [view.sdk_class(each) for each in ("hcloud:index/firewall:Firewall", "rule")] == ["hcloud.Firewall", "rule"]
 
 
 @pytest.mark.parametrize("stack", STACKS)

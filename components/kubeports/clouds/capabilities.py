@@ -76,8 +76,8 @@ class Capabilities:
         groups_have_family: a group as a source has one family; where not, its rule lets both pass (docs/decisions/0002).
         groups_are_tags: a group is a network tag: its name is its id, known beforehand, and it has no rules of its own.
         denies_the_rest: rules of others in the network open ports on the nodes, unless rules of ours deny the rest.
+        refuses_equal_rules: the cloud refuses a rule that a group has already, so that an update would stop halfway.
         egress_can_name_groups: an egress rule can name a group as its destination.
-        refuses_equal_rules: a group can't have a rule twice, so that an update that makes the second stops halfway.
         takes_lists: a rule can name a list of networks that the cloud keeps.
         lists_count_entries: each entry of such a list counts as a rule, so that settings must say how many there may be.
         reserved: how names in the cloud end, so that no reference to a CIDR may be called so.
@@ -92,15 +92,14 @@ class Capabilities:
         not_limits: why another key of ``limits`` means nothing here.
         native_pods: what else lets pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known.
         metadata_service: its addresses, where the cloud's rules for egress hold for it.
-        resources: a resource's kind (``kubeports.clouds.resources.Resource``) -> its type in the SDK, for the report.
     """
 
     title: str = ""
     groups_have_family: bool = True
     groups_are_tags: bool = False
     denies_the_rest: bool = False
-    egress_can_name_groups: bool = True
     refuses_equal_rules: bool = False
+    egress_can_name_groups: bool = True
     takes_lists: bool = True
     lists_count_entries: bool = False
     reserved: tuple[str, ...] = ()
@@ -115,4 +114,3 @@ class Capabilities:
     not_limits: Mapping[str, str] = field(default_factory=dict)
     native_pods: str = ""
     metadata_service: Mapping[Family, str] = field(default_factory=lambda: MappingProxyType({}))
-    resources: Mapping[str, str] = field(default_factory=dict)

@@ -344,11 +344,11 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
     first: dict[tuple[Any, ...], Flow] = {}
     found: dict[tuple[str, str], tuple[Flow, Flow]] = {}
     for flow in stack.program.flows:
-        facts = stack.program.backend(flow.id).facts
+        can, tunnels = capabilities(stack.cloud(flow)), stack.program.backend(flow.id).facts.TUNNELS
         unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
-        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != facts.TUNNELS[flow.protocol])
+        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != tunnels[flow.protocol])
         # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports what is misspelt.
-        if not capabilities(stack.cloud(flow)).refuses_equal_rules or unknown or misspelt or flow.part:
+        if not can.refuses_equal_rules or unknown or misspelt or flow.part:
             continue
         sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
         for source in sources:

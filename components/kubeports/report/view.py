@@ -353,13 +353,21 @@ def _id(value: object) -> str:
 
 def resources(plan: Plan) -> dict[str, list[Resource]]:
     """The rules as the cloud's SDK takes them, by type; ``‹name›`` is an id that the cloud gives to the group of that name."""
-    types = plan.settings.capabilities.resources
+    module = backend(plan.settings.cloud)
+    types = getattr(getattr(module, "facts", None), "TYPES", {})
     found: dict[str, list[Resource]] = {}
-    for name, each in backend(plan.settings.cloud).encode(plan).items():
+    for name, each in module.encode(plan).items():
         inputs = sorted(each.inputs.items(), key=lambda item: item[0] == "description")
         texts = tuple((key, _text(value, plan.settings)) for key, value in inputs)
-        found.setdefault(types.get(each.kind, each.kind), []).append(Resource(name, texts))
+        found.setdefault(sdk_class(types.get(each.kind, each.kind)), []).append(Resource(name, texts))
     return found
+
+
+def sdk_class(type: str) -> str:
+    """The class of a type of an SDK: ``hcloud.Firewall`` of ``hcloud:index/firewall:Firewall``."""
+    package, *modules, name = type.split(":")[-3:] if type.count(":") == 2 else ("", type)
+    parts = [package, *(module.partition("/")[0] for module in modules), name]
+    return ".".join(part for part in parts if part not in ("", "index"))
 
 
 def _text(value: Any, settings: Settings) -> str:

@@ -18,5 +18,5 @@ MISSPELT = "a protocol that no firewall takes"
 #: How the firewalls of a cluster are labelled.
 CLUSTER, TARGET = "kubeports/cluster", "kubeports/target"
 
-#: Sources are CIDRs alone, which ``make.limits`` demands.
+#: A source is a CIDR.
 CAPABILITIES = Capabilities(title="Hetzner Cloud", takes_lists=False)

@@ -38,8 +38,8 @@ PRODUCT = 1000
 
 CAPABILITIES = Capabilities(
     title="AWS",
-    refuses_equal_rules=True,
     groups_have_family=False,
+    refuses_equal_rules=True,
     lists_count_entries=True,
     # ACCOUNT/ID is a group of another account, over a peering or a shared VPC:
     # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
@@ -53,5 +53,4 @@ CAPABILITIES = Capabilities(
     tags=Tags(47, 128, 256, r"[\w +\-=.:/@]*", "letters, digits, spaces and +-=._:/@", "aws:"),
     not_limits={"cidrs": "is for OpenStack, where an address group holds many CIDRs"},
     native_pods="switch the source/destination check of the instances off (source_dest_check: false)",
-    resources={"ingress": "aws.vpc.SecurityGroupIngressRule", "egress": "aws.vpc.SecurityGroupEgressRule"},
 )

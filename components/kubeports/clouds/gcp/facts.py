@@ -56,5 +56,4 @@ CAPABILITIES = Capabilities(
         "cidrs": "is for OpenStack, where an address group holds many CIDRs",
     },
     native_pods="set can_ip_forward on the instances and route the CIDRs of the pods to them, or use alias IP ranges",
-    resources={"firewall": "gcp.compute.Firewall"},
 )

@@ -174,7 +174,7 @@ class Project:
         stack_file(self.folder, stack)
         options = [f"--target={urn}" for urn in targets] + ["--target-dependents"] * bool(targets)
         if operation in ("preview", "up"):
-            options += self._judged_by(stack)
+            options += self.judged_by(stack)
         try:
             self.select(stack)
         except SandboxError as error:
@@ -232,8 +232,8 @@ class Project:
                 return
         self.command("stack", "select", "--create", "--stack", stack)
 
-    def _judged_by(self, stack: str) -> list[str]:
-        """The policy pack, with the stack's own configuration of it where there is one."""
+    def judged_by(self, stack: str) -> list[str]:
+        """The options that name the policy pack, and the stack's own configuration of it where there is one."""
         if self.pack is None:
             return []
         config = self.folder / "stacks" / f"policy.{stack}.json"

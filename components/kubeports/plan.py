@@ -11,7 +11,7 @@ from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
-from kubeports.table import EXTRAS, METADATA, ROLES, Row, Table
+from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
 from kubeports.traffic import TCP, meaningful
 
 
@@ -306,11 +306,13 @@ class _Planner:
         if change is not None and change.enabled is False:
             enable = f"set {self.settings.setting('services')}.{METADATA}.enabled: true, or leave it out"
             self.closed.append(
-                Closed(METADATA, None, f"tcp/80: it is switched off, and cloud-init finds no data in {family}", enable)
+                Closed(METADATA, None, f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}", enable)
             )
             return
         why = "cloud-init fetches the data of the node from the metadata service"
-        self.put(Rule("egress", "allow", family, TCP, 80, 80, Source("cidr", address), "nodes", (METADATA,), why))
+        self.put(
+            Rule("egress", "allow", family, TCP, METADATA_PORT, METADATA_PORT, Source("cidr", address), "nodes", (METADATA,), why)
+        )
 
     def world_is_new(self, family: Family) -> None:
         """An existing group usually allows all outbound traffic, and the cloud refuses an equal rule halfway."""

@@ -46,6 +46,7 @@ _SERVICE_LENGTH = 40
 _YES = "yes"
 #: The plan's own rules go by these names.
 METADATA = "metadata"
+METADATA_PORT = 80
 RESERVED = frozenset({"egress", "baseline", METADATA})
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from kubeports import table
 from kubeports.clouds import CLOUDS, backend, capabilities, known
 
 from tests.golden import ROOT
@@ -107,3 +108,37 @@ def test_a_cloud_that_is_named_would_be_found(text: str) -> None:
 
 def test_texts_for_readers_of_the_code_may_name_a_cloud() -> None:
     assert list(named("'''kubeports plan -s aws-prod'''\nx = 'https://docs.aws.amazon.com/vpc'  # GCP\ny = 'laws'")) == []
+
+
+#: Numbers that are ports of a table by chance: a cloud's limits, a length, and what is no row of a table.
+NO_PORTS = {("clouds/gcp/facts.py", 5000), ("clouds/gcp/make.py", 5000), ("errors.py", 80), ("table.py", 80)}
+
+
+def numbers(text: str, ports: frozenset[int]) -> Iterator[int]:
+    """The ports that code has, as numbers or in texts that are no examples of what to write."""
+    tree = ast.parse(text)
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=int(number)) if number in ports:
+                yield number
+            case ast.Constant(value=str(words)) if id(node) not in docs:
+                yield from (number for number in map(int, re.findall(r"\((\d{2,5})\)", words)) if number in ports)
+
+
+def test_the_ports_of_the_tables_stand_in_no_code() -> None:
+    rows = [row for name in table.names() for row in table.load(name)]
+    ports = frozenset(port for row in rows if row.start is not None for port in (row.start, row.end) if port is not None)
+    assert len(ports) > 30
+    found = {(str(file.relative_to(PACKAGE)), each) for file in FILES for each in numbers(file.read_text("utf-8"), ports)}
+    assert found == NO_PORTS
+    assert list(numbers("x = 6443\ny = 'the API server (6443)'\n", ports)) == [6443, 6443]
+
+
+def test_modules_and_functions_are_short() -> None:
+    for file in (*FILES, *sorted((ROOT / "sandbox").rglob("*.py"))):
+        text = file.read_text("utf-8")
+        assert len(text.splitlines()) < 450, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name}"

@@ -159,7 +159,7 @@ def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
         args.setdefault("network", example)
     groups = mapping(args.pop(GROUPS, {}), where + GROUPS)
     if unknown := [target for target in groups if target not in TARGETS]:
-        raise bad(f"{where}{GROUPS}.{unknown[0]}", "is no kind of node", suggest(unknown[0], TARGETS))
+        raise bad(f"{where}{GROUPS}.{unknown[0]}", "is not a kind of node", suggest(unknown[0], TARGETS))
     planned = check(None, args, where)
     return Expected(planned.settings.json(), planned.rules, where, groups)
 

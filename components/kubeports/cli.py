@@ -99,8 +99,8 @@ def main() -> None:
 
     kubeports COMMAND --help has examples.
 
-    Exit codes: 0 done; 2 bad input, and the message on stderr names the place, the problem and the fix; 70 a bug of kubeports. The
-    help of a command lists its other codes.
+    Exit codes: 0 done; 2 bad input, and the message on stderr names the place, the problem and the fix; 70 a bug of kubeports.
+    The help of a command lists its other codes.
 
     Completion of commands, options and stacks in bash (zsh and fish alike): eval "$(_KUBEPORTS_COMPLETE=bash_source kubeports)".
     Output has colour in a terminal, unless NO_COLOR is set.

@@ -359,7 +359,7 @@ def test_egress_is_opened_and_closed_by_its_list() -> None:
 def test_the_egress_of_somebody_elses_group_is_theirs() -> None:
     group = "3f0c3f46-0000-0000-0000-000000000000"
     said, change = told("from nodes to 8.8.8.8", existing={"nodes": group})
-    assert said.verdict == "unknown" and "somebody else's" in said.reasons[0]
+    assert said.verdict == "unknown" and "externally managed" in said.reasons[0]
     assert texts(change) == ["set egress: [8.8.8.8/32]"]
     assert any("rules of theirs" in note for note in told("ssh from 8.8.8.8", existing={"nodes": group})[0].notes)
 
@@ -367,7 +367,7 @@ def test_the_egress_of_somebody_elses_group_is_theirs() -> None:
 def test_nobody_under_a_word_is_said() -> None:
     said, change = told("bgp from peers")
     assert said.verdict == "denied" and said.reasons == ("sources.peers is empty: it allows nobody",)
-    assert change.refused == "list somebody under sources.peers first"
+    assert change.refused == "list sources under sources.peers first"
 
 
 def test_the_settings_that_are_offered_are_yaml_as_pulumi_reads_it(tmp_path: Any) -> None:

@@ -6,12 +6,12 @@ import os
 import traceback
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from kubeports.commands.shared import BAD_INPUT, BUG, UnwritableError
-from kubeports.errors import InputError, suggest
+from kubeports.errors import InputError, advice, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +52,17 @@ class Commands(click.Group):
         """The command that the arguments name; for a mistyped one, the nearest."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(f"No such command {name!r}; {suggest(name, COMMANDS)}")
+            ctx.fail(advice(f"no such command {name!r}", suggest(name, COMMANDS)))
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments before a command's name; what is wrong with them is a message and exit code 2."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _refuse(error, ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The questions, without importing what answers them."""
@@ -74,6 +83,8 @@ class Commands(click.Group):
         except InputError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(BAD_INPUT)
+        except click.UsageError as error:
+            _refuse(error, ctx)
         except BrokenPipeError:  # the reader has stopped; an audit's 1 would mean differences
             os._exit(_BROKEN_PIPE)
         except UnwritableError as error:
@@ -84,6 +95,15 @@ class Commands(click.Group):
         except Exception:  # Python's own code for it, 1, says "differences"
             traceback.print_exc()
             ctx.exit(BUG)
+
+
+def _refuse(error: click.UsageError, ctx: click.Context) -> NoReturn:
+    """A wrong option or argument, in the form of all messages; click's own has three lines."""
+    path = (error.ctx or ctx).command_path
+    what = error.format_message().rstrip(".")
+    fixed = "Fix: " in what or "Did you mean" in what or "Known: " in what
+    click.echo(f"error: {path}: " + (what if fixed else advice(what, f"{path} --help lists what it takes")), err=True)
+    raise click.exceptions.Exit(BAD_INPUT)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -26,7 +26,13 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.remedy}"
+        return f"{self.where}: {advice(self.what, self.remedy)}"
+
+
+def advice(what: str, remedy: str) -> str:
+    """A problem and its fix, as every message has them: ``what. Fix: remedy``; a suggestion stands without ``Fix``."""
+    suggested = remedy.startswith(("did you mean ", "known: "))
+    return f"{what}. {remedy[0].upper()}{remedy[1:]}" if suggested else f"{what}. Fix: {remedy}"
 
 
 class InputError(ValueError):
@@ -97,9 +103,10 @@ def some(names: Iterable[str], most: int = 4) -> str:
     return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def suggest(word: object, known: Iterable[str]) -> str:
-    """A remedy for an unknown word: the nearest known one, or all of them."""
+def suggest(word: object, known: Iterable[str], otherwise: str = "") -> str:
+    """A remedy for an unknown word: the nearest known one, or all of them; and what may be written ``otherwise``."""
     known = list(known)
     near = get_close_matches(str(word), known, n=1, cutoff=0.6)
     more = f" and {len(known) - _MOST} more" if len(known) > _MOST else ""
-    return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known[:_MOST]) + more
+    other = f", or {otherwise}" if otherwise else ""
+    return f"did you mean {near[0]!r}{other}?" if near else "known: " + ", ".join(known[:_MOST]) + more + other

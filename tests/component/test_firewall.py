@@ -161,7 +161,7 @@ def test_two_firewalls_of_one_name_are_refused() -> None:
 
 def test_bad_arguments_end_in_a_message_and_make_nothing() -> None:
     def program() -> dict[str, Any]:
-        with pytest.raises(pulumi.RunError, match=r"^ofline: is not a key of the settings; did you mean 'offline'"):
+        with pytest.raises(pulumi.RunError, match=r"^ofline: is not a key of the settings. Did you mean 'offline'"):
             Firewall("fw", args("openstack", ofline=True))
         return {"done": True}
 
@@ -172,7 +172,7 @@ def test_bad_arguments_end_in_a_message_and_make_nothing() -> None:
 @pytest.mark.parametrize("name", ["", None, 5])
 def test_a_firewall_without_a_name_is_refused_in_words(name: Any) -> None:
     def program() -> dict[str, Any]:
-        with pytest.raises(pulumi.RunError, match=r"^name: .* is not a name for a firewall; write a short text"):
+        with pytest.raises(pulumi.RunError, match=r"^name: .* is not a name for a firewall. Fix: write a short text"):
             Firewall(name, args("openstack"))
         return {"done": True}
 

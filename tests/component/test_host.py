@@ -68,9 +68,12 @@ def test_nodes_that_nothing_names_are_an_error_that_says_what_to_write() -> None
             "refs.office: is a group, whose addresses a cloud alone knows; write the CIDRs in place",
         ),
         ({"refs": {"l": {"prefixes": "x"}}}, "refs.l: is a prefix list, whose addresses a cloud alone knows"),
-        ({"existing": {"nodes": "x"}}, "existing.nodes: is a security group, and nodes have none of their own; leave it out"),
-        ({"network": "x"}, "network: is a cloud's, and the rules are on the nodes; leave it out"),
-        ({"limits": {"rules": 5}}, "limits.rules: is an account's, and nftables has no such quota; leave it out"),
+        (
+            {"existing": {"nodes": "x"}},
+            "existing.nodes: is a security group, and nodes have none of their own. Fix: leave it out",
+        ),
+        ({"network": "x"}, "network: is a cloud's, and the rules are on the nodes. Fix: leave it out"),
+        ({"limits": {"rules": 5}}, "limits.rules: is an account's, and nftables has no such quota. Fix: leave it out"),
     ],
 )
 def test_what_a_cloud_alone_knows_is_an_error(change: dict[str, Any], told: str) -> None:

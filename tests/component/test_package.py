@@ -137,7 +137,7 @@ def test_the_installed_command_line_reads_the_installed_data(installed: Path, tm
 
 def test_a_cloud_whose_sdk_is_missing_is_refused_with_the_command_that_installs_it(installed: Path, tmp_path: Path) -> None:
     told = run(installed, "-W", "ignore", "-c", CREATE, "gcp", "default", cwd=tmp_path)
-    found = re.search(r"which is not installed; (\S+) -m pip install '(.+)'$", told.stderr, re.MULTILINE)
+    found = re.search(r"which is not installed\. Fix: (\S+) -m pip install '(.+)'$", told.stderr, re.MULTILINE)
     assert found, told.stderr
     assert found[1] == str(installed)
     assert Requirement(found[2]) == Requirement(EXTRAS["gcp"][0])

@@ -128,5 +128,5 @@ def test_bad_input_is_told_by_property(type_token: str, changes: dict[str, Any],
 @pytest.mark.usefixtures("loop")
 def test_an_output_where_a_plain_value_belongs_is_told_as_such() -> None:
     later = pulumi.Output.from_input("10.20.0.0/16")
-    with pytest.raises(InputError, match=r"^sources.admins\[0\]: is an Output; it must be plain, so that a preview is exact"):
+    with pytest.raises(InputError, match=r"^sources.admins\[0\]: is an Output. Fix: write a plain value"):
         check("fw", {"cloud": "openstack", "cluster": "prod", "sources": {"admins": [later], "clients": []}})

@@ -91,7 +91,7 @@ def test_roles_and_both_families_are_stored_as_planned(project: Projects, neutro
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"ofline": True}, "kubeports:ofline: is not a key of the settings; did you mean 'offline'?"),
+        ({"ofline": True}, "kubeports:ofline: is not a key of the settings. Did you mean 'offline'?"),
         ({"sources": {"admins": ["0.0.0.0/0"], "clients": []}}, "kubeports:sources.admins: 0.0.0.0/0 is the internet"),
         ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is not a port"),
     ],

@@ -379,8 +379,8 @@ def test_limits_follow_the_settings_and_the_configuration() -> None:
     ("policy", "config", "says"),
     [
         ("world-open", {"service": ["ssh"]}, "'service', which does nothing; did you mean 'services'?"),
-        ("world-open", {"services": ["nodport"]}, "'nodport' is no service; did you mean 'nodeport'?"),
-        ("only-table-ports", {"rows": ["tcp/0"]}, "'tcp/0' is no row; write tcp/9200"),
+        ("world-open", {"services": ["nodport"]}, "'nodport' is not a service; did you mean 'nodeport', or),
+        ("only-table-ports", {"rows": ["tcp/0"]}, "'tcp/0' is not a row; write tcp/9200"),
         ("only-table-ports", {"rows": ["tcp"]}, "'tcp' is no row"),
         ("only-table-ports", {"rows": ["6"]}, "'6' is no row"),
         ("only-table-ports", {"rows": ["tcp/9-"]}, "'tcp/9-' is no row"),

@@ -44,7 +44,7 @@ def test_an_address_that_is_not_known_is_a_rule_of_its_own(cloud: str) -> None:
     assert of(plan_of(stack(cloud, LATER)), "ssh") == {("ipv4", "ref", "nat")}
     both = stack(cloud, LATER, families=["ipv4", "ipv6"], ref={"family": "ipv6"})
     assert of(plan_of(both), "ssh") == {("ipv6", "ref", "nat")}
-    with pytest.raises(InputError, match=r"refs.nat.family: is missing; write ipv4 or ipv6: an address has one family"):
+    with pytest.raises(InputError, match=r"refs.nat.family: is missing. Fix: write ipv4 or ipv6: an address has one family"):
         plan_of(stack(cloud, LATER, families=["ipv4", "ipv6"]))
 
 

@@ -314,7 +314,7 @@ def test_without_credentials(cloud: str, what: str, right: str, tmp_path: Path) 
 
 def test_without_a_region(tmp_path: Path) -> None:
     result = audit(stack(tmp_path, "aws", **NETWORKS["aws"]), {})
-    assert result.exit_code == 3 and "AWS: no region; set aws:region" in result.stderr
+    assert result.exit_code == 3 and "AWS: no region. Fix: set aws:region" in result.stderr
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack"])
@@ -346,8 +346,8 @@ def test_without_the_client_the_command_that_installs_it_is_named(
     [
         ("nodes", "write ROLE=ID"),
         ("nodes=", "write ROLE=ID"),
-        ("etcd=sg-1", "'etcd' is not a group of this stack (roles: false); known: nodes"),
-        ("node=sg-1", "did you mean 'nodes'?"),
+        ("etcd=sg-1", "'etcd' is not a group of this stack (roles: false). Known: nodes"),
+        ("node=sg-1", "Did you mean 'nodes'?"),
     ],
 )
 def test_a_group_that_is_written_wrongly_is_bad_input(group: str, says: str, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_table_shows_rows_sources_and_what_is_closed() -> None:
         (["plan", "-s", "nowhere"], "has no file"),
         (["plan", "--file", "nowhere.yaml"], "nowhere.yaml: does not exist"),
         (["plan", "-s", "aws-dev", "--format", "xml"], "xml"),
-        (["plans"], "No such command"),
+        (["plans"], "no such command"),
     ],
 )
 def test_bad_input_exits_2_with_nothing_on_stdout(arguments: list[str], says: str) -> None:
@@ -132,7 +132,9 @@ run()
 
 def test_a_missing_sdk_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubeports.clouds.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pulumi-aws, which is not installed; .*python.* -m pip install 'pulumi-aws<8,>=6.20'$"):
+    with pytest.raises(
+        InputError, match=r"pulumi-aws, which is not installed. Fix: .*python.* -m pip install 'pulumi-aws<8,>=6.20'$"
+    ):
         require_sdk("aws")
 
 

@@ -101,12 +101,12 @@ def test_help_and_completion_of_commands_import_none() -> None:
 @pytest.mark.parametrize(("typed", "meant"), [("plam", "plan"), ("explian", "explain"), ("tabel", "table")])
 def test_a_mistyped_command_is_answered_with_the_nearest(typed: str, meant: str) -> None:
     result = run(typed)
-    assert result.exit_code == 2 and f"did you mean '{meant}'?" in result.stderr and not result.stdout
+    assert result.exit_code == 2 and f"Did you mean '{meant}'?" in result.stderr and not result.stdout
 
 
 def test_a_mistyped_stack_is_answered_with_the_nearest() -> None:
     result = run("plan", "-s", "aws-prd")
-    assert result.exit_code == 2 and "did you mean 'aws-prod'?" in result.stderr
+    assert result.exit_code == 2 and "Did you mean 'aws-prod'?" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_no_cell_is_cut_however_narrow_the_terminal_is(arguments: list[str], wid
 )
 def test_an_option_that_is_said_twice_is_refused_and_not_the_last_one_taken(arguments: list[str]) -> None:
     done = run(*arguments)
-    assert done.exit_code == 2 and "is said 2 times; say it once" in done.stderr and not done.stdout
+    assert done.exit_code == 2 and "is given 2 times. Fix: give it once" in done.stderr and not done.stdout
 
 
 def test_an_empty_pattern_ignores_nothing_in_silence() -> None:

@@ -208,7 +208,7 @@ def test_the_policies_judge_the_resources_of_another_cloud() -> None:
         (["plan"], 0, "nodeport"),
         (["explain", "tcp/22 from 10.20.0.1"], 0, "allowed"),
         (["report", "--output", "page.html"], 0, "page.html"),
-        (["audit"], 2, "hcloud can't be read: its package has no account; see docs/extending.md"),
+        (["audit"], 2, "hcloud can't be read: its package has no account. Fix: see docs/extending.md"),
     ],
 )
 def test_the_commands_work_on_another_cloud_or_say_why_not(
@@ -236,11 +236,11 @@ def test_another_cloud_is_a_setting_like_any_other(roles: bool) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"calico": "ipip"}, "ipip is protocol 4, which no firewall here takes; set calico: vxlan"),
+        ({"calico": "ipip"}, "ipip is protocol 4, which no firewall here takes. Fix: set calico: vxlan"),
         ({"sources": HCLOUD["sources"] | {"cluster": ["self"]}}, "self is a group, and firewalls here take CIDRs alone"),
         ({"existing": {"nodes": "1"}}, "existing: the rules are inside the firewall"),
         ({"egress": ["10.0.0.0/8"]}, "egress: is not supported on this cloud"),
-        ({"cloud": "hclod"}, "cloud: 'hclod' is not a valid value; did you mean 'hcloud'? known: aws, gcp, openstack, hcloud"),
+        ({"cloud": "hclod"}, "cloud: 'hclod' is not a valid value. Did you mean 'hcloud'? known: aws, gcp, openstack, hcloud"),
     ],
 )
 def test_what_another_cloud_cant_do_is_said_before_anything_is_made(changes: dict[str, Any], message: str) -> None:
@@ -252,7 +252,7 @@ def test_what_another_cloud_cant_do_is_said_before_anything_is_made(changes: dic
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def encode(plan): ...", "broken (broken_cloud) lacks limits, create; see docs/extending.md"),
+        ("def encode(plan): ...", "broken (broken_cloud) lacks limits, create. Fix: see docs/extending.md"),
         ("import no_such_module", "broken (broken_cloud) can't be loaded: ModuleNotFoundError: No module named 'no_such_module'"),
         ("1 / 0", "can't be loaded: ZeroDivisionError"),
     ],

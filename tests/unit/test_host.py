@@ -71,7 +71,7 @@ def test_nodes_of_a_role_have_one_file_only_where_their_roles_are_the_same(tmp_p
         (("--node", "work", "--source", "bastion"), "names no reference and CIDR"),
         (("--node", "work", "--source", "office=10.0.0.0/8"), "no reference is called 'office'"),
         (("--node", "work", "--source", "bastion=10.0.0.1/8"), "is not a network address in canonical form"),
-        (("--node", "wrok", *NAMED), "did you mean 'work'"),
+        (("--node", "wrok", *NAMED), "Did you mean 'work'"),
         (("--node", "work", "--role", "worker", *NAMED), "--role is for printing, and stands without --node"),
         (NAMED, "name one node (--node NAME) or a role"),
         (("--node", "work", "--remove", "--audit", *NAMED), "--audit belongs to --apply or to printing"),

@@ -107,7 +107,7 @@ def inventory(**change: Any) -> Any:
         ([{"name": "-oProxyCommand=x", "addresses": ["10.0.0.1"]}], "is not a node's name"),
         ([{"name": "a", "addresses": ["10.0.0.1"], "ssh": "-oProxyCommand=x"}], "is not a host of ssh"),
         ([{"name": "a", "addresses": ["10.0.0.1"], "ssh": "a b"}], "is not a host of ssh"),
-        ([{"name": "a", "addresses": ["10.0.0.1"], "role": "etcd"}], "did you mean 'roles'"),
+        ([{"name": "a", "addresses": ["10.0.0.1"], "role": "etcd"}], "Did you mean 'roles'"),
         ([{"name": "a", "addresses": ["10.0.0.1"], "roles": ["master"]}], "'master' is not a role"),
         ([{"name": "a", "addresses": "10.0.0.1"}], "is not a list"),
         ([{"name": "a", "addresses": ["10.0.0.0/24"]}], "is not an address"),

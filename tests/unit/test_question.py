@@ -111,12 +111,12 @@ def test_a_question_may_stand_on_several_lines() -> None:
 
 def test_a_word_with_very_many_sources_is_not_asked_at_once() -> None:
     many = {"admins": [f"10.0.{i}.0/32" for i in range(60)], "clients": []}
-    with pytest.raises(InputError, match=r"sources.admins has 60 sources, too many to ask at once; ask for one of them"):
+    with pytest.raises(InputError, match=r"sources.admins has 60 sources, too many to ask at once. Fix: ask for one of them"):
         asked("ssh from admins", sources=many)
 
 
 def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
-    with pytest.raises(InputError, match=r"22 may be a port or a protocol; write tcp/22, udp/22 or protocol 22"):
+    with pytest.raises(InputError, match=r"22 may be a port or a protocol. Fix: write tcp/22, udp/22 or protocol 22"):
         asked("22 from self")
 
 
@@ -140,16 +140,16 @@ def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
         ("tcp/70000 from self", "70000 is not a port"),
         ("tcp/0 from self", "0 is not a port"),
         ("tcp/25-22 from self", "start 25 is after end 22"),
-        ("sssh from self", "did you mean 'ssh'?"),
-        ("wep from self", "did you mean 'web'?"),
+        ("sssh from self", "Did you mean 'ssh'?"),
+        ("wep from self", "Did you mean 'web'?"),
         ("ssh from 10.1.2.3/16", "write 10.1.0.0/16, or 10.1.2.3 for that address alone"),
         ("ssh from 10.1.2.300", "write one such as 10.1.2.3"),
         ("ssh from ::ffff:10.1.2.3", "write 10.1.2.3/32"),
         ("ssh from fe80::1%eth0", "write one such as"),
-        ("ssh from @bastio", "did you mean 'bastion'?"),
-        ("ssh from admin", "did you mean 'admins'?"),
+        ("ssh from @bastio", "Did you mean 'bastion'?"),
+        ("ssh from admin", "Did you mean 'admins'?"),
         ("ssh from host.example.com", "names are not looked up"),
-        ("ssh from 10.1.2.3 to contrl-plane", "did you mean 'control-plane'?"),
+        ("ssh from 10.1.2.3 to contrl-plane", "Did you mean 'control-plane'?"),
         ("ssh from 10.1.2.3 to 8.8.8.8", "neither '10.1.2.3' nor '8.8.8.8' is a node"),
         ("from nodes to @bastion", "egress rules have only these"),
         ("from nodes to clients", "egress rules have only these"),

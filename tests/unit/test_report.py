@@ -367,7 +367,7 @@ def test_a_missing_jinja_is_said_with_the_command_that_installs_it(monkeypatch: 
     monkeypatch.setattr("kubeports.report.find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["report", "-s", "aws-dev", "-o", "-"])
     assert result.exit_code == 2 and not result.stdout
-    assert result.stderr.startswith("error: report: needs the package Jinja2, which is not installed; ")
+    assert result.stderr.startswith("error: report: needs the package Jinja2, which is not installed. Fix: ")
     assert result.stderr.endswith(" -m pip install 'jinja2>=3.1,<4'\n")
 
 
@@ -436,11 +436,11 @@ def test_stacks_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("output", "says"),
     [
-        ("{}", "can't be written (it is a folder); name a file"),
-        ("{}/missing/x.html", "can't be written (No such file or directory); name a file"),
+        ("{}", "can't be written (it is a folder). Fix: name a file"),
+        ("{}/missing/x.html", "can't be written (No such file or directory). Fix: name a file"),
         ("{}/loop", "can't be written (Symlink loop"),
-        ("{}/" + "y" * 300, "can't be written (File name too long); name a file"),
-        ("/dev/full", "can't be written (No space left on device); name a file"),
+        ("{}/" + "y" * 300, "can't be written (File name too long). Fix: name a file"),
+        ("/dev/full", "can't be written (No space left on device). Fix: name a file"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_said(output: str, says: str, tmp_path: Path) -> None:

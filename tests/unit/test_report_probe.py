@@ -72,8 +72,8 @@ def test_rows_are_coloured_by_what_packets_have_shown(tmp_path: Path) -> None:
     [
         ("{", "probe.json"),
         ([], "is not a result of a probe"),
-        ({"a": 1}, "is not a result of a probe; name what kubeports probe --format json wrote"),
-        ({**PROBE, "version": 9}, "has the version 9, and this kubeports reads 1; probe again"),
+        ({"a": 1}, "is not a result of a probe. Fix: name what kubeports probe --format json wrote"),
+        ({**PROBE, "version": 9}, "has the version 9, and this kubeports reads 1. Fix: probe again"),
         ({**PROBE, "matrix": 3}, "matrix"),
         ({**PROBE, "matrix": [{}]}, "is not a complete result of a probe"),
         ({**PROBE, "matrix": [3]}, "matrix"),

@@ -157,7 +157,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "start",
     ),
     ({"services": {"ipip": {"start": 4}}}, "kubeports:services.ipip: ipip is protocol 4, which has no ports", "not a port"),
-    ({"services": {"sssh": {}}}, "kubeports:services.sssh: no row of the table is called 'sssh'", "did you mean 'ssh'?"),
+    ({"services": {"sssh": {}}}, "kubeports:services.sssh: no row of the table is called 'sssh'", "Did you mean 'ssh'?"),
     ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),
     ({"services": {"web": OWN | {"start": 80, "end": 79}}}, "kubeports:services.web: start 80 is after end 79", "79"),
     ({"services": {"web": OWN | {"protocol": 4}}}, "kubeports:services.web: protocol 4 has no ports", "leave start"),
@@ -267,8 +267,8 @@ def test_bad_input_is_refused_with_place_value_and_remedy(changes: dict[str, Any
 def test_a_cloud_that_is_none_is_no_reason_to_refuse_what_depends_on_it() -> None:
     text = message(cloud="azure", cluster="no spaces", tags={"a": "b"}, limits={"cidrs": 3})
     assert len(text.splitlines()) == 2
-    assert "kubeports:cloud: 'azure' is not possible" in text
-    assert "kubeports:cluster: 'no spaces' can't be a cluster's name; write letters" in text
+    assert "kubeports:cloud: 'azure' is not a valid value" in text
+    assert "kubeports:cluster: 'no spaces' can't be a cluster's name. Fix: write letters" in text
 
 
 def test_a_long_firewall_name_is_refused_on_gcp_and_never_cut() -> None:
@@ -298,12 +298,12 @@ GCP = {"cloud": "gcp", "network": "n"}
         (
             "c",
             AWS | {"cluster": "a" * 228, "roles": True},
-            "has 256 characters, and EC2 takes 255; take a name that is 1",
+            "has 256 characters, and EC2 takes 255. Fix: take a name that is 1",
         ),
         ("n" * 242, AWS, "the group's name 'nnn"),
         ("SG-x", AWS, "EC2 takes no group name that starts with sg-, and 'SG-x' does"),
-        ("é", AWS, "EC2 takes no group name such as 'é'; name the firewall with letters"),
-        ("My_Fw", GCP, "GCP takes no firewall rule's name that starts with 'My_Fw'; name the firewall with lower-case"),
+        ("é", AWS, "EC2 takes no group name such as 'é'. Fix: name the firewall with letters"),
+        ("My_Fw", GCP, "GCP takes no firewall rule's name that starts with 'My_Fw'. Fix: name the firewall with lower-case"),
         ("1fw", GCP, "GCP takes no firewall rule's name that starts with '1fw'"),
         (
             "c",
@@ -344,7 +344,7 @@ def test_a_network_on_gcp_is_a_name_or_a_self_link(network: str, good: bool) -> 
         # Terraform's provider compares no path that starts with global/.
         assert settings.parse(GOOD | {"cloud": "gcp", "network": network}).network == network.removeprefix("global/networks/")
     else:
-        assert "is no network; write its name, or projects/PROJECT" in message(cloud="gcp", network=network)
+        assert "is no network. Fix: write its name, or projects/PROJECT" in message(cloud="gcp", network=network)
 
 
 def test_all_problems_are_named_at_once() -> None:
@@ -402,9 +402,7 @@ def test_ids_may_be_outputs() -> None:
 )
 def test_nothing_but_ids_may_be_an_output(place: str, changes: Callable[[Any], dict[str, Any]]) -> None:
     text = message(**changes(pulumi.Output.from_input("ipv4")))
-    assert (
-        text == f"kubeports:{place}: is an Output; it must be plain, so that a preview is exact; only ids and tags may be Outputs"
-    )
+    assert text == f"kubeports:{place}: is an Output. Fix: write a plain value; only ids and tags may be Outputs"
 
 
 def test_enums_count_as_what_they_stand_for() -> None:
@@ -433,7 +431,7 @@ def test_one_output_under_two_names_is_refused_as_one_id_is() -> None:
 
 
 def test_keys_are_text() -> None:
-    with pytest.raises(InputError, match=r"settings: the key 1 is no text; known: cloud, cluster"):
+    with pytest.raises(InputError, match=r"settings: the key 1 is no text. Known: cloud, cluster"):
         settings.parse({1: 2} | GOOD)  # type: ignore[arg-type]
 
 
@@ -469,11 +467,11 @@ def test_the_components_arguments_are_the_same_keys() -> None:
         ("aws", {"": "b"}, "can't be a tag's key"),
         ("aws", {"a" * 129: "b"}, "can't be a tag's key"),
         ("aws", {"a?": "b"}, "can't be a tag's key"),
-        ("aws", {"a": 5}, "tags.a: 5 can't be a tag's value; write text, in quotes"),
+        ("aws", {"a": 5}, "tags.a: 5 can't be a tag's value. Fix: write text, in quotes"),
         ("aws", {"a": "b" * 257}, "can't be a tag's value"),
         ("aws", {"Name": "b"}, "tags.Name: is a tag of the component's own"),
         ("aws", {"kubeports:cluster": "b"}, "is a tag of the component's own"),
-        ("aws", {f"a{i}": "b" for i in range(48)}, "has 48 tags; write at most 47"),
+        ("aws", {f"a{i}": "b" for i in range(48)}, "has 48 tags. Fix: write at most 47"),
         ("aws", ["a"], "is not a map"),
     ],
 )

@@ -46,8 +46,8 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "is empty; write config:"),
-        ("- a\n", "is not a map; write config:"),
+        ("", "is empty. Fix: write config:"),
+        ("- a\n", "is not a map. Fix: write config:"),
         ("a: 1\n", "config: is missing"),
         ("config: [1]\n", "config: is not a map"),
         ("config: {kubeports:a: [}\n", "line 1: is not YAML as Pulumi reads it"),
@@ -57,7 +57,7 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
             "line 3: is not YAML as Pulumi reads it (the key 'kubeports:a' stands twice)",
         ),
         ("config:\n  kubeports:a:\n    b: 1\n    b: 2\n", "line 4: is not YAML as Pulumi reads it (the key 'b' stands twice)"),
-        ("config:\n  offline: true\n", "config: 'offline' has no namespace; write kubeports:offline"),
+        ("config:\n  offline: true\n", "config: 'offline' has no namespace. Fix: write kubeports:offline"),
         ("config:\n  kubeports:a: null\n", "kubeports:a: is null"),
         ("config:\n  kubeports:a:\n", "kubeports:a: is null"),
         ("config:\n  kubeports:a: 1.5\n", "kubeports:a: 1.5 is not a whole number"),
@@ -76,11 +76,11 @@ def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, s
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("config:\n  kubeports.offline: true\n", "'kubeports.offline' has no namespace; write kubeports:offline"),
-        ("config:\n  1.5: true\n", "1.5 has no namespace; write kubeports:KEY"),
-        ("config:\n  ~: true\n", "None has no namespace; write kubeports:KEY"),
+        ("config:\n  kubeports.offline: true\n", "'kubeports.offline' has no namespace. Fix: write kubeports:offline"),
+        ("config:\n  1.5: true\n", "1.5 has no namespace. Fix: write kubeports:KEY"),
+        ("config:\n  ~: true\n", "None has no namespace. Fix: write kubeports:KEY"),
         ("kube-ports:offline: true\nconfig:\n  kubeports:a: 1\n", "kube-ports:offline: is beside config"),
-        ("config:\n  kubeports-firewall:offline: true\n", "is in an unknown namespace; write kubeports:offline"),
+        ("config:\n  kubeports-firewall:offline: true\n", "is in an unknown namespace. Fix: write kubeports:offline"),
     ],
 )
 def test_a_key_that_nobody_reads_is_told_where_it_belongs(tmp_path: Path, text: str, says: str) -> None:
@@ -107,7 +107,7 @@ def test_an_environment_may_say_more_and_that_is_said(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         stackfile.of_file(tmp_path / "none.yaml")
-    with pytest.raises(InputError, match=r"can't be read \(Is a directory\); name a YAML file"):
+    with pytest.raises(InputError, match=r"can't be read \(Is a directory\). Fix: name a YAML file"):
         stackfile.of_file(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="can't be read"):
@@ -128,7 +128,7 @@ def test_a_stack_is_found_from_below_the_project(tmp_path: Path) -> None:
     (tmp_path / "stacks" / "Pulumi.dev.yaml").write_text("config:\n  kubeports:cloud: aws\n")
     (tmp_path / "deep").mkdir()
     assert stackfile.of_stack("org/kubeports/dev", tmp_path / "deep")[0] == {"cloud": "aws", "nfs": True}
-    with pytest.raises(InputError, match="known: dev"):
+    with pytest.raises(InputError, match="Known: dev"):
         stackfile.of_stack("prod", tmp_path)
     with pytest.raises(InputError, match=r"no Pulumi.yaml here or above"):
         stackfile.of_stack("dev", Path("/"))

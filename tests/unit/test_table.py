@@ -149,8 +149,8 @@ def test_a_row_says_whether_it_may_be_public_and_what_it_needs() -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ("maybe,", "line 2: public: 'maybe' is unknown; write yes, or leave it empty"),
-        (",shh", "t.csv: ssh: needs: no row is called 'shh'; did you mean 'ssh'?"),
+        ("maybe,", "line 2: public: 'maybe' is unknown. Fix: write yes, or leave it empty"),
+        (",shh", "t.csv: ssh: needs: no row is called 'shh'. Did you mean 'ssh'?"),
     ],
 )
 def test_a_wrong_mark_of_a_row_is_refused(tmp_path: Path, cells: str, message: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from kubeports.errors import bad, show, suggest
+from kubeports.errors import advice, bad, show, suggest
 from kubeports.settings import Settings
 
 TIMEOUT = 30  # seconds for one answer
@@ -21,7 +21,7 @@ class UnreadableError(Exception):
 
     def __init__(self, what: str, remedy: str) -> None:
         self.what, self.remedy = what, remedy
-        super().__init__(f"{what}; {remedy}")
+        super().__init__(advice(what, remedy))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import click
 
 from kubeports import stackfile
 from kubeports.commands import shared
-from kubeports.errors import InputError, bad, printable
+from kubeports.errors import InputError, advice, bad, printable
 
 if TYPE_CHECKING:
     from kubeports.audit.differences import Difference
@@ -87,7 +87,8 @@ def command(
     except Exception as error:  # of a cloud's client, or of an answer that is none: never an exit code that says "differences"
         what = printable(f"{type(error).__name__}: {error}")
         right = f"look at the credentials, the endpoint and what answers there ({settings.cloud})"
-        click.echo(f"error: {settings.cloud} can't be read, or its answer can't be understood ({what}); {right}", err=True)
+        problem = f"{settings.cloud} can't be read, or its answer can't be understood ({what})"
+        click.echo(f"error: {advice(problem, right)}", err=True)
         ctx.exit(UNREADABLE)
     left = [each for each in found if not _is_ignored(each, ignore)]
     report = _Report(chosen, reading.groups, left, len(found) - len(left), printable(reading.warnings))

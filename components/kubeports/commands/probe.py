@@ -97,7 +97,7 @@ def command(
     if not any(host.is_node for host in found.schedule.hosts):
         for name, why in found.lost.items():
             click.echo(f"error: {name}: {why}", err=True)
-        click.echo("error: no node answers over ssh; try the same with ssh by hand, or give --ssh", err=True)
+        click.echo("error: no node answers over ssh. Fix: connect with ssh by hand, or give --ssh", err=True)
         ctx.exit(UNREACHABLE)
     said = result(found, before_install)
     if form == "json":

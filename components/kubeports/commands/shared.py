@@ -56,7 +56,7 @@ def complete_stacks(ctx: click.Context, param: click.Parameter, incomplete: str)
 def one(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
     """The one value of an option: click takes the last of several in silence."""
     if len(value) > 1:
-        raise click.BadParameter(f"is said {len(value)} times; say it once", ctx, param)
+        raise click.BadParameter(f"is given {len(value)} times. Fix: give it once", ctx, param)
     return value[0] if value else None
 
 

@@ -293,9 +293,7 @@ def _network(word: str, text: str, known: Iterable[str]) -> Network:
         network = ip_network(word, strict=False)
     except ValueError:
         addressed = bool(re.fullmatch(r"[0-9./]+|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*(%.*)?", word))
-        right = (
-            "write one such as 10.1.2.3, 10.1.0.0/16 or 2001:db8::1" if addressed else f"{suggest(word, known)}, or an address"
-        )
+        right = "write one such as 10.1.2.3, 10.1.0.0/16 or 2001:db8::1" if addressed else suggest(word, known, "an address")
         named = "" if addressed or "." not in word else " (names are not looked up: write the address)"
         raise bad(place, f"{show(word)} is not an address or a name of the stack{named}", right) from None
     if ipv4 := mapped(network):

@@ -144,7 +144,7 @@ class Reader(Services, Ids):
         if is_output(value):
             if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in REFS)):
                 with self.problems:
-                    right = "it must be plain, so that a preview is exact; only ids and tags may be Outputs"
+                    right = "write a plain value; only ids and tags may be Outputs"
                     raise bad(self.where + _dotted(path), "is an Output", right)
         elif isinstance(value, Mapping) and len(path) < _DEEPEST:
             return {key: self.plain(item, (*path, key)) for key, item in value.items()}

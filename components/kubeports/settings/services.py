@@ -75,9 +75,7 @@ class Services(Sources):
         if missing := [key for key in ("protocol", "source", "why") if key not in item]:
             near = suggest(name, names)
             near = near + " " if near.startswith("did") else ""
-            right = (
-                f"{near}a row of the stack's own needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
-            )
+            right = f"{near}A custom row needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
             raise bad(at, f"no row of the table is called {name!r}", right)
         self.known(item, _OWN_KEYS, at)
         protocol, start, end = self.entry(item, at)

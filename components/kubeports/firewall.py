@@ -66,9 +66,9 @@ class ServiceArgs(TypedDict, total=False):
     enabled: bool
     """Off closes the row; on opens one that is closed unless asked for."""
     protocol: str
-    """A row of one's own: ``tcp``, ``udp`` or a protocol number."""
+    """A row of one's own: ``tcp``, ``udp``, ``sctp``, ``icmp``, ``icmpv6``, ``all``, or a protocol number."""
     start: int
-    """The first port."""
+    """The first port; a row of one's own for all of SCTP has none."""
     end: int
     """The last port; default: the first."""
     source: Sequence[str]

@@ -21,7 +21,7 @@ from kubeports.plan import states
 from kubeports.rules import Plan, Rule, State
 from kubeports.settings import SELF, Settings
 from kubeports.table import METADATA, Row
-from kubeports.traffic import ports_of
+from kubeports.traffic import has_ports, ports_of
 
 #: The version of the answer's JSON.
 VERSION = 1
@@ -150,7 +150,7 @@ def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> l
         and rule.protocol in (None, entry.protocol)
     }
     flows = [flow for flow in plan.flows if id(flow) in rules]
-    if entry.start is None:
+    if not has_ports(entry.protocol):
         return [_part(flows, rules, entry, peer, target)]
     found: list[Part] = []
     active: dict[int, Flow] = {}
@@ -195,14 +195,14 @@ def covers(row: Row, entry: Entry) -> bool:
     """Whether a row has all that an entry asks."""
     if row.protocol != entry.protocol:
         return row.protocol is None
-    return entry.start is None or ((row.start or 0) <= entry.start and (entry.end or 0) <= (row.end or 0))
+    return row.ports.covers(ports_of(entry.start, entry.end))
 
 
 def touches(row: Row, entry: Entry) -> bool:
     """Whether a row has something of what an entry asks."""
     if row.protocol != entry.protocol:
         return row.protocol is None
-    return (row.start or 0) <= (entry.end or 0) and (entry.start or 0) <= (row.end or 0)
+    return row.ports.overlaps(ports_of(entry.start, entry.end))
 
 
 def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[State, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from kubeports.errors import bad
 from kubeports.networks import FAMILIES, INTERNET, Family, Network, collapse
 from kubeports.nodes import Nodes
 from kubeports.rules import Plan, Rule
-from kubeports.traffic import SCTP, TCP, UDP, has_ports
+from kubeports.traffic import SCTP, TCP, UDP
 
 TABLE, TRIAL = "kubeports", "kubeports_trial"
 #: ``enforce`` drops what the plan does not allow, ``audit`` only counts and logs it; ``trial`` drops for a time, and lets the
@@ -358,6 +358,6 @@ def _entry(rule: Rule) -> str:
     """What nft matches: ``tcp dport 22``, ``meta l4proto 4``; nothing for all protocols."""
     if rule.protocol is None:
         return ""
-    if rule.from_port is None or not (has_ports(rule.protocol) or rule.protocol in _PORTED):
+    if rule.from_port is None:
         return f"meta l4proto {rule.protocol}"
     return f"{_PORTED[rule.protocol]} dport {rule.ports}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kubeports.traffic import TCP, UDP
+
 TITLE = "AWS"
 #: A network that settings take where no rule depends on it.
 NETWORK_EXAMPLE = {"network": "vpc-0"}
@@ -35,6 +37,9 @@ NAMING = ("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", 
 GROUPS_HAVE_FAMILY = False
 #: IP-in-IP as the API wants it written, and what another way of writing is.
 TUNNELS = {4: "4", 94: "94"}
+#: The protocols whose ports rules filter: of another one, but ICMP, a rule allows all whatever ports it has.
+#: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html: IpProtocol.
+PORTED = (TCP, UDP)
 MISSPELT = "no protocol to EC2, which takes the number"
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
 #: and family; groups per network interface; the two multiplied.

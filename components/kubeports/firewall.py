@@ -50,6 +50,8 @@ class RefArgs(TypedDict, total=False):
 
     group: pulumi.Input[str]
     """The id of a security group; on GCP a network tag."""
+    account: pulumi.Input[str]
+    """GCP: the email of a service account, where the nodes go by theirs (``existing``)."""
     prefixes: pulumi.Input[str]
     """The id of an AWS prefix list or an OpenStack address group."""
     cidr: pulumi.Input[str]
@@ -126,7 +128,7 @@ class FirewallArgs(TypedDict):
     egress: NotRequired[Sequence[Any]]
     """Where nodes may connect: CIDRs, ``@name``, or ``{protocol, start, end, to}``; default: everywhere."""
     existing: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Target -> id of a group that somebody else owns, to put the rules on."""
+    """Target -> id of a group that somebody else owns, to put the rules on; GCP: ``nodes: "@name"`` of a service account."""
     limits: NotRequired[LimitsArgs]
     """The account's limits where they differ."""
     table: NotRequired[str]
@@ -142,7 +144,7 @@ class Firewall(pulumi.ComponentResource):
     """
 
     groups: pulumi.Output[Mapping[str, Sequence[str]]]
-    """Target -> ids of all groups that such a node carries (GCP: network tags)."""
+    """Target -> ids of all groups that such a node carries (GCP: network tags, or its service account)."""
     names: pulumi.Output[Mapping[str, Sequence[str]]]
     """Target -> names of the same groups, which an OpenStack server wants; without targets with a group of ``existing``."""
     ids: pulumi.Output[Mapping[str, str]]

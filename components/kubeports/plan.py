@@ -369,12 +369,8 @@ class _Planner:
                 self.warnings.append(
                     f"{self.settings.setting('sources')}.{word} opens nothing: no row that is open is for {word}"
                 )
-        named = {term for terms in self.settings.sources.values() for term in terms}
-        changed = [change.source or () for change in self.settings.services.values()]
-        named |= {term for source in (*changed, *(row.source for row in self.settings.own)) for term in source}
-        named |= {each.to for each in self.settings.egress or ()}
         for name in self.settings.refs:
-            if f"@{name}" not in named:
+            if f"@{name}" not in self.settings.named and name != self.settings.account:
                 self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
         for row in self.settings.own:
             if row.target != "nodes" and not self.settings.roles:

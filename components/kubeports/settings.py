@@ -80,9 +80,9 @@ _OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
 #: Where an Output may stand, for it is an id or a tag: the key, and how many keys deep.
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
 #: How rules of one kind of source end on GCP, where a reference to a CIDR has one of its own.
-_KINDS = ("tags", "cidrs", "any")
+_KINDS = ("tags", "accounts", "cidrs", "any")
 #: The kinds of references, which are the keys of their ids.
-_REFS = ("group", "prefixes", "cidr")
+_REFS = ("group", "prefixes", "cidr", "account")
 _DEEPEST = 10  # no setting is so deep
 
 #: Descriptions of the source keywords that a stack may leave out.
@@ -99,8 +99,9 @@ class Ref:
     """A group of somebody else's, or a list of prefixes that the cloud keeps.
 
     Args:
-        kind: ``group`` (a security group; on GCP a network tag), ``prefixes`` (AWS prefix list, OpenStack address group), or
-            ``cidr`` (an address or CIDR that another resource makes, such as a NAT gateway's).
+        kind: ``group`` (a security group; on GCP a network tag), ``account`` (a service account of GCP's), ``prefixes`` (AWS
+            prefix list, OpenStack address group), or ``cidr`` (an address or CIDR that another resource makes, such as a NAT
+            gateway's).
         id: the cloud's id, or the CIDR; maybe an Output.
         entries: how many prefixes the list may hold: on AWS each counts as a rule.
         families: the families that the reference covers.
@@ -173,6 +174,8 @@ class Settings:
     #: Where nodes may connect; None: everywhere.
     egress: tuple[Outbound, ...] | None = None
     existing: Mapping[str, object] = field(default_factory=dict)
+    #: The reference whose service account the nodes have, in place of a network tag; empty: none.
+    account: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     #: Key -> value, maybe an Output.
     tags: Mapping[str, object] = field(default_factory=dict)
@@ -206,6 +209,13 @@ class Settings:
     def own_tags(self) -> dict[str, str]:
         """Target -> the network tag that the firewall itself gives such nodes on GCP, where no ``existing`` names one."""
         return {target: f"{self.cluster}-{target}" for target in self.targets if target not in self.existing}
+
+    @property
+    def named(self) -> set[Term]:
+        """What the sources, the services and egress name."""
+        changed = [change.source or () for change in self.services.values()]
+        lists = (*self.sources.values(), *changed, *(row.source for row in self.own))
+        return {term for terms in lists for term in terms} | {each.to for each in self.egress or ()}
 
     def place(self, key: str) -> str:
         """A key as messages name it."""
@@ -259,6 +269,7 @@ class _Reader:
         self.problems = Problems()
         self.families: tuple[Family, ...] = ("ipv4",)
         self.refs: dict[str, Ref] = {}
+        self.account = ""
 
     def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
         if not isinstance(raw, Mapping) or is_output(raw):
@@ -309,6 +320,7 @@ class _Reader:
             own=own,
             egress=get("egress", self.egress),
             existing=get("existing", lambda value, at: self.existing(value, at, roles, cloud), {}),
+            account=self.account,
             limits=get("limits", lambda value, at: self.limits(value, at, cloud), {}),
             table=get("table", _table, table.DEFAULT),
             tags=get("tags", lambda value, at: self.tags(value, at, cloud), {}),
@@ -317,6 +329,7 @@ class _Reader:
         self.problems.raise_any()
         self.network_required(settings)
         self.ids_differ(settings)
+        self.accounts_fit(settings)
         self.nodes_are_tagged(settings)
         self.problems.raise_any()
         return settings
@@ -411,9 +424,14 @@ class _Reader:
             raise bad(at, "a reference is one thing", "write either group: ID, or cidr: CIDR, or prefixes: ID and entries: N")
         if "cidr" in item:
             return self.address(name, item, at)
+        if extra := [key for key in ("entries", "family") if key in item and "prefixes" not in item]:
+            raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
+        if "account" in item:
+            if cloud != "gcp":
+                raise bad(f"{at}.account", "is for GCP", "name a group")
+            id = identifier(item["account"], f"{at}.account", _ACCOUNT)
+            return Ref("account", id, 0, self.families, routable=False)
         if "group" in item:
-            if extra := [key for key in ("entries", "family") if key in item]:
-                raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
             id = identifier(item["group"], f"{at}.group", _GROUPS.get(cloud))
             return Ref("group", id, 0, self.families, routable=cloud != "gcp")
         if cloud == "gcp":
@@ -641,9 +659,27 @@ class _Reader:
         read: dict[str, object] = {}
         for role in TARGETS:  # warnings follow their order
             if role in given:
+                item, place = given[role], f"{at}.{role}"
                 with self.problems:
-                    read[role] = identifier(given[role], f"{at}.{role}", _GROUPS.get(cloud))
+                    if isinstance(item, str) and item.startswith("@"):
+                        read[role] = self.nodes_account(item, place, roles)
+                    else:
+                        read[role] = identifier(item, place, _GROUPS.get(cloud))
         return read
+
+    def nodes_account(self, item: str, at: str, roles: bool) -> object:
+        """The service account that the nodes have: a reference, for it may be an Output."""
+        ref = self.refs.get(item[1:])
+        if ref is None or ref.kind != "account":
+            raise bad(at, f"no service account is called {item[1:]!r}", f"define it as {self.where}refs.{item[1:]}.account")
+        if roles:
+            raise bad(
+                at,
+                "is a service account, of which a node has one, and roles has several groups",
+                "leave roles out, or name a network tag",
+            )
+        self.account = item[1:]
+        return ref.id
 
     def limits(self, value: Any, at: str, cloud: str) -> dict[str, int]:
         given = mapping(value, at)
@@ -692,13 +728,39 @@ class _Reader:
             with self.problems:
                 raise bad(at, "is missing", "write the network's name or self link")
 
+    def accounts_fit(self, settings: Settings) -> None:
+        """A firewall rule has network tags or service accounts, never both: ``ConflictsWith`` of the provider's schema.
+
+        google/services/compute/resource_compute_firewall.go of Terraform's provider for Google, and sourceServiceAccounts in
+        https://cloud.google.com/compute/docs/reference/rest/v1/firewalls.
+        """
+        for name, ref in settings.refs.items():
+            with self.problems:
+                if ref.kind == "account" and not settings.account:
+                    what = "is a service account, and a firewall rule for nodes with a network tag takes none as a source"
+                    right = (
+                        f"name a network tag, or name the service account of the nodes too: {self.where}existing.nodes: '@NAME'"
+                    )
+                    raise bad(f"{self.where}refs.{name}.account", what, right)
+                if ref.kind == "group" and settings.account:
+                    what = "is a network tag, and a firewall rule for a service account takes none as a source"
+                    raise bad(f"{self.where}refs.{name}.group", what, "name a service account, or CIDRs")
+        if settings.account and f"@{settings.account}" in settings.named:
+            with self.problems:
+                raise bad(
+                    f"{self.where}refs.{settings.account}",
+                    f"@{settings.account} is the nodes themselves",
+                    "as a source write self",
+                )
+
     def ids_differ(self, settings: Settings) -> None:
         """Equal ids under two names would be equal rules, which clouds refuse halfway, or open on other nodes than is meant."""
         # On GCP the firewall's own groups have ids that are known beforehand.
         own = settings.own_tags.items() if settings.cloud == "gcp" else ()
         seen: dict[object, str] = {tag: f"{_OURS} of {target}" for target, tag in own}
         places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}
-        places |= {f"existing.{role}": item for role, item in settings.existing.items()}
+        if not settings.account:
+            places |= {f"existing.{role}": item for role, item in settings.existing.items()}
         for place, item in places.items():
             known = item if isinstance(item, str) else id(item)
             if known in seen:
@@ -766,6 +828,8 @@ _GROUPS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "openstack": _UUID,
     }
 )
+#: The email of a service account, whether a project's own or Google's default.
+_ACCOUNT = (r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com", "nodes@PROJECT.iam.gserviceaccount.com")
 _PREFIX_LIST = (r"pl-[0-9a-z]+", "pl-0123456789abcdef0")
 
 

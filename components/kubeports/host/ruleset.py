@@ -334,7 +334,7 @@ class _Maker:
     def of_reference(self, name: str, family: Family) -> list[str]:
         if name not in self.named:
             reference = self.plan.settings.refs[name]
-            kind = "group" if reference.kind == "group" else "prefix list"
+            kind = {"prefixes": "prefix list", "account": "service account"}.get(reference.kind, reference.kind)
             what = f"is a {kind} of the cloud's, whose addresses only the cloud knows"
             raise bad(self.plan.settings.place(f"refs.{name}"), what, f"write its addresses: --source {name}=203.0.113.0/24")
         version = 4 if family == "ipv4" else 6

@@ -23,6 +23,6 @@ PRIORITY, LAST_PRIORITY = 1000, 65535
 TUNNELS = {4: "ipip", 94: "94"}
 MISSPELT = "what the API answers in another spelling, so that every update would change it"
 #: https://cloud.google.com/vpc/docs/quota: per firewall rule.
-MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30}
+MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30, "sourceServiceAccounts": 10}
 #: What an instance needs to send and get packets with the addresses of pods.
 NATIVE_PODS = "set can_ip_forward on the instances and route the CIDRs of the pods to them, or use alias IP ranges"

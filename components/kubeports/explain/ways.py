@@ -219,11 +219,30 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                 if key in mapping(mapping(args.get("services", {}), "").get(service, {}), ""):
                     name = f"{settings.setting('services')}.{service}.{key}"
                     yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
+    yield from _combined(settings, rows, part)
     if all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
         yield _own(settings, rows, part, part.entry)
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
         yield _own(settings, rows, part, whole)
+
+
+def _combined(settings: Settings, rows: tuple[State, ...], part: Part) -> Iterator[Edit]:
+    """The setting that says that nodes of a role are of another one, too, whose row has what is asked."""
+    if not settings.roles or part.target == "nodes":
+        return
+    carried = settings.carried(part.target)
+    others = [
+        state.row.target
+        for state in rows
+        if state.closed is None and state.row.protocol is not None and part.peer.family in state.row.families
+        if state.row.target not in carried and covers(state.row, part.entry)
+    ]
+    for role in dict.fromkeys(others):
+        after = {each: list(further) for each, further in settings.combine.items()}
+        after[part.target] = [*after.get(part.target, ()), role]
+        text = f"set {settings.setting('combine')}: {_yaml(after)} (if nodes of {part.target} are of {role} too)"
+        yield Edit(("combine",), after, text)
 
 
 def _switch(args: Mapping[str, Any], settings: Settings, state: State) -> Iterator[Edit]:
@@ -305,6 +324,8 @@ def _yaml(value: Any) -> str:
     """A value as YAML has it within brackets."""
     if isinstance(value, list):
         return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_yaml(each)}' for key, each in value.items())}}}"
     return f'"{value}"' if isinstance(value, str) and any(sign in value for sign in "@:") else str(value)
 
 

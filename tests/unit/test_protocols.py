@@ -13,6 +13,7 @@ from kubeports.host.ruleset import ruleset
 from kubeports.nodes import Nodes
 from kubeports.probe.questions import questions
 from kubeports.rules import Packet, allows
+from kubeports.testing import differences
 
 from tests.strategies import NETWORKS, plan_of
 from tests.unit.test_three_clouds import CLOUDS
@@ -57,6 +58,7 @@ def test_what_a_cloud_stores_of_sctp_is_read_as_the_plan_has_it(cloud: str, stor
     (flow,) = [each for each in backend(cloud).read.of_api(raw) if "ngap" in each.why]
     assert (flow.protocol, flow.ports.first, flow.ports.last) == (132, 38412, 38412)
     backend(cloud).limits(planned, "c")
+    assert differences(planned) == []
 
 
 def test_ec2_filters_no_ports_of_sctp() -> None:
@@ -86,7 +88,7 @@ def test_a_node_has_the_port() -> None:
         ("sctp/38412 from 10.40.0.7", "allowed"),
         ("sctp/38413 from 10.40.0.7", "denied"),
         ("sctp from 10.40.0.7", "partly"),
-        ("132 from 10.40.0.7", "partly"),
+        ("protocol 132 from 10.40.0.7", "partly"),
         ("ngap from 10.40.0.7", "allowed"),
     ],
 )

@@ -22,7 +22,20 @@ from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Addresses, Family,
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, TARGETS, WORDS
-from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, NAMES, TCP, TUNNELS, UDP, entry, meaningful, ports_of, protocol_name
+from kubeports.traffic import (
+    FIRST_PORT,
+    IPENCAP,
+    IPIP,
+    LAST_PORT,
+    NAMES,
+    TCP,
+    TUNNELS,
+    UDP,
+    entry,
+    meaningful,
+    ports_of,
+    protocol_name,
+)
 from kubeports.values import port
 
 GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"

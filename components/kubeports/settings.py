@@ -315,7 +315,7 @@ class _Reader:
             sources=get("sources", self.sources, _SOURCES),
             refs=self.refs,
             roles=roles,
-            combine=get("combine", lambda value, at: self.combined(value, at, roles), _STACKED if roles else {}),
+            combine=get("combine", lambda value, at: self.combined(value, at, roles), STACKED if roles else {}),
             services=changes,
             own=own,
             egress=get("egress", self.egress),
@@ -372,7 +372,7 @@ class _Reader:
                 if role in further or len(set(further)) < len(further):
                     raise bad(place, f"{show(further)} repeats a role", "write each further role once")
                 read[role] = tuple(other for other in ROLES if other in further)
-        if not roles and read != _STACKED:
+        if not roles and read != STACKED:
             with self.problems:
                 raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")
         return read if roles else {}
@@ -879,7 +879,7 @@ def _table(value: Any, where: str) -> str:
 
 _ABSENT = "absent"
 #: kubeadm and KubeKey put etcd on the nodes of the control plane, where nothing else is said.
-_STACKED = {"control-plane": ("etcd",)}
+STACKED = {"control-plane": ("etcd",)}
 
 
 def _modes(value: Any, cni: str, where: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from kubeports import table
 from kubeports.check import check
 from kubeports.errors import some
 from kubeports.explain.question import Entry, Peer, Question, read
+from kubeports.explain.topics import PODS, topic, tunnels
 from kubeports.flows import Flow, move, sweep
 from kubeports.networks import Addresses, Network, addresses, cidrs, common, family_of, overlap, single, union
 from kubeports.networks import covers as covers_all
@@ -102,6 +103,8 @@ def explain(args: Mapping[str, Any], text: str, where: str = "") -> Answer:
         InputError: the settings are wrong, or the question can't be read.
     """
     planned = check(None, args, where)
+    if said := topic(planned, text):
+        return Answer(planned, Question(text, "ingress", (), (), ""), "unknown", (), said, ())
     return answer(planned, read(text, planned.settings, rows_of(planned)))
 
 
@@ -283,7 +286,10 @@ def _nodes(target: str) -> str:
 
 
 def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str, ...]:
-    notes, cloud = [], plan.settings.cloud
+    notes: list[str] = []
+    cloud = plan.settings.cloud
+    if question.who.lower() == PODS and any(part.reach == "none" for part in found):
+        notes += tunnels(plan)
     for part in found:
         if part.reach != "none":
             continue

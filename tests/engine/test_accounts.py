@@ -23,6 +23,7 @@ ACCOUNTS = {
 }
 
 
+@pytest.mark.slow
 def test_nodes_go_by_a_service_account_and_back_to_a_tag(projects: Callable[[Cloud], Project], gcp: Any) -> None:
     project = projects(gcp)
 

@@ -60,10 +60,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture
 def loop() -> Iterator[None]:
-    """An event loop of the thread's own, which Pulumi's Outputs want."""
+    """An event loop of the thread's own, which Pulumi's Outputs want; a stack that waits on it ends with it."""
+    from pulumi.runtime.settings import ROOT
+
     mine = asyncio.new_event_loop()
     asyncio.set_event_loop(mine)
     yield
+    ROOT.set(None)
     mine.close()
     asyncio.set_event_loop(None)
 

@@ -42,7 +42,7 @@ class Guards:
     problems: Problems
 
     def check(self, on: list[Row]) -> None:
-        """No row that is open to the world may cover a port that the table keeps from it; only ``clients`` may be most of it."""
+        """No row that is open to the internet covers a port that the table keeps from it; only ``clients`` may be most of it."""
         kept = [row for row in requirement() if not row.public]
         kept += [row for row in on if row.origin != "settings" and not row.public and row.protocol is not None]
         for rule in self.rules:
@@ -53,7 +53,7 @@ class Guards:
                 if opened.overlaps(row):
                     service = rule.services[0]
                     with self.problems:
-                        what = f"{rule.entry} is open to the world and covers {row.service} ({row})"
+                        what = f"{rule.entry} is open to the internet and covers {row.service} ({row})"
                         right = "choose other ports, or name the networks that need it"
                         raise bad(f"{self.settings.place('services')}.{service}", what, right)
         self.problems.raise_any()

@@ -28,6 +28,8 @@ from kubeports.table import TARGETS
 
 #: What ``conforms`` varies, beside what it is given.
 _FLAGS = ("offline", "nfs", "roles")
+#: What a reader needs of a cloud's data.
+_FACTS = ("CAPABILITIES", "RULES", "GROUPS", "LISTS", "TYPES")
 #: Direction, action, protocol, first and last port, source, family.
 Atom = tuple[str, str, int | None, int | None, int | None, str, str]
 
@@ -69,9 +71,7 @@ def differences(plan: Plan) -> list[str]:
     """
     module, settings = backend(plan.settings.cloud), plan.settings
     lacking = [name for name in ("facts", "read") if not hasattr(module, name)]
-    lacking += [
-        f"facts.{name}" for name in ("RULES", "GROUPS", "LISTS", "TYPES") if not hasattr(getattr(module, "facts", 0), name)
-    ]
+    lacking += [f"facts.{name}" for name in _FACTS if not hasattr(getattr(module, "facts", 0), name)]
     if lacking:
         raise AssertionError(f"{settings.cloud} lacks {', '.join(lacking)}")
     program = Program(declared(plan))
@@ -88,7 +88,7 @@ def differences(plan: Plan) -> list[str]:
         carried = settings.carried(role)
         wanted = set(_atoms(flow for flow in meant if flow.group in carried))
         there = set(_atoms(flow for flow in read if targets.get(flow.group, flow.group) in carried))
-        if not module.facts.GROUPS_HAVE_FAMILY:
+        if not settings.capabilities.groups_have_family:
             wanted, there = _of_both_families(wanted), _of_both_families(there)
         found += [f"{role}: the plan has {each}, and no resource has" for each in sorted(wanted - there, key=str)]
         found += [f"{role}: a resource has {each}, and the plan has not" for each in sorted(there - wanted, key=str)]

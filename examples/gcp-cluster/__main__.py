@@ -29,7 +29,7 @@ nodes = {
         zone=f"{region}-b",
         boot_disk={"initialize_params": {"image": config.require("image")}},
         network_interfaces=[{"subnetwork": subnetwork.self_link}],
-        # The tags of all nodes, of its role, and of etcd, which is on the control plane (the setting combine).
+        # The tags of all nodes, of the role, and of etcd, which runs on the control plane (the setting combine).
         tags=firewall.groups[role],
         # A node starts when its rules are there.
         opts=pulumi.ResourceOptions(depends_on=[firewall]),

@@ -26,12 +26,12 @@ ports = {}
 for role, count in roles.items():
     for number in range(count):
         name = f"{role}-{number}"
-        # The port carries the groups of all nodes, of its role, and of etcd, which is on the control plane (the setting combine),
-        # by their ids: a change of groups does not touch the server.
+        # The port has the groups: a change of groups does not touch the server.
         ports[name] = openstack.networking.Port(
             name,
             network_id=network.id,
             fixed_ips=[{"subnet_id": subnet.id}],
+            # The groups of all nodes, of the role, and of etcd, which runs on the control plane (the setting combine).
             security_group_ids=firewall.groups[role],
             # A node starts when its rules are there.
             opts=pulumi.ResourceOptions(depends_on=[firewall]),

@@ -73,16 +73,16 @@ MUTANTS = (
         added=_one("tcp", (8444, 8444), SELF),
         dropped="metrics-server",
     ),
-    Mutant("a source widened to the world", frozenset({"world-open"}), "tcp/22", _one("tcp", (22, 22), WORLD_V4)),
+    Mutant("a source widened to the internet", frozenset({"world-open"}), "tcp/22", _one("tcp", (22, 22), WORLD_V4)),
     Mutant(
-        "a source widened to the world in halves",
+        "a source widened to the internet in halves",
         frozenset({"world-open"}),
         "as its rules add up",
         _one("tcp", (22, 22), "0.0.0.0/1", "128.0.0.0/1"),
     ),
     Mutant("a source widened", frozenset({"only-table-sources"}), "10.0.0.0/8", _one("tcp", (22, 22), "10.0.0.0/8")),
     Mutant(
-        "protocol 4 misspelt",
+        "protocol 4 under a wrong name",
         frozenset({"ipip"}),
         "write '",
         lambda spelling: [Written("mutant", "4" if spelling == "gcp" else "ipip", None, (SELF,))],
@@ -101,7 +101,7 @@ MUTANTS = (
         lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", (4, 4), (SELF,))],
     ),
     Mutant(
-        "protocol 4 from the world",
+        "protocol 4 from the internet",
         frozenset({"ipip", "world-open"}),
         "a tunnel gets past other rules",
         lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", None, (WORLD_V4,))],
@@ -196,7 +196,7 @@ def table() -> str:
 
 def policies_table() -> str:
     """The policies in Markdown."""
-    lines = ["| policy | severity | what it wants | configuration |", "|---|---|---|---|"]
+    lines = ["| policy | severity | what it checks | configuration |", "|---|---|---|---|"]
     for each in (pack.SETTINGS, *pack.STACK_POLICIES, *pack.RESOURCE_POLICIES):
         takes = "[the settings](settings.md)" if each is pack.SETTINGS else ", ".join(f"`{key}`" for key in each.config)
         level = "" if each.level.value == "mandatory" else f" ({each.level.value})"

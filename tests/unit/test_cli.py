@@ -90,7 +90,7 @@ def test_every_problem_of_a_stack_file_is_named_with_the_file(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["plan", "--file", str(file)])
     assert result.exit_code == 2
     assert f"{file}: kubeports:ofline: is not a key" in result.stderr
-    assert f"{file}: kubeports:cloud: 'azure' is not possible" in result.stderr
+    assert f"{file}: kubeports:cloud: 'azure' is not a valid value" in result.stderr
 
 
 def loaded(program: str) -> set[str]:

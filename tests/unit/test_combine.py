@@ -123,12 +123,12 @@ def stackfile(folder: Path, **more: Any) -> str:
         (
             "tcp/2380 from control-plane to control-plane",
             {},
-            "{control-plane: [etcd]} (if nodes of control-plane are of etcd too)",
+            "{control-plane: [etcd]} (if they have that role)",
         ),
         (
             "nodeport from worker to control-plane",
             None,
-            "{control-plane: [etcd, worker]} (if nodes of control-plane are of worker",
+            "{control-plane: [etcd, worker]} (if they have",
         ),
         ("tcp/6443 from worker to registry", {"registry": ["worker"]}, "{registry: [worker, control-plane]}"),
     ],

@@ -71,7 +71,7 @@ def test_its_rows_can_be_changed_and_added_to_as_those_of_the_requirement(folder
 
 def test_the_world_reaches_no_row_of_it_that_is_not_for_clients(folder: Path) -> None:
     exposed = {"exposed": {"protocol": "udp", "start": 8000, "end": 9000, "source": ["clients"], "why": "too much"}}
-    with pytest.raises(InputError, match="is open to the world and covers flannel"):
+    with pytest.raises(InputError, match="is open to the internet and covers flannel"):
         services(folder, services=exposed)
 
 
@@ -82,7 +82,7 @@ def test_the_world_reaches_no_row_of_it_that_is_not_for_clients(folder: Path) ->
         ("./", "can't be read (Is a directory)"),
         ("a\0b.csv", "there is no file "),
         (5, "table: 5 is not a table"),
-        ("wrong.csv", "wrong.csv: line 2: protocol: 'tpc' is no protocol"),
+        ("wrong.csv", "wrong.csv: line 2: protocol: 'tpc' is not a protocol"),
     ],
 )
 def test_a_table_that_cant_be_read_is_refused_with_its_place(folder: Path, name: object, message: str) -> None:
@@ -240,7 +240,7 @@ def test_another_cloud_is_a_setting_like_any_other(roles: bool) -> None:
         ({"sources": HCLOUD["sources"] | {"cluster": ["self"]}}, "self is a group, and firewalls here take CIDRs alone"),
         ({"existing": {"nodes": "1"}}, "existing: the rules are inside the firewall"),
         ({"egress": ["10.0.0.0/8"]}, "egress: is not supported on this cloud"),
-        ({"cloud": "hclod"}, "cloud: 'hclod' is not possible; did you mean 'hcloud'? known: aws, gcp, openstack, hcloud"),
+        ({"cloud": "hclod"}, "cloud: 'hclod' is not a valid value; did you mean 'hcloud'? known: aws, gcp, openstack, hcloud"),
     ],
 )
 def test_what_another_cloud_cant_do_is_said_before_anything_is_made(changes: dict[str, Any], message: str) -> None:

@@ -266,7 +266,7 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
     listed = {rule.source.value for rule in ours.rules if rule.direction == "egress" and "egress" in rule.services}
     assert listed == {"10.0.0.0/8", "self"}
     (entry,) = [entry for entry in ours.closed if entry.service == "egress"]
-    assert "(nodes) keeps its own rules for egress" in entry.reason and "own rules for egress away" in entry.remedy
+    assert "(nodes) keeps its egress rules" in entry.reason and "other egress rules" in entry.remedy
     assert any(warning.startswith("egress alone restricts nothing there") for warning in ours.warnings)
 
 
@@ -277,7 +277,7 @@ def test_an_existing_groups_egress_to_everywhere_is_not_made_twice(cidrs: list[s
     assert text.startswith("egress: 0.0.0.0/0 is what the group in existing.nodes has by itself")
     assert "leave egress out" in text
     roles = made(existing={"etcd": existing["nodes"]}, roles=True, egress=["10.0.0.0/8"])
-    assert any("(etcd) keeps its own rules for egress" in warning for warning in roles.warnings)
+    assert any("(etcd) keeps its egress rules" in warning for warning in roles.warnings)
 
 
 def refused(**changes: Any) -> str:

@@ -123,7 +123,10 @@ def test_icmp_has_its_names(cloud: str) -> None:
             {"protocol": "sctp", "start": 1, "end": 65535},
             r"services.ngap: 1-65535 is every port of SCTP; leave start and end out",
         ),
-        ({"protocol": "SCTP", "start": 9}, r"services.ngap.protocol: 'SCTP' is no protocol; write tcp, udp, sctp, icmp, icmpv6"),
+        (
+            {"protocol": "SCTP", "start": 9},
+            r"services.ngap.protocol: 'SCTP' is not a protocol; write tcp, udp, sctp, icmp, icmpv6",
+        ),
     ],
 )
 def test_what_no_row_may_say_is_refused(own: dict[str, Any], message: str) -> None:

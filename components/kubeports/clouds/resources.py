@@ -54,7 +54,7 @@ class Made:
 
     Args:
         id: its id; on GCP the network tag.
-        name: its name in the cloud, or None where somebody else made it and the name is not known.
+        name: its name in the cloud, or None for an existing group, whose name is not known.
     """
 
     id: pulumi.Input[str]

@@ -95,7 +95,8 @@ def command(
         cni=cni or found.cni or ask("--cni", f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
         modes=modes or (found.modes if cni in (None, found.cni) else ()),
         admins=admins or tuple(ask("--admins", "CIDRs of administrators (ssh, API server)").replace(",", " ").split()),
-        clients=clients or tuple(ask("--clients", "CIDRs of clients (NodePorts); empty: nobody", "").replace(",", " ").split()),
+        clients=clients
+        or tuple(ask("--clients", "Clients' CIDRs (NodePorts; empty allows nobody)", "").replace(",", " ").split()),
         found=found,
     )
     text = render(answers)

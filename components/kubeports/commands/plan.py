@@ -127,7 +127,7 @@ def _lines(planned: Plan) -> shared.Sheet:
 
 
 def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
-    """What is closed, and the opt-in services that nobody has asked for."""
+    """What is closed, and the opt-in services that are not enabled."""
     closed = [entry for entry in planned.closed if not entry.opt_in]
     return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.opt_in))
 

@@ -4,8 +4,8 @@
     [WHAT] [from NODES] to ADDRESSES   may the nodes connect to it?
 
 WHAT is ``tcp/22``, ``udp/30000-32767``, ``sctp/38412``, the number or the name (ipip, ipencap, icmp, icmpv6, sctp) of a
-protocol, or a service of the table or the stack's own. WHO is an address, a CIDR, ``world``, ``@reference``, a word of the
-settings (admins, clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
+protocol, or a service of the table or a custom row. WHO is an address, a CIDR, ``world``, ``@reference``, a source keyword
+(admins, clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Question:
         text: as it was asked.
         direction: to the nodes, or from them.
         entries: what is asked, each with the nodes that it is asked of.
-        peers: who is at the other end; empty: a word of the settings under which nobody is listed.
+        peers: who is at the other end; empty: a source keyword without sources.
         who: the other end as it was asked.
         notes: what was understood in one of several ways.
     """
@@ -115,7 +115,7 @@ def read(text: str, settings: Settings, rows: Iterable[State]) -> Question:
         rows: the stack's, for the names and ports of services.
 
     Raises:
-        InputError: it can't be read; with what would be right.
+        InputError: it can't be read.
     """
     text = " ".join(text.split())
     what, who, nodes = _split(text)
@@ -155,7 +155,7 @@ def _split(text: str) -> tuple[str | None, str | None, str | None]:
         parts["what"][:2] = [_PROTOCOL + parts["what"][1]]
     if not parts["from"] and not parts["to"]:
         what = " ".join(parts["what"])
-        right = f"ask for somebody: '{what} from 10.1.2.3' (kubeports plan shows all)" if len(parts["what"]) == 1 else GRAMMAR
+        right = f"write '{what} from 10.1.2.3' (kubeports plan shows all)" if len(parts["what"]) == 1 else GRAMMAR
         raise bad(_place(text), "does not say from where", right)
     said = {name: [word for word in words if word] for name, words in parts.items()}
     for name, words in said.items():
@@ -193,7 +193,7 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
     if name not in services:
         backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp|sctp)", name)
         right = f"write {backwards[2]}/{backwards[1]}" if backwards else suggest(name, (*services, *PROTOCOLS))
-        raise bad(place, f"{show(name)} is no port, protocol or service", right)
+        raise bad(place, f"{show(name)} is not a port, protocol or service", right)
     found = [state.row for state in rows if state.row.service == name]
     return tuple(Entry(row.protocol, row.start, row.end, row.families) for row in found), _tunnels(name, rows)
 
@@ -201,7 +201,7 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
 def _numbered(name: str, text: str) -> Entry:
     place, number = _place(text), int(name[:9])
     if number > _MOST:
-        raise bad(place, f"{show(name)} is no protocol", f"for a port write tcp/{name} or udp/{name}")
+        raise bad(place, f"{show(name)} is not a protocol", f"for a port write tcp/{name} or udp/{name}")
     try:
         table.protocol_number(number, place)
     except InputError:
@@ -300,7 +300,7 @@ def _network(word: str, text: str, known: Iterable[str]) -> Network:
     place = _place(text)
     try:
         if "%" in word:
-            raise ValueError("a zone is no part of an address")
+            raise ValueError("a zone is not part of an address")
         network = ip_network(word, strict=False)
     except ValueError:
         addressed = bool(re.fullmatch(r"[0-9./]+|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*(%.*)?", word))
@@ -308,9 +308,9 @@ def _network(word: str, text: str, known: Iterable[str]) -> Network:
             "write one such as 10.1.2.3, 10.1.0.0/16 or 2001:db8::1" if addressed else f"{suggest(word, known)}, or an address"
         )
         named = "" if addressed or "." not in word else " (names are not looked up: write the address)"
-        raise bad(place, f"{show(word)} is no address and nobody that the stack knows{named}", right) from None
+        raise bad(place, f"{show(word)} is not an address or a name of the stack{named}", right) from None
     if ipv4 := mapped(network):
-        raise bad(place, f"{word} is IPv4 in IPv6's clothes", f"write {ipv4}")
+        raise bad(place, f"{word} is an IPv4-mapped IPv6 address", f"write {ipv4}")
     alone = word.partition("/")[0]
     if "/" in word and ip_network(alone).network_address != network.network_address:
         raise bad(place, f"{word} is not a network address", f"write {network}, or {alone} for that address alone")
@@ -325,7 +325,7 @@ def _outwards(
         raise bad(_place(text), "does not say from where", GRAMMAR)
     nodes = "nodes" if who is None else _nodes(who)
     if where.startswith("@") or where.lower() in WORDS:
-        raise bad(_place(text), f"{show(where)} is no place to connect to", "egress knows addresses alone: write one, or a CIDR")
+        raise bad(_place(text), f"{show(where)} is not a destination", "write an address or a CIDR: egress rules have only these")
     if where.lower() == EVERYONE:
         peers = _who(where, text, settings)
     else:

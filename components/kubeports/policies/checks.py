@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds import partly_denied
+from kubeports.clouds import capabilities, partly_denied
 from kubeports.clouds.fields import Declared
 from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
 from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
@@ -348,11 +348,11 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
     first: dict[tuple[Any, ...], Flow] = {}
     found: dict[tuple[str, str], tuple[Flow, Flow]] = {}
     for flow in stack.program.flows:
-        facts = stack.program.backend(flow.id).facts
+        can, tunnels = capabilities(stack.cloud(flow)), stack.program.backend(flow.id).facts.TUNNELS
         unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
-        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != facts.TUNNELS[flow.protocol])
+        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != tunnels[flow.protocol])
         # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports what is misspelt.
-        if not getattr(facts, "REFUSES_EQUAL_RULES", False) or unknown or misspelt or flow.part:
+        if not can.refuses_equal_rules or unknown or misspelt or flow.part:
             continue
         sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
         for source in sources:
@@ -364,7 +364,7 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
     for other, flow in found.values():
         way = "from" if flow.direction == "ingress" else "to"
         says = f"{flow.where} is equal to {other.where}: {flow} {way} {stack.source(flow)} on {stack.group(flow)}"
-        title = stack.program.backend(flow.id).facts.TITLE
+        title = capabilities(stack.cloud(flow)).title
         yield Finding(f"{says}; remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
 
 

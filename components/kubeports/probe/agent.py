@@ -41,7 +41,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER
 BULK = struct.Struct("!8sI")
 CONNECTIONS = 512  # accepted at once
 BACKLOG = 256
-LARGE = 6  # packets of full size: one that is lost is no smaller MTU
+LARGE = 6  # packets of full size: one that is lost does not mean a smaller MTU
 LONGEST = 9216  # of a packet that is sent: jumbo frames
 BUFFER = 65535
 
@@ -509,7 +509,7 @@ class Question:
     def late(self, opened):
         if opened.fileno() < 0 or opened is self.filling:
             return
-        # The last look: what has come while this process had no processor time is no loss.
+        # The last look: what has come while this process had no processor time is not lost.
         events = self.waiting(opened)
         if events:
             self.answered(opened, events, False)
@@ -612,7 +612,7 @@ class Question:
             return head[:2] + struct.pack("!H", total) + head[4:] + body
         if self.protocol == IPENCAP:
             # Within it is a packet from this node to the peer, of a protocol for experiments (RFC 3692): a tunnel that takes
-            # it off hands it to nobody.
+            # it off passes it to no program.
             body = token + b"\0" * max(0, length - 20 - len(token))
             own, to = socket.inet_aton(self.agent.addresses[4]), socket.inet_aton(self.ask.to[4])
             head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, EXPERIMENT, 0, own, to)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-TITLE = "Hetzner Cloud"
+from kubeports.clouds.capabilities import Capabilities
+
 FIREWALL = "hcloud:index/firewall:Firewall"
 #: The SDK's types of groups, of what has rules, and of lists of networks.
 GROUPS, RULES, LISTS = (FIREWALL,), (FIREWALL,), ()
@@ -10,11 +11,12 @@ GROUPS, RULES, LISTS = (FIREWALL,), (FIREWALL,), ()
 TYPES = {"firewall": FIREWALL}
 #: The properties that decide what a rule lets pass, and those that name groups.
 DECIDING, NAMING = ("rules",), ()
-#: A source is a CIDR, which has one family.
-GROUPS_HAVE_FAMILY = True
 #: The protocols that a firewall takes, by number. IP-in-IP is none of them.
 PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 47: "gre", 50: "esp"}
 TUNNELS = {4: "4", 94: "94"}
 MISSPELT = "a protocol that no firewall takes"
 #: How the firewalls of a cluster are labelled.
 CLUSTER, TARGET = "kubeports/cluster", "kubeports/target"
+
+#: A source is a CIDR.
+CAPABILITIES = Capabilities(title="Hetzner Cloud", takes_lists=False)

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kubeports.clouds.capabilities import SUFFIX
+from kubeports.clouds.gcp import facts
 from kubeports.clouds.resources import (
     Group,
     Made,
@@ -24,7 +26,7 @@ from kubeports.clouds.resources import (
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import is_internet, network
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import SUFFIX, Ref, Settings
+from kubeports.settings import Ref, Settings
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:
@@ -76,8 +78,8 @@ def _kind(rule: Rule, settings: Settings) -> str:
     if _is_address(rule.source, settings.refs):
         return rule.source.value
     if rule.source.kind != "cidr":
-        return _groups(settings).removeprefix("service_")
-    return "any" if is_internet(network(rule.source.value)) else "cidrs"
+        return facts.ACCOUNTS if settings.account else facts.TAGS
+    return facts.ANY if is_internet(network(rule.source.value)) else facts.CIDRS
 
 
 def _firewall(rules: list[Rule], settings: Settings) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def limits(plan: Plan, name: str) -> None:
     settings, problems = plan.settings, Problems()
     resources = encode(plan)
     # With the longest kind of source, so that a name that is taken today fits whatever the sources become.
-    kind = max("cidrs", _groups(settings).removeprefix("service_"), key=len)
+    kind = facts.ACCOUNTS if settings.account else facts.CIDRS
     longest = max((*resources, *(f"{rule.stem}-{rule.family}-{kind}" for rule in plan.rules)), key=len, default="")
     room = NAME - 1 - len(longest)
     if name == settings.cluster:

@@ -50,9 +50,6 @@ def limits(plan: Plan, name: str) -> None:
     if settings.network is not None:
         with problems:
             raise bad(settings.place("network"), "is a cloud's, and the rules are on the nodes", "leave it out")
-    for key in settings.limits:
-        with problems:
-            raise bad(settings.place(f"limits.{key}"), "is an account's, and nftables has no such quota", "leave it out")
     problems.raise_any()
 
 

@@ -76,7 +76,7 @@ def encode(plan: Plan) -> Resources:
             resources[rule.key] = Resource("rule", _rule(rule, rule.description) | {"remote_ip_prefix": rule.source.value})
         elif f"{entry}-{_MANY}" not in resources:
             addresses = [each.source.value for each in entries[entry]]
-            # By its content: a change makes another group, and nobody is out while the rules go over to it.
+            # By its content: a change makes another group, and no client loses access while the rules move to it.
             name = f"addresses-{rule.family}-{sha256(' '.join(addresses).encode()).hexdigest()[:_DIGITS]}"
             resources[name] = Resource("addresses", {"addresses": addresses})
             description = joined_description(entries[entry])

@@ -70,7 +70,7 @@ class ServiceArgs(TypedDict, total=False):
     protocol: str
     """A custom row: ``tcp``, ``udp``, ``sctp``, ``icmp``, ``icmpv6``, ``all``, or a protocol number."""
     start: int
-    """The first port; a row of one's own for all of SCTP has none."""
+    """The first port."""
     end: int
     """The last port; default: the first."""
     source: Sequence[str]

@@ -94,7 +94,7 @@ def ways(args: Mapping[str, Any], asked: Answer, where: str = "") -> Ways:
     """
     search = _Search(asked, where)
     if not asked.question.entries:
-        return Ways(search.to, (), "a topic is no packet: ask for a port, and who sends to it")
+        return Ways(search.to, (), "this is a topic: ask for a port, and who sends to it")
     found: dict[frozenset[tuple[object, ...]], Way] = {}
     for way in search.found(args, (), _DEEPEST):
         found.setdefault(frozenset(map(_meaning, way.edits)), way)  # whatever their order
@@ -320,8 +320,6 @@ def _yaml(value: Any) -> str:
     """A value as YAML has it within brackets."""
     if isinstance(value, list):
         return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_yaml(each)}' for key, each in value.items())}}}"
     return f'"{value}"' if isinstance(value, str) and any(sign in value for sign in "@:") else str(value)
 
 

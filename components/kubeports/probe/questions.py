@@ -62,7 +62,7 @@ class Question:
 def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool = False) -> tuple[Question, ...]:
     """What is asked of nodes, each once; a port of several rows is about the first that is on.
 
-    Rows with ports of SCTP are not asked: the agents speak TCP, UDP, ICMP, and protocols without ports.
+    Rows with ports of SCTP are not asked: the agents send TCP, UDP, ICMP, and protocols without ports.
 
     Args:
         plan: the rows come from.

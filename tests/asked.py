@@ -55,7 +55,7 @@ def packets(raw: Mapping[str, Any], seed: int, number: int) -> Iterable[requirem
         names = [name for name, family in families.items() if family in (None, f"ipv{peer.version}")]
         yield requirement.Packet(
             protocol=protocol,
-            port=choose.choice(ports) if protocol in (6, 17) else None,
+            port=choose.choice(ports) if protocol in (6, 17) or (protocol == 132 and choose.random() < 0.7) else None,
             peer=peer,
             groups=frozenset(member) | frozenset(name for name in names if choose.random() < 0.4),
             target=choose.choice(ROLES),

@@ -107,6 +107,8 @@ def on(cloud: str, raw: dict[str, Any]) -> dict[str, Any]:
         for name, ref in raw["refs"].items()
     }
     existing = dict.fromkeys(raw.get("existing", ()), THEIRS[cloud])
+    if cloud == "aws" and raw["services"].get("own", {}).get("protocol") == "sctp":  # whose ports EC2 does not filter
+        raw = raw | {"services": raw["services"] | {"own": raw["services"]["own"] | {"protocol": "udp"}}}
     return raw | {"cloud": cloud, "network": NETWORKS[cloud], "refs": refs, "existing": existing}
 
 
@@ -143,7 +145,7 @@ def services(draw: st.DrawFn, raw: dict[str, Any], families: tuple[str, ...], na
         found[draw(st.sampled_from(sorted(listed)))] = {"enabled": False}
     if draw(st.booleans()):
         own: dict[str, Any] = {
-            "protocol": draw(st.sampled_from(["tcp", "udp", *UNPORTED])),
+            "protocol": draw(st.sampled_from(["tcp", "udp", *UNPORTED, *([] if raw["cloud"] == "aws" else ["sctp"])])),
             "why": draw(st.sampled_from(["a row of its own", "another reason"])),
         }
         if own["protocol"] not in UNPORTED:

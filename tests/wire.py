@@ -98,6 +98,7 @@ def _openstack(name: str, inputs: Mapping[str, Any]) -> Raw:
 def _gcp(name: str, inputs: Mapping[str, Any]) -> Raw:
     lists = {"source_ranges": "sourceRanges", "destination_ranges": "destinationRanges"}
     lists |= {"source_tags": "sourceTags", "target_tags": "targetTags"}
+    lists |= {f"{end}_service_accounts": f"{end}ServiceAccounts" for end in ("source", "target")}
     rule = {"name": name, "direction": inputs["direction"], "priority": inputs["priority"], "disabled": False}
     rule["description"] = inputs["description"]
     rule |= {theirs: inputs[ours] for ours, theirs in lists.items() if ours in inputs}

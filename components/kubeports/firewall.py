@@ -50,6 +50,8 @@ class RefArgs(TypedDict, total=False):
 
     group: pulumi.Input[str]
     """The id of a security group; on GCP a network tag."""
+    account: pulumi.Input[str]
+    """GCP: the email of a service account, where the nodes go by theirs (``existing``)."""
     prefixes: pulumi.Input[str]
     """The id of an AWS prefix list or an OpenStack address group."""
     cidr: pulumi.Input[str]
@@ -66,7 +68,7 @@ class ServiceArgs(TypedDict, total=False):
     enabled: bool
     """False disables the row; true enables one that is opt-in."""
     protocol: str
-    """A custom row: ``tcp``, ``udp`` or a protocol number."""
+    """A custom row: ``tcp``, ``udp``, ``sctp``, ``icmp``, ``icmpv6``, ``all``, or a protocol number."""
     start: int
     """The first port."""
     end: int
@@ -126,7 +128,7 @@ class FirewallArgs(TypedDict):
     egress: NotRequired[Sequence[Any]]
     """Where nodes may connect: CIDRs, ``@name``, or ``{protocol, start, end, to}``; default: everywhere."""
     existing: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Target -> id of an existing group, which gets the rules."""
+    """Target -> id of an existing group, which gets the rules; GCP: ``nodes: "@name"`` of a service account."""
     limits: NotRequired[LimitsArgs]
     """The account's limits where they differ."""
     table: NotRequired[str]
@@ -142,7 +144,7 @@ class Firewall(pulumi.ComponentResource):
     """
 
     groups: pulumi.Output[Mapping[str, Sequence[str]]]
-    """Target -> ids of all groups that such a node carries (GCP: network tags)."""
+    """Target -> ids of all groups that such a node carries (GCP: network tags, or its service account)."""
     names: pulumi.Output[Mapping[str, Sequence[str]]]
     """Target -> names of the same groups, which an OpenStack server wants; without targets with a group of ``existing``."""
     ids: pulumi.Output[Mapping[str, str]]

@@ -36,15 +36,15 @@ Style = Literal["standalone", "legacy", "inline"]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A group, list of prefixes or service account at the other end: an identity and no addresses.
+    """A group or list of prefixes at the other end: an identity and no addresses.
 
     Args:
-        kind: ``group``, ``prefixes`` or ``account``; ``unknown``: not even the kind is known yet.
-        id: what identifies it: the cloud's id, a network tag, or the URN of the resource that will have the id.
-            Empty: it is not known yet.
+        kind: ``group`` (a service account, too) or ``prefixes``; ``unknown``: not even the kind is known yet.
+        id: what identifies it: the cloud's id, a network tag, an account's email, or the URN of the resource that will have
+            the id. Empty: it is not known yet.
     """
 
-    kind: Literal["group", "prefixes", "account", "unknown"]
+    kind: Literal["group", "prefixes", "unknown"]
     id: str
 
 

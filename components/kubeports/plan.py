@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from kubeports.conditions import CNIS, MODES, OPT_IN, Condition
+from kubeports.conditions import OPT_IN, Condition
 from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
@@ -13,6 +13,7 @@ from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State,
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
 from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
 from kubeports.traffic import TCP, meaningful
+from kubeports.unanswered import unanswered
 
 
 def plan(rows: Table, settings: Settings) -> Plan:
@@ -63,7 +64,8 @@ class _Planner:
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
         self.warn_needs(on)
-        self.warn_unanswered()
+        rows = (*self.rows, *self.settings.own)
+        self.warnings += unanswered(self.settings, (*rows, *map(self.effective, rows)), on)
         self.warn_pods(on)
         self.warn_changed(on)
         self.warn_unused(on)
@@ -361,33 +363,13 @@ class _Planner:
                 self.warnings.append(f"{self.settings.setting('services')}.{name} changes a row that is off: see closed")
 
     def warn_unused(self, on: list[Row]) -> None:
-        """Sources and references that open nothing, and targets that mean nothing, should not pass in silence."""
-        words = {word for row in on for word in row.source}
-        for word, terms in self.settings.sources.items():
-            if terms and word != "cluster" and word not in words:
-                self.warnings.append(
-                    f"{self.settings.setting('sources')}.{word} opens nothing: no row that is open is for {word}"
-                )
-        named = {term for terms in self.settings.sources.values() for term in terms}
-        changed = [change.source or () for change in self.settings.services.values()]
-        named |= {term for source in (*changed, *(row.source for row in self.settings.own)) for term in source}
-        named |= {each.to for each in self.settings.egress or ()}
+        """References that open nothing, and targets that mean nothing, should not pass in silence."""
         for name in self.settings.refs:
-            if f"@{name}" not in named:
+            if f"@{name}" not in self.settings.named and name != self.settings.account:
                 self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
         for row in self.settings.own:
             if row.target != "nodes" and not self.settings.roles:
                 self.warnings.append(self.no_roles(row.service, row.target))
-
-    def warn_unanswered(self) -> None:
-        """A setting that no row of the table answers to does nothing, and should not pass in silence."""
-        at = self.settings
-        asked = [(key, "true") for key in ("offline", "nfs") if getattr(at, key)]
-        if (at.cni, at.modes) != (CNIS[0], MODES[CNIS[0]][:1]):
-            asked += [(at.cni, mode) for mode in at.modes] or ([("cni", at.cni)] if at.cni != "none" else [])
-        for key, value in asked:
-            if not any(value in row.conditions.values(key) or key in row.conditions.values("cni") for row in self.rows):
-                self.warnings.append(f"{at.setting(key)}: {value} changes nothing: no row of the table {at.table} depends on it")
 
     def warn_pods(self, on: list[Row]) -> None:
         """What pods without encapsulation need besides the row."""

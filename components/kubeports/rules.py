@@ -13,7 +13,7 @@ from kubeports.flows import Flow, Peer
 from kubeports.networks import FAMILIES, Family, Networks, covers, single
 from kubeports.settings import Settings
 from kubeports.table import TARGETS, Row, Table
-from kubeports.traffic import Ports, entry, ports_of, protocol_name
+from kubeports.traffic import SCTP, Ports, entry, ports_of, protocol_name
 
 #: The version of the plan's JSON.
 VERSION = 1
@@ -65,7 +65,9 @@ class Rule:
     def stem(self) -> str:
         """The key without family and source: ``nodes-in-tcp-22``, ``nodes-deny-in-all-all``."""
         way = ("deny-" if self.action == "deny" else "") + ("in" if self.direction == "ingress" else "out")
-        return f"{self.target}-{way}-{protocol_name(self.protocol)}-{self.ports}"
+        # A name is a contract: SCTP had its number before it had ports.
+        name = str(SCTP) if self.protocol == SCTP else protocol_name(self.protocol)
+        return f"{self.target}-{way}-{name}-{self.ports}"
 
     @property
     def key(self) -> str:

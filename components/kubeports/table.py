@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from kubeports import conditions
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
 from kubeports.networks import FAMILIES, Family, Network
-from kubeports.traffic import Ports, entry, has_ports, ports_of, protocol_name, protocol_of
+from kubeports.traffic import ALL, ICMP, ICMPV6, SCTP, TCP, UDP, Ports, entry, has_ports, ports_of, protocol_name
 from kubeports.values import port, whole
 
 #: The table that counts where a stack names none: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
@@ -44,6 +44,8 @@ _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
 _YES = "yes"
+#: The protocols that rows may name; every other one goes by its number.
+_PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPV6, "all": None}
 #: The plan's own rules go by these names.
 METADATA = "metadata"
 METADATA_PORT = 80
@@ -347,19 +349,17 @@ def service_name(value: object, where: str) -> str:
 
 
 def protocol_number(value: object, where: str) -> int | None:
-    """A protocol: ``tcp``, ``udp``, the number (an int or digits) of another one, 1-255, or ``all`` (None)."""
-    right = "write tcp, udp, all, or the number of another protocol, 1-255"
-    if value == "all":
-        return None
-    if isinstance(value, str) and has_ports(named := protocol_of(value)) and value == protocol_name(named):
-        return cast(int, named)
+    """A protocol: a name of ``_PROTOCOLS`` (``all``: None), or the number (an int or digits) of another one, 1-255."""
+    right = f"write {', '.join(_PROTOCOLS)}, or the number of another protocol, 1-255"
+    if isinstance(value, str) and value in _PROTOCOLS:
+        return _PROTOCOLS[value]
     if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
         raise bad(where, f"{show(value)} is 4 to one cloud and 94 to another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
     try:
         number = whole(value, where, "a protocol", right)
     except InputError:
         raise bad(where, f"{show(value)} is not a protocol", right) from None
-    if has_ports(number):
+    if number in (TCP, UDP):
         raise bad(where, f"{show(value)} has a name", f"write {protocol_name(number)}")
     if not 1 <= number <= 255:
         raise bad(where, f"{number} is not a protocol", right)
@@ -367,14 +367,17 @@ def protocol_number(value: object, where: str) -> int | None:
 
 
 def check_ports(protocol: int | None, start: int | None, end: int | None, where: str) -> None:
-    """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts."""
+    """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts; SCTP may have none."""
     if not has_ports(protocol):
         if start is not None or end is not None:
             raise bad(
                 where, f"protocol {protocol_name(protocol)} has no ports", "leave start and end out (a protocol is not a port)"
             )
     elif start is None or end is None:
-        raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")
+        if (start, end) != (None, None) or protocol != SCTP:
+            raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")
+    elif protocol == SCTP and Ports(start, end) == ALL:
+        raise bad(where, "1-65535 is every port of SCTP", "leave start and end out")
     elif start > end:
         raise bad(where, f"start {start} is after end {end}", f"write start {end} and end {start}, if that is meant")
 

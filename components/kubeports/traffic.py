@@ -21,7 +21,7 @@ OTHERS = -2
 FIRST_PORT, LAST_PORT = 1, 65535
 
 #: The protocols whose ports rules have.
-_PORTED: Mapping[str, int] = MappingProxyType({"tcp": TCP, "udp": UDP})
+_PORTED: Mapping[str, int] = MappingProxyType({"tcp": TCP, "udp": UDP, "sctp": SCTP})
 _PORTED_NAMES = {number: name for name, number in _PORTED.items()}
 #: Names of protocols that people and clouds write, right or wrong. Neutron takes all that are in
 #: https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule, the others a few.
@@ -49,7 +49,6 @@ NAMES: Mapping[str, int | None] = MappingProxyType(
         "ospf": 89,
         "vrrp": 112,
         "pgm": 113,
-        "sctp": SCTP,
         "udplite": 136,
         "all": None,
         "any": None,
@@ -67,12 +66,12 @@ def protocol_of(text: str) -> int | None:
 
 
 def protocol_name(number: int | None) -> str:
-    """``tcp``, ``udp``, the number of another protocol, or ``all``."""
+    """``tcp``, ``udp``, ``sctp``, the number of another protocol, or ``all``."""
     return "all" if number is None else _PORTED_NAMES.get(number, str(number))
 
 
 def has_ports(protocol: int | None) -> bool:
-    """Whether rules have ports of a protocol: TCP and UDP."""
+    """Whether rules may have ports of a protocol: TCP and UDP always, SCTP where the cloud filters them."""
     return protocol in _PORTED_NAMES
 
 

@@ -194,6 +194,8 @@ def built(number: int, protocol: int, port: int | None, source: Address, target:
         )
     elif protocol == _UDP:
         body = _summed(struct.pack("!HHHH", own_port, port or 0, 8 + len(mark), 0) + mark, 6, protocol, source, target)
+    elif protocol == _SCTP:
+        body = struct.pack("!HHII", own_port, port or 0, 0, 0) + mark
     elif protocol == _ICMP:
         body = struct.pack("!BBHHH", 8, 0, 0, number & 0xFFFF, number >> 16) + mark
         body = body[:2] + struct.pack("!H", _checksum(body)) + body[4:]

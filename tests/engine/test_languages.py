@@ -113,6 +113,26 @@ def test_the_example_in_yaml_puts_the_groups_on_its_node(neutron: OpenStack, tmp
         assert made == keys(args)
 
 
+def test_an_address_that_is_refused_when_it_is_known_is_one_plain_sentence(neutron: OpenStack, tmp_path: Path) -> None:
+    properties = {
+        "cloud": "openstack",
+        "cluster": "refused",
+        "refs": {"nat": {"cidr": "${network.id}"}},
+        "sources": {"admins": ["@nat"], "clients": []},
+    }
+    bad = {
+        "resources": {
+            "network": {"type": "openstack:networking:Network"},
+            "firewall": {"type": "kubeports:Firewall", "properties": properties},
+        }
+    }
+    with in_yaml(tmp_path, neutron.env, bad) as program:
+        refused = program.pulumi("up", "--yes")
+    said = refused.stdout + refused.stderr
+    assert refused.returncode != 0 and "refs.nat.cidr: " in said and "is no CIDR" in said
+    assert not any(word in said for word in ("Traceback", "never retrieved", 'File "')), said
+
+
 def test_bad_input_from_yaml_is_told_where_it_stands_and_without_a_traceback(tmp_path: Path) -> None:
     properties = {
         "cloud": "openstack",

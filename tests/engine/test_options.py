@@ -149,3 +149,23 @@ def test_two_clouds_in_one_program_do_not_collide(program: Program, aws: AWS, gc
     assert not changed(project)
     changed(project, "destroy")
     assert not gcp.left()
+
+
+REFUSED_ADDRESS = """\
+address = vpc.id.apply(lambda id: config.require("address"))
+Firewall("fw", ARGS | {"refs": {"nat": {"cidr": address}}, "sources": {"admins": ["@nat"], "clients": []}})
+"""
+
+
+def test_an_address_that_is_refused_when_it_is_known_is_one_plain_sentence(program: Program, aws: AWS) -> None:
+    project = program(REFUSED_ADDRESS, aws.env, address="0.0.0.0/0")
+    assert project.run("preview", STACK).ok
+    refused = project.run("up", STACK)
+    said = "refs.nat.cidr: 0.0.0.0/0 is 100% of all ipv4 addresses; name an address or a small network"
+    assert not refused.ok and len(refused.diagnostics) == 1 and said in refused.diagnostics[0], refused.output
+    assert not any(word in refused.output for word in ("Traceback", "never retrieved", 'File "')), refused.output
+    # No rule of the address was made.
+    groups = aws.ec2.describe_security_group_rules()["SecurityGroupRules"]
+    assert not any(rule.get("CidrIpv4") == "0.0.0.0/0" and not rule["IsEgress"] for rule in groups)
+    configure(project, address="203.0.113.7")
+    assert project.run("up", STACK).ok

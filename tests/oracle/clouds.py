@@ -1,6 +1,7 @@
 """What each cloud does with a packet, read from the JSON that its API returns: the clouds' own words, nothing of kubeports.
 
-A node is the groups that its interface carries (ids of security groups; on GCP network tags), and so is a peer.
+A node is the groups that its interface carries (ids of security groups; on GCP network tags or its service
+account), and so is a peer.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def gcp(raw: Raw, packet: Packet) -> bool:
     for rule in raw["firewalls"]:
         if rule.get("disabled") or (rule["direction"] == "INGRESS") != packet.ingress:
             continue
-        if rule.get("targetTags") and not packet.node & set(rule["targetTags"]):
+        targets = {*rule.get("targetTags", ()), *rule.get("targetServiceAccounts", ())}
+        if targets and not packet.node & targets:
             continue
         entries = rule.get("allowed") or rule.get("denied")
         if _gcp_peer(rule, packet) and any(_gcp_entry(entry, packet) for entry in entries):
@@ -105,7 +107,8 @@ def gcp(raw: Raw, packet: Packet) -> bool:
 
 def _gcp_peer(rule: Raw, packet: Packet) -> bool:
     ranges = rule.get("sourceRanges" if packet.ingress else "destinationRanges", ())
-    return any(packet.peer in ip_network(text) for text in ranges) or bool(packet.carries & set(rule.get("sourceTags", ())))
+    groups = {*rule.get("sourceTags", ()), *rule.get("sourceServiceAccounts", ())}
+    return any(packet.peer in ip_network(text) for text in ranges) or bool(packet.carries & groups)
 
 
 def _gcp_entry(entry: Raw, packet: Packet) -> bool:

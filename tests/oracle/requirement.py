@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PUBLISHED = Path(__file__).parents[2] / "sandbox" / "requirement.csv"
-PROTOCOLS = {"TCP": 6, "UDP": 17}
+PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132, "ICMP": 1, "ICMPV6": 58}
 TABLES = Path(__file__).parents[2] / "components" / "kubeports" / "tables"
 #: The CNI of a stack that names none, and what each does by itself.
 CNIS = {"rke2": "flannel", "k3s": "flannel"}

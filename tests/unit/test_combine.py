@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 from click.testing import CliRunner
 from kubeports.audit.compare import compare
 from kubeports.cli import main
+from kubeports.clouds.host.make import files
 from kubeports.clouds.reading import Groups
 from kubeports.errors import InputError
 from kubeports.nodes import read
 from kubeports.probe.hosts import of_nodes
 from kubeports.probe.questions import Expected, Question
+from kubeports.report import view
 
 from tests.asked import at
 from tests.oracle import clouds, requirement
@@ -22,11 +25,21 @@ from tests.strategies import NETWORKS, plan_of
 from tests.unit.test_three_clouds import CLOUDS
 from tests.wire import wire
 
+ETCD = {"name": "e", "roles": ["etcd"], "addresses": ["10.0.0.2"]}
+
 
 def stack(cloud: str, **more: Any) -> dict[str, Any]:
     sources = {"admins": ["10.20.0.0/16"], "clients": []}
     empty: dict[str, Any] = {"refs": {}, "services": {}, "existing": {}, "offline": False, "nfs": False, "families": ["ipv4"]}
-    return {"cloud": cloud, "cluster": "c", "network": NETWORKS[cloud], "roles": True, "sources": sources, **empty, **more}
+    return {
+        "cloud": cloud,
+        "cluster": "c",
+        "network": NETWORKS.get(cloud, ""),
+        "roles": True,
+        "sources": sources,
+        **empty,
+        **more,
+    }
 
 
 def passes(raw: dict[str, Any], sender: str, receiver: str, port: int) -> bool:
@@ -96,6 +109,52 @@ def test_explain_and_the_probe_know_it(tmp_path: Path) -> None:
     assert [node.roles for node in listed.nodes] == [("control-plane", "etcd"), ("control-plane", "etcd"), ("etcd",)]
     first, second, _ = of_nodes(listed.nodes)
     assert Expected(planned, (Question("ipv4", 6, 2380),)).verdicts(first, second)[0].allowed
+
+
+def stackfile(folder: Path, **more: Any) -> str:
+    config = {f"kubeports:{key}": value for key, value in (stack("openstack", **more)).items() if value != ""}
+    (folder / "s.yaml").write_text(json.dumps({"config": config}))
+    return str(folder / "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("question", "combine", "remedy"),
+    [
+        (
+            "tcp/2380 from control-plane to control-plane",
+            {},
+            "{control-plane: [etcd]} (if they have that role)",
+        ),
+        (
+            "nodeport from worker to control-plane",
+            None,
+            "{control-plane: [etcd, worker]} (if they have",
+        ),
+        ("tcp/6443 from worker to registry", {"registry": ["worker"]}, "{registry: [worker, control-plane]}"),
+    ],
+)
+def test_explain_offers_to_combine_roles(tmp_path: Path, question: str, combine: Any, remedy: str) -> None:
+    file = stackfile(tmp_path, **({} if combine is None else {"combine": combine}))
+    said = CliRunner().invoke(main, ["explain", "--file", file, question], env={"COLUMNS": "200"}).output
+    assert f"set kubeports:combine: {remedy}" in said
+    # What is of another kind, or of nodes without a role, is none of it.
+    for other in ("tcp/2380 from control-plane to nodes", "tcp/9 from nodes to etcd"):
+        assert "kubeports:combine" not in CliRunner().invoke(main, ["explain", "--file", file, other]).output
+
+
+def test_the_report_shows_which_roles_nodes_combine(tmp_path: Path) -> None:
+    assert dict(view.stack("s", plan_of(stack("openstack"))).choices)["combine.control-plane"] == ("etcd",)
+    assert "combine.control-plane" not in dict(view.stack("s", plan_of(stack("openstack", combine={}))).choices)
+
+
+def test_files_of_nodes_have_the_rows_of_the_roles_that_they_combine() -> None:
+    nodes = read([{"name": "a", "roles": ["control-plane"], "addresses": ["10.0.0.1"]}, ETCD], "nodes")
+    raw = stack("openstack", combine={"control-plane": ["worker"]}) | {"cloud": "host"}
+    made = files(plan_of(raw), nodes)
+    assert set(made) == {"nodes", "control-plane", "etcd", "worker", "registry", "control-plane+worker"}
+    for kind in ("control-plane", "control-plane+worker"):
+        assert "tcp dport 30000-32767" in made[kind] and "tcp dport 6443" in made[kind] and "dport 2379" not in made[kind]
+    assert "dport 2379-2380" in made["etcd"] and "dport 30000" not in made["etcd"]
 
 
 def test_ec2_has_an_interface_for_all_groups_of_a_node() -> None:

@@ -163,6 +163,40 @@ def test_explain_answers_for_what_kubekey_installs(tmp_path: Path, question: str
     assert answer in result.output
 
 
+@pytest.mark.parametrize(
+    ("table", "installer"), [("", "KubeKey 3, its installer, stops"), ("kubekey-4", "the role init-os stops")]
+)
+@pytest.mark.parametrize("firewall", ["ufw", "firewalld"])
+def test_explain_says_what_becomes_of_the_nodes_own_firewall(tmp_path: Path, firewall: str, table: str, installer: str) -> None:
+    result = asked(tmp_path, f"{firewall} from pods to worker", table)
+    assert f"{firewall} filters on the node itself" in result and installer in result and "kubeports host" in result
+    assert "no setting would" not in result
+
+
+def test_explain_says_how_packets_of_pods_travel(tmp_path: Path) -> None:
+    inside = "between nodes calico carries packets of pods inside ipip (protocol 4): rules see the addresses of the nodes"
+    assert inside in asked(tmp_path, "pods from pods to worker", "")
+    assert "the row pods is for packets without encapsulation, and is closed: calico is ipip" in asked(tmp_path, "pods", "")
+    denied = asked(tmp_path, "tcp/8080 from pods to worker", "")
+    assert denied.startswith("denied") and f"note: {inside}" in denied
+    native = asked(tmp_path, "tcp/8080 from pods to worker", "", "calico: bgp")
+    assert native.startswith("allowed") and "inside" not in native
+
+
+def asked(folder: Path, question: str, table: str, *more: str) -> str:
+    lines = ["cloud: openstack", "cluster: c", "roles: true", *more]
+    lines += ["sources: {admins: [10.20.0.0/16], clients: [], pods: [10.233.64.0/18]}", *([f"table: {table}"] if table else [])]
+    (folder / "s.yaml").write_text("config:\n" + "".join(f"  kubeports:{line}\n" for line in lines))
+    result = run("explain", "--file", str(folder / "s.yaml"), question)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_every_input_has_its_answer_here() -> None:
+    text = Path(__file__).read_text()
+    assert all(f'"{file.stem}' in text for file in FIELD.glob("*.yaml"))
+
+
 def test_node_exporter_stays_open_where_calico_goes(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "config:\n  kubeports:cloud: openstack\n  kubeports:cluster: c\n  kubeports:cni: cilium\n"

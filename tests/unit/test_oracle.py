@@ -39,10 +39,18 @@ def packets(draw: st.DrawFn, raw: dict[str, Any]) -> requirement.Packet:
     protocol = draw(st.sampled_from(PROTOCOLS))
     role = draw(st.sampled_from(ROLES))
     member = draw(st.sampled_from([frozenset(), frozenset({"nodes"}), frozenset({"nodes", role})]))
+    # The edges of a row of the stack's own.
+    own = [
+        port + step
+        for row in requirement.rows(raw)
+        if row.service == "own" and row.start
+        for port in (row.start, row.end or 0)
+        for step in (-1, 0, 1)
+    ]
     names = draw(st.sets(st.sampled_from([f"@{name}" for name in raw["refs"]]))) if raw["refs"] else set()
     return requirement.Packet(
         protocol=protocol,
-        port=draw(st.sampled_from(EDGES)) if protocol in (6, 17) else None,
+        port=draw(st.sampled_from([*EDGES, *own]) if protocol in (6, 17, 132) else st.none()),
         peer=draw(st.sampled_from(addresses(raw))),
         groups=member | names,
         target=draw(st.sampled_from(ROLES)),

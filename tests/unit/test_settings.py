@@ -161,7 +161,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),
     ({"services": {"web": OWN | {"start": 80, "end": 79}}}, "kubeports:services.web: start 80 is after end 79", "79"),
     ({"services": {"web": OWN | {"protocol": 4}}}, "kubeports:services.web: protocol 4 has no ports", "leave start"),
-    ({"services": {"web": OWN | {"protocol": "icmp"}}}, "kubeports:services.web.protocol: 'icmp' is not a protocol", "number"),
+    ({"services": {"web": OWN | {"protocol": "gre"}}}, "kubeports:services.web.protocol: 'gre' is not a protocol", "number"),
     ({"services": {"web": OWN | {"why": "it's"}}}, "kubeports:services.web.why", "letters"),
     ({"services": {"web": OWN | {"source": []}}}, "kubeports:services.web.source: is empty", "enabled: false"),
     ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a name of the plan's own", "another"),

@@ -82,6 +82,7 @@ class Capabilities:
         lists_count_entries: each entry of such a list counts as a rule, so that settings must say how many there may be.
         reserved: how names in the cloud end, so that no reference to a CIDR may be called so.
         group: the form of a group's id; None: any.
+        account: the form of a service account by which nodes may go in place of a group; None: there is no such thing.
         list: the form of the id of a list of networks; None: any.
         network: the form of the setting ``network``; None: any.
         needs_network: when it is required.
@@ -104,6 +105,7 @@ class Capabilities:
     lists_count_entries: bool = False
     reserved: tuple[str, ...] = ()
     group: Form | None = None
+    account: Form | None = None
     list: Form | None = None
     network: Form | None = None
     needs_network: Literal["never", "unused", "for new groups", "always"] = "never"

@@ -44,6 +44,8 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     balancers), nodes, or a role: control-plane, etcd, worker, registry. NODES is nodes (or self) or a role; the default is the
     nodes that the row is for. ADDRESS is an address, a CIDR or world.
 
+    A topic instead of a packet: ufw, firewalld, iptables, nftables (firewalls of the nodes themselves), pods.
+
     Each suggested setting was tried on the stack: with it, the answer is the other one.
 
     Exit codes: 0 answered, whatever the answer; 1 with --check: not all of it is allowed; 2 bad input, such as a question that
@@ -93,6 +95,8 @@ def _table(answer: Answer, change: Ways) -> str:
         parts.append(shared.indented(_sentence(folded[0], settings.roles)))
     parts += map(shared.indented, (*answer.reasons, *(f"note: {note}" for note in answer.notes)))
     verb = {"allowed": "allow it", "denied": "deny it"}[change.to] + (" all" if answer.verdict == "partly" else "")
+    if not answer.question.entries:
+        return shared.rendered(*parts)
     if change.refused is not None:
         parts += [(f"\nno setting would {verb}", "bold"), shared.indented(change.refused)]
         return shared.rendered(*parts)

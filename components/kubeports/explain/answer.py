@@ -14,6 +14,7 @@ from kubeports import table
 from kubeports.check import check
 from kubeports.errors import some
 from kubeports.explain.question import Entry, Peer, Question, read
+from kubeports.explain.topics import PODS, topic, tunnels
 from kubeports.flows import Flow, move, sweep
 from kubeports.networks import Addresses, Network, addresses, cidrs, common, family_of, overlap, single, union
 from kubeports.networks import covers as covers_all
@@ -21,7 +22,7 @@ from kubeports.plan import states
 from kubeports.rules import Plan, Rule, State
 from kubeports.settings import SELF, Settings
 from kubeports.table import METADATA, Row
-from kubeports.traffic import ports_of
+from kubeports.traffic import has_ports, ports_of
 
 #: The version of the answer's JSON.
 VERSION = 1
@@ -102,6 +103,8 @@ def explain(args: Mapping[str, Any], text: str, where: str = "") -> Answer:
         InputError: the settings are wrong, or the question can't be read.
     """
     planned = check(None, args, where)
+    if said := topic(planned, text):
+        return Answer(planned, Question(text, "ingress", (), (), ""), "unknown", (), said, ())
     return answer(planned, read(text, planned.settings, rows_of(planned)))
 
 
@@ -150,7 +153,7 @@ def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> l
         and rule.protocol in (None, entry.protocol)
     }
     flows = [flow for flow in plan.flows if id(flow) in rules]
-    if entry.start is None:
+    if not has_ports(entry.protocol):
         return [_part(flows, rules, entry, peer, target)]
     found: list[Part] = []
     active: dict[int, Flow] = {}
@@ -195,14 +198,14 @@ def covers(row: Row, entry: Entry) -> bool:
     """Whether a row has all that an entry asks."""
     if row.protocol != entry.protocol:
         return row.protocol is None
-    return entry.start is None or ((row.start or 0) <= entry.start and (entry.end or 0) <= (row.end or 0))
+    return row.ports.covers(ports_of(entry.start, entry.end))
 
 
 def touches(row: Row, entry: Entry) -> bool:
     """Whether a row has something of what an entry asks."""
     if row.protocol != entry.protocol:
         return row.protocol is None
-    return (row.start or 0) <= (entry.end or 0) and (entry.start or 0) <= (row.end or 0)
+    return row.ports.overlaps(ports_of(entry.start, entry.end))
 
 
 def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[State, ...]) -> tuple[str, ...]:
@@ -283,7 +286,10 @@ def _nodes(target: str) -> str:
 
 
 def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str, ...]:
-    notes, cloud = [], plan.settings.cloud
+    notes: list[str] = []
+    cloud = plan.settings.cloud
+    if question.who.lower() == PODS and any(part.reach == "none" for part in found):
+        notes += tunnels(plan)
     crossing = not plan.settings.capabilities.groups_have_family
     for part in found:
         if part.reach != "none":

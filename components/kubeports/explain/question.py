@@ -3,9 +3,9 @@
     WHAT from WHO [to NODES]           does it reach the nodes?
     [WHAT] [from NODES] to ADDRESSES   may the nodes connect to it?
 
-WHAT is ``tcp/22``, ``udp/30000-32767``, the number or the name (ipip, ipencap, icmp, icmpv6) of a protocol without ports, or a
-service of the table or a custom row. WHO is an address, a CIDR, ``world``, ``@reference``, a source keyword (admins,
-clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
+WHAT is ``tcp/22``, ``udp/30000-32767``, ``sctp/38412``, the number or the name (ipip, ipencap, icmp, icmpv6, sctp) of a
+protocol, or a service of the table or a custom row. WHO is an address, a CIDR, ``world``, ``@reference``, a source keyword
+(admins, clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
 """
 
 from __future__ import annotations
@@ -22,14 +22,27 @@ from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Addresses, Family,
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, TARGETS, WORDS
-from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, NAMES, TUNNELS, entry, has_ports, meaningful, protocol_name
+from kubeports.traffic import (
+    FIRST_PORT,
+    IPENCAP,
+    IPIP,
+    LAST_PORT,
+    NAMES,
+    TCP,
+    TUNNELS,
+    UDP,
+    entry,
+    meaningful,
+    ports_of,
+    protocol_name,
+)
 from kubeports.values import port
 
 GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"
-#: Protocols without ports, by name; a service of that name goes first (ipip, icmp, vrrp).
-PROTOCOLS = {name: number for name, number in NAMES.items() if number is not None and not has_ports(number)}
+#: Protocols that may be asked as a whole, by name; a service of that name goes first (ipip, icmp, vrrp).
+PROTOCOLS = {name: number for name, number in NAMES.items() if number not in (None, TCP, UDP)}
 EVERYONE = "world"
-_PORTS = re.compile(r"(tcp|udp)/([0-9]+)(?:-([0-9]+))?")
+_PORTS = re.compile(r"(tcp|udp|sctp)/([0-9]+)(?:-([0-9]+))?")
 _PROTOCOL = "protocol "
 _MOST = 255
 _TERMS = 50  # sources of a word that are asked at once
@@ -178,7 +191,7 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
         number = PROTOCOLS[name]
         return (Entry(number, None, None, meaningful(number)),), _tunnels(name, rows)
     if name not in services:
-        backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp)", name)
+        backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp|sctp)", name)
         right = f"write {backwards[2]}/{backwards[1]}" if backwards else suggest(name, (*services, *PROTOCOLS))
         raise bad(place, f"{show(name)} is not a port, protocol or service", right)
     found = [state.row for state in rows if state.row.service == name]
@@ -222,9 +235,7 @@ def _where(entry: Entry, what: str, rows: tuple[State, ...]) -> tuple[str, ...]:
     touching = [
         state
         for state in rows
-        if state.row.protocol == entry.protocol
-        and (entry.start or 0) <= (state.row.end or 0)
-        and (state.row.start or 0) <= (entry.end or 0)
+        if state.row.protocol == entry.protocol and state.row.ports.overlaps(ports_of(entry.start, entry.end))
     ]
     # Extras that are off are asked where there is nothing else: most are of other CNIs.
     of_the_stack = [state for state in touching if state.closed is None or state.row.origin != table.EXTRAS]

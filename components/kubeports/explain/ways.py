@@ -93,6 +93,8 @@ def ways(args: Mapping[str, Any], asked: Answer, where: str = "") -> Ways:
         where: what messages put before a key.
     """
     search = _Search(asked, where)
+    if not asked.question.entries:
+        return Ways(search.to, (), "this is a topic: ask for a port, and who sends to it")
     found: dict[frozenset[tuple[object, ...]], Way] = {}
     for way in search.found(args, (), _DEEPEST):
         found.setdefault(frozenset(map(_meaning, way.edits)), way)  # whatever their order

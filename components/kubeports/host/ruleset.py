@@ -17,7 +17,7 @@ from kubeports.errors import bad
 from kubeports.networks import FAMILIES, INTERNET, Family, Network, collapse
 from kubeports.nodes import Nodes
 from kubeports.rules import Plan, Rule
-from kubeports.traffic import SCTP, TCP, UDP, has_ports
+from kubeports.traffic import SCTP, TCP, UDP
 
 TABLE, TRIAL = "kubeports", "kubeports_trial"
 #: ``enforce`` drops what the plan does not allow, ``audit`` only counts and logs it; ``trial`` drops for a time, and lets the
@@ -334,7 +334,7 @@ class _Maker:
     def of_reference(self, name: str, family: Family) -> list[str]:
         if name not in self.named:
             reference = self.plan.settings.refs[name]
-            kind = "group" if reference.kind == "group" else "prefix list"
+            kind = {"prefixes": "prefix list", "account": "service account"}.get(reference.kind, reference.kind)
             what = f"is a {kind} of the cloud's, whose addresses only the cloud knows"
             raise bad(self.plan.settings.place(f"refs.{name}"), what, f"write its addresses: --source {name}=203.0.113.0/24")
         version = 4 if family == "ipv4" else 6
@@ -358,6 +358,6 @@ def _entry(rule: Rule) -> str:
     """What nft matches: ``tcp dport 22``, ``meta l4proto 4``; nothing for all protocols."""
     if rule.protocol is None:
         return ""
-    if rule.from_port is None or not (has_ports(rule.protocol) or rule.protocol in _PORTED):
+    if rule.from_port is None:
         return f"meta l4proto {rule.protocol}"
     return f"{_PORTED[rule.protocol]} dport {rule.ports}"

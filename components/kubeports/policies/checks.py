@@ -21,7 +21,7 @@ from kubeports.policies.expected import Expected
 from kubeports.policies.program import Program
 from kubeports.policies.stack import Stack, any_source
 from kubeports.rules import Rule, of_rule
-from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
+from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, SCTP, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +271,16 @@ def _rows(config: Config) -> list[Flow]:
 
 
 def parse_entry(text: str) -> tuple[int, Ports] | None:
-    """``tcp/443``, ``udp/8000-8010``, ``47`` or ``protocol 47`` as protocol and ports; None: it is none of these."""
+    """``tcp/443``, ``udp/8000-8010``, ``sctp``, ``47`` or ``protocol 47`` as protocol and ports; None: it is none of these."""
     name, slash, ports = text.removeprefix("protocol ").partition("/")
     protocol = protocol_of(name)
-    if protocol is None or not has_ports(protocol) or name.isdecimal():
-        whole = name.isdecimal() and not slash and protocol not in (None, 0, UNREADABLE) and not has_ports(protocol)
-        return (int(name), ALL) if whole else None
+    if protocol in (None, 0, UNREADABLE):
+        return None
+    if not slash:
+        whole = name.isdecimal() and not has_ports(protocol)
+        return (protocol, ALL) if whole or protocol == SCTP else None
+    if not has_ports(protocol) or name.isdecimal():
+        return None
     start, dash, end = ports.partition("-")
     if not start.isdecimal() or (dash and not end.isdecimal()):
         return None

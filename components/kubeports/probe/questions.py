@@ -14,7 +14,7 @@ from kubeports.plan import states
 from kubeports.probe.hosts import Host
 from kubeports.rules import Packet, Plan, Verdict, allows
 from kubeports.table import EXTRAS, Row
-from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, IPENCAP, IPIP, LAST_PORT, TCP, UDP, entry, has_ports, meaningful
+from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, IPENCAP, IPIP, LAST_PORT, SCTP, TCP, UDP, entry, meaningful
 
 About = Literal["row", "neighbour", "sample"]
 #: A protocol for experiments (RFC 3692), which no row has.
@@ -46,7 +46,7 @@ class Question:
     @property
     def is_raw(self) -> bool:
         """Whether only a raw socket can send it, and connection tracking knows it by its addresses alone."""
-        return not has_ports(self.protocol) and not self.is_icmp
+        return self.port is None and not self.is_icmp
 
     @property
     def is_icmp(self) -> bool:
@@ -62,6 +62,8 @@ class Question:
 def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool = False) -> tuple[Question, ...]:
     """What is asked of nodes, each once; a port of several rows is about the first that is on.
 
+    Rows with ports of SCTP are not asked: the agents send TCP, UDP, ICMP, and protocols without ports.
+
     Args:
         plan: the rows come from.
         families: of the nodes' addresses, also those that the plan does not have.
@@ -70,7 +72,7 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
     """
     chosen = random.Random(seed)  # noqa: S311
     found: dict[Question, None] = {}
-    rows = states(plan.rows, plan.settings)
+    rows = [state for state in states(plan.rows, plan.settings) if state.row.protocol != SCTP or state.row.start is None]
     ordered = [(state.row, True) for state in rows if state.closed is None]
     ordered += [(state.row, False) for state in rows if state.closed is not None and _worth_asking(plan, state.row)]
     ports = {id(row): tuple(_ports(row, chosen, all_ports and on)) for row, on in ordered}

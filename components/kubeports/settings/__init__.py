@@ -15,6 +15,7 @@ from kubeports.settings.model import Outbound as Outbound
 from kubeports.settings.model import Ref as Ref
 from kubeports.settings.model import Settings as Settings
 from kubeports.settings.model import Term as Term
+from kubeports.settings.reader import STACKED as STACKED
 from kubeports.settings.reader import parse as parse
 from kubeports.settings.services import moved as moved
 from kubeports.settings.sources import refuse_internet as refuse_internet

@@ -18,7 +18,7 @@ from kubeports.values import address, choice, identifier, mapping, positive
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 _NAME_LENGTH = 40
 #: The kinds of references, which are the keys of their ids.
-REFS = ("group", "prefixes", "cidr")
+REFS = ("group", "prefixes", "cidr", "account")
 _OURS = "the firewall's own tag"
 _OWN_TAG = "name another tag; as a source the nodes are self, and those of a role the role's name"
 
@@ -80,9 +80,14 @@ class Ids(Reading):
             raise bad(at, "a reference is one thing", "write either group: ID, or cidr: CIDR, or prefixes: ID and entries: N")
         if "cidr" in item:
             return self.address(name, item, at)
+        if extra := [key for key in ("entries", "family") if key in item and "prefixes" not in item]:
+            raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
+        if "account" in item:
+            if self.capabilities.account is None:
+                raise bad(f"{at}.account", f"{self.capabilities.title}'s firewall rules take no service account", "name a group")
+            id = identifier(item["account"], f"{at}.account", _form(self.capabilities.account))
+            return Ref("account", id, 0, self.families, routable=False)
         if "group" in item:
-            if extra := [key for key in ("entries", "family") if key in item]:
-                raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
             id = identifier(item["group"], f"{at}.group", _form(self.capabilities.group))
             return Ref("group", id, 0, self.families, routable=self.capabilities.egress_can_name_groups)
         if not self.capabilities.takes_lists:
@@ -135,9 +140,44 @@ class Ids(Reading):
         read: dict[str, object] = {}
         for role in TARGETS:  # warnings follow their order
             if role in given:
+                item, place = given[role], f"{at}.{role}"
                 with self.problems:
-                    read[role] = identifier(given[role], f"{at}.{role}", _form(self.capabilities.group))
+                    if isinstance(item, str) and item.startswith("@") and self.capabilities.account:
+                        read[role] = self.nodes_account(item[1:], place, roles)
+                    else:
+                        read[role] = identifier(item, place, _form(self.capabilities.group))
         return read
+
+    def nodes_account(self, name: str, at: str, roles: bool) -> object:
+        """The service account that the nodes have: a reference, for it may be an Output."""
+        ref = self.refs.get(name)
+        if ref is None or ref.kind != "account":
+            raise bad(at, f"no service account is called {name!r}", f"define it as {self.where}refs.{name}.account")
+        if roles:
+            what = "is a service account, of which a node has one, and roles has several groups"
+            raise bad(at, what, "leave roles out, or name a network tag")
+        self.account = name
+        return ref.id
+
+    def accounts_fit(self, settings: Settings) -> None:
+        """A rule has groups or service accounts, for targets and sources alike, never both.
+
+        ``ConflictsWith`` in google/services/compute/resource_compute_firewall.go of Terraform's provider for Google, and
+        sourceServiceAccounts in https://cloud.google.com/compute/docs/reference/rest/v1/firewalls.
+        """
+        for name, ref in settings.refs.items():
+            with self.problems:
+                if ref.kind == "account" and not settings.account:
+                    what = "is a service account, and a firewall rule for nodes with a network tag takes none as a source"
+                    right = f"name a network tag, or the service account of the nodes too: {self.where}existing.nodes: '@NAME'"
+                    raise bad(f"{self.where}refs.{name}.account", what, right)
+                if ref.kind == "group" and settings.account:
+                    what = "is a network tag, and a firewall rule for a service account takes none as a source"
+                    raise bad(f"{self.where}refs.{name}.group", what, "name a service account, or CIDRs")
+        if settings.account and f"@{settings.account}" in settings.named:
+            with self.problems:
+                what = f"@{settings.account} is the nodes themselves"
+                raise bad(f"{self.where}refs.{settings.account}", what, "as a source write self")
 
     def limits(self, value: Any, at: str) -> dict[str, int]:
         """The account's limits, as far as the cloud has them."""
@@ -196,7 +236,8 @@ class Ids(Reading):
         own = settings.own_tags.items() if self.capabilities.groups_are_tags else ()
         seen: dict[object, str] = {tag: f"{_OURS} of {target}" for target, tag in own}
         places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}
-        places |= {f"existing.{role}": item for role, item in settings.existing.items()}
+        if not settings.account:
+            places |= {f"existing.{role}": item for role, item in settings.existing.items()}
         for place, item in places.items():
             known = item if isinstance(item, str) else id(item)
             if known in seen:

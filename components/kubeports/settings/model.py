@@ -32,8 +32,8 @@ class Ref:
     """A group of somebody else's, a list of prefixes that the cloud keeps, or a CIDR.
 
     Args:
-        kind: ``group`` (a security group or a network tag), ``prefixes`` (a prefix list or address group), or ``cidr`` (an
-            address or CIDR that another resource makes, such as a NAT gateway's).
+        kind: ``group`` (a security group or a network tag), ``account`` (a service account), ``prefixes`` (a prefix list or
+            address group), or ``cidr`` (an address or CIDR that another resource makes, such as a NAT gateway's).
         id: the cloud's id, or the CIDR; maybe an Output.
         entries: how many prefixes the list may hold: on some clouds each counts as a rule.
         families: the families that the reference covers.
@@ -106,6 +106,8 @@ class Settings:
     #: Where nodes may connect; None: everywhere.
     egress: tuple[Outbound, ...] | None = None
     existing: Mapping[str, object] = field(default_factory=dict)
+    #: The reference whose service account the nodes have, in place of a group; empty: none.
+    account: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     #: Key -> value, maybe an Output.
     tags: Mapping[str, object] = field(default_factory=dict)
@@ -144,6 +146,13 @@ class Settings:
     def own_tags(self) -> dict[str, str]:
         """Target -> the network tag that the firewall gives such nodes, where groups are tags and no ``existing`` names one."""
         return {target: f"{self.cluster}-{target}" for target in self.targets if target not in self.existing}
+
+    @property
+    def named(self) -> set[Term]:
+        """What the sources, the services and egress name."""
+        changed = [change.source or () for change in self.services.values()]
+        lists = (*self.sources.values(), *changed, *(row.source for row in self.own))
+        return {term for terms in lists for term in terms} | {each.to for each in self.egress or ()}
 
     def place(self, key: str) -> str:
         """A key as messages name it."""

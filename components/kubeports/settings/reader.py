@@ -23,7 +23,7 @@ from kubeports.values import boolean, choice, mapping, sequence
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
 _DEEPEST = 10  # no setting is so deep
 #: kubeadm and KubeKey put etcd on the nodes of the control plane, where nothing else is said.
-_STACKED = {"control-plane": ("etcd",)}
+STACKED = {"control-plane": ("etcd",)}
 
 
 def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cluster: str | None = None) -> Settings:
@@ -78,11 +78,12 @@ class Reader(Services, Ids):
             sources=get("sources", self.sources, DEFAULTS),
             refs=self.refs,
             roles=roles,
-            combine=get("combine", lambda value, at: self.combined(value, at, roles), _STACKED if roles else {}),
+            combine=get("combine", lambda value, at: self.combined(value, at, roles), STACKED if roles else {}),
             services=changes,
             own=own,
             egress=get("egress", self.egress),
             existing=get("existing", lambda value, at: self.existing(value, at, roles), {}),
+            account=self.account,
             limits=get("limits", self.limits, {}),
             table=get("table", _table, table.DEFAULT),
             tags=get("tags", self.tags, {}),
@@ -91,6 +92,7 @@ class Reader(Services, Ids):
         self.problems.raise_any()
         self.network_required(settings)
         self.ids_differ(settings)
+        self.accounts_fit(settings)
         self.nodes_are_tagged(settings)
         self.problems.raise_any()
         return settings
@@ -132,7 +134,7 @@ class Reader(Services, Ids):
                 if role in further or len(set(further)) < len(further):
                     raise bad(place, f"{show(further)} repeats a role", "write each further role once")
                 read[role] = tuple(other for other in ROLES if other in further)
-        if not roles and read != _STACKED:
+        if not roles and read != STACKED:
             with self.problems:
                 raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")
         return read if roles else {}

@@ -24,6 +24,8 @@ class Reading:
         self.capabilities = Capabilities()
         self.families: tuple[Family, ...] = ("ipv4",)
         self.refs: dict[str, Ref] = {}
+        #: The reference whose service account the nodes have; empty: none.
+        self.account = ""
 
     def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
         """Refuse keys that do nothing."""

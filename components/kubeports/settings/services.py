@@ -77,6 +77,8 @@ class Services(Sources):
             near = near + " " if near.startswith("did") else ""
             right = f"{near}A custom row needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
             raise bad(at, f"no row of the table is called {name!r}", right)
+        if typed := [key for key in ("type", "code") if key in item]:
+            raise bad(f"{at}.{typed[0]}", "a row of ICMP allows every type and code", "leave it out")
         self.known(item, _OWN_KEYS, at)
         protocol, start, end = self.entry(item, at)
         row = Row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubeports.clouds.capabilities import Capabilities, Form, Tags
+from kubeports.traffic import TCP, UDP
 
 #: How the component marks a security group and its rules.
 CLUSTER_TAG, TARGET_TAG, FAMILIES_TAG = "kubeports:cluster", "kubeports:target", "kubeports:families"
@@ -30,6 +31,9 @@ DECIDING = (
 NAMING = ("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds", "securityGroupId")
 #: IP-in-IP as the API wants it written, and what another way of writing is.
 TUNNELS = {4: "4", 94: "94"}
+#: The protocols whose ports rules filter: of another one, but ICMP, a rule allows all whatever ports it has.
+#: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html: IpProtocol.
+PORTED = (TCP, UDP)
 MISSPELT = "no protocol to EC2, which takes the number"
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
 #: and family; groups per network interface; the two multiplied.

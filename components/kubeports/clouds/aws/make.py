@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from kubeports.clouds.aws.facts import CLUSTER_TAG, FAMILIES_TAG, TARGET_TAG
+from kubeports.clouds.aws.facts import CLUSTER_TAG, FAMILIES_TAG, PORTED, TARGET_TAG
 from kubeports.clouds.resources import (
     Group,
     Made,
@@ -26,7 +26,7 @@ from kubeports.clouds.resources import (
 )
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import FAMILIES, Family
-from kubeports.rules import Plan
+from kubeports.rules import EGRESS, Plan
 from kubeports.settings import KUBERNETES_TAG, Settings
 from kubeports.table import TARGETS
 from kubeports.traffic import ICMP, ICMPV6, TCP, UDP
@@ -95,6 +95,14 @@ def limits(plan: Plan, name: str) -> None:
             right = "set roles: false, combine fewer roles, or raise the quota and write it in limits.groups"
             raise bad(settings.place("limits"), what, right)
     _names(plan, name, problems)
+    for rule in plan.rules:
+        if rule.from_port is not None and rule.protocol not in PORTED:
+            with problems:
+                place = EGRESS if rule.direction == "egress" else f"services.{rule.services[0]}"
+                what = (
+                    f"{rule.entry} has ports, and EC2 filters those of TCP and UDP alone: a rule would allow all of the protocol"
+                )
+                raise bad(settings.place(place), what, "leave start and end out, if all of it may pass")
     count: dict[tuple[str, str, Family], int] = {}
     resources = encode(plan)
     for resource in resources.values():

@@ -24,7 +24,7 @@ from kubeports.clouds.fields import (
 )
 from kubeports.flows import Direction, Flow, Peer, Style
 from kubeports.networks import FAMILIES, Network, Networks
-from kubeports.traffic import ICMP, ICMPV6, has_ports
+from kubeports.traffic import ALL, ICMP, ICMPV6
 
 #: https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support: client, health, mtu.
 _NLB = re.compile(r"kubernetes\.io/rule/nlb/(\w+)(?:=(.*))?")
@@ -54,7 +54,7 @@ class _Rule:
         # Where the older resources demand ports of a protocol that has none, they are 0; so is "all" as 0-0 or -1.
         written = self.start not in numbers or self.end not in numbers
         given = (self.start, self.end) != (None, None) and (self.start, self.end) != (-1, -1)
-        ported = given and (has_ports(number) or written or (self.style == "standalone" and number not in (ICMP, ICMPV6)))
+        ported = given and (number in facts.PORTED or written or (self.style == "standalone" and number not in (ICMP, ICMPV6)))
         for group in groups:
             for source, families in found:
                 yield Flow(
@@ -63,7 +63,7 @@ class _Rule:
                     group=group,
                     direction=self.direction,
                     protocol=number,
-                    ports=port_range(number, self.start, self.end),
+                    ports=port_range(number, self.start, self.end) if number in facts.PORTED else ALL,
                     source=source,
                     families=families,
                     spelling=text(self.protocol),

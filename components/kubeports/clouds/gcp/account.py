@@ -63,11 +63,7 @@ def _read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Read
         groups = _tags(settings, given, firewalls)
         reading = Reading({"firewalls": firewalls, "names": {}}, groups)
         for rule in firewalls:
-            if rule.get("targetServiceAccounts") and not rule.get("disabled"):
-                accounts = ", ".join(rule["targetServiceAccounts"])
-                reading.warnings.append(
-                    f"{rule['name']} is for instances of {accounts}: whether the nodes are, their tags don't say"
-                )
+            reading.warnings += _of_others(rule, bool(settings.account))
         try:
             effective = api.networks().getEffectiveFirewalls(project=project, network=match["name"]).execute(num_retries=2)
         except HttpError as error:
@@ -89,10 +85,19 @@ def _tags(settings: Settings, given: Given, firewalls: Iterable[Mapping[str, Any
     named = named_groups(settings, given)
     found = {target: named.get(target, (f"{settings.cluster}-{target}",)) for target in settings.targets}
     tags = {tag for ids in found.values() for tag in ids}
-    if not any(tags & set(rule.get("targetTags", ())) for rule in firewalls):
+    if not any(tags & {*rule.get("targetTags", ()), *rule.get("targetServiceAccounts", ())} for rule in firewalls):
         what = f"no firewall rule of the network {settings.network} is for the network tag {' or '.join(sorted(tags))}"
         raise absent(what, "project and network", "a network tag")
     return Groups(found)
+
+
+def _of_others(rule: Mapping[str, Any], by_account: bool) -> list[str]:
+    """A warning for a rule whose targets are of the other kind than the nodes': it may be for them, too."""
+    others = rule.get("targetTags" if by_account else "targetServiceAccounts")
+    if not others or rule.get("disabled"):
+        return []
+    known = "service account does not" if by_account else "tags don't"
+    return [f"{rule['name']} is for instances of {', '.join(others)}: whether the nodes are, their {known} say"]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ PRIORITY, LAST_PRIORITY = 1000, 65535
 TUNNELS = {4: "ipip", 94: "94"}
 MISSPELT = "what the API answers in another form, so that every update would change it"
 #: https://cloud.google.com/vpc/docs/quota: per firewall rule.
-MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30}
+MOST = {"sourceRanges": 5000, "destinationRanges": 5000, "sourceTags": 30, "sourceServiceAccounts": 10}
 #: A network's name, or its self link, whole or from ``projects/`` or ``global/`` on.
 #: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: network.
 _NETWORK = (
@@ -29,7 +29,7 @@ _NETWORK = (
 )
 
 #: How a Firewall's name ends: by the kind of its sources, or by the reference to a CIDR that it has alone.
-TAGS, CIDRS, ANY = "tags", "cidrs", "any"
+TAGS, ACCOUNTS, CIDRS, ANY = "tags", "accounts", "cidrs", "any"
 
 CAPABILITIES = Capabilities(
     title="GCP",
@@ -40,8 +40,10 @@ CAPABILITIES = Capabilities(
     # https://cloud.google.com/firewall/docs/firewalls#rule-components
     egress_can_name_groups=False,
     takes_lists=False,
-    reserved=(TAGS, CIDRS, ANY),
+    reserved=(TAGS, ACCOUNTS, CIDRS, ANY),
     group=Form(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "prod-nodes (a network tag)"),
+    # The email of a service account, whether a project's own or Google's default.
+    account=Form(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com", "nodes@PROJECT.iam.gserviceaccount.com"),
     # Terraform's provider compares a name or a path from projects/ on; another form would differ at every update:
     # google/tpgresource/self_link_helpers.go, CompareSelfLinkOrResourceName.
     network=Form(_NETWORK, "its name, or projects/PROJECT/global/networks/NAME (self link)", "network", cut="global/networks/"),

@@ -1,8 +1,9 @@
-"""GCP: a group is a network tag, and a Firewall holds one entry (target, protocol, ports, family) and one kind of source.
+"""GCP: a group is a network tag, or all nodes' service account.
 
-All sources of a Firewall get all its ports, so it has one entry: admins and clients are never mixed. Its sources are tags, or
-CIDRs, or everything: so an update never takes the last CIDR out of a Firewall that stays, which Terraform's provider for Google
-hides (docs/decisions/0001). A tag as a source has no family on GCP; a Firewall's name says for which one the plan has it.
+A Firewall holds one entry (target, protocol, ports, family) and one kind of source: all its sources get all its ports, and admins
+and clients are never mixed. Its sources are tags, or service accounts, or CIDRs, or everything: so an update never takes the last
+CIDR out of a Firewall that stays, which Terraform's provider for Google hides (docs/decisions/0001). A tag as a source has no
+family on GCP; a Firewall's name says for which one the plan has it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from kubeports.clouds.resources import (
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import is_internet, network
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import Ref
+from kubeports.settings import Ref, Settings
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:
     import pulumi
 
 #: https://cloud.google.com/vpc/docs/quota: per Firewall.
-RANGES, SOURCE_TAGS = 5000, 30
+RANGES, SOURCE_TAGS, SOURCE_ACCOUNTS = 5000, 30, 10
 #: The baseline goes after every rule of the VPC but the implied ones (65535): default-allow-ssh and its like have 65534.
 #: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
 ALLOW, BASELINE = 1000, 65533
@@ -42,7 +43,8 @@ NAME = 55
 CLUSTER = 63 - SUFFIX
 #: Other sources are another Firewall, made before the old one goes: in place, a source could go from one Firewall before it
 #: comes to another. Google moves no Firewall to another network.
-_REPLACED = ["network", "sourceRanges", "sourceTags", "destinationRanges", "targetTags"]
+_REPLACED = ["network", "sourceRanges", "destinationRanges", "sourceTags", "targetTags"]
+_REPLACED += ["sourceServiceAccounts", "targetServiceAccounts"]
 #: What the firewall's name, with which they start, may be: https://cloud.google.com/compute/docs/naming-resources
 _NAME = r"[a-z][-a-z0-9]*"
 
@@ -57,8 +59,8 @@ def encode(plan: Plan) -> Resources:
     """The rules as Firewalls, one per entry and kind of source; sources are in the rules' order."""
     entries: dict[str, list[Rule]] = {}
     for rule in plan.rules:
-        entries.setdefault(f"{rule.stem}-{rule.family}-{_kind(rule, plan.settings.refs)}", []).append(rule)
-    return {name: Resource("firewall", _firewall(entry, plan.settings.refs)) for name, entry in entries.items()}
+        entries.setdefault(f"{rule.stem}-{rule.family}-{_kind(rule, plan.settings)}", []).append(rule)
+    return {name: Resource("firewall", _firewall(entry, plan.settings)) for name, entry in entries.items()}
 
 
 def _is_address(source: Source, refs: Mapping[str, Ref]) -> bool:
@@ -66,17 +68,22 @@ def _is_address(source: Source, refs: Mapping[str, Ref]) -> bool:
     return source.kind == "ref" and refs[source.value].kind == "cidr"
 
 
-def _kind(rule: Rule, refs: Mapping[str, Ref]) -> str:
+def _groups(settings: Settings) -> str:
+    """What the nodes have: no Firewall has both (``ConflictsWith`` in google/services/compute/resource_compute_firewall.go)."""
+    return "service_accounts" if settings.account else "tags"
+
+
+def _kind(rule: Rule, settings: Settings) -> str:
     """The kind of a rule's source, as names have it; a CIDR that is not known yet has a Firewall of its own."""
-    if _is_address(rule.source, refs):
+    if _is_address(rule.source, settings.refs):
         return rule.source.value
     if rule.source.kind != "cidr":
-        return facts.TAGS
+        return facts.ACCOUNTS if settings.account else facts.TAGS
     return facts.ANY if is_internet(network(rule.source.value)) else facts.CIDRS
 
 
-def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:
-    first = rules[0]
+def _firewall(rules: list[Rule], settings: Settings) -> dict[str, Any]:
+    first, refs = rules[0], settings.refs
     item: dict[str, Any] = {"protocol": _PROTOCOLS.get(first.protocol, str(first.protocol))}
     if first.from_port is not None:
         item["ports"] = [first.ports]
@@ -84,7 +91,7 @@ def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:
         "direction": first.direction.upper(),
         "priority": ALLOW if first.action == "allow" else BASELINE,
         "allows" if first.action == "allow" else "denies": [item],
-        "target_tags": [Group(first.target)],
+        f"target_{_groups(settings)}": [Group(first.target)],
         "description": joined_description(rules),
     }
     ranges: list[Any] = [rule.source.value for rule in rules if rule.source.kind == "cidr"]
@@ -93,7 +100,7 @@ def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:
     if ranges:
         inputs["source_ranges" if first.direction == "ingress" else "destination_ranges"] = ranges
     if tags:
-        inputs["source_tags"] = tags
+        inputs[f"source_{_groups(settings)}"] = tags
     return inputs
 
 
@@ -102,7 +109,8 @@ def limits(plan: Plan, name: str) -> None:
     settings, problems = plan.settings, Problems()
     resources = encode(plan)
     # With the longest kind of source, so that a name that is taken today fits whatever the sources become.
-    longest = max((*resources, *(f"{rule.stem}-{rule.family}-cidrs" for rule in plan.rules)), key=len, default="")
+    kind = facts.ACCOUNTS if settings.account else facts.CIDRS
+    longest = max((*resources, *(f"{rule.stem}-{rule.family}-{kind}" for rule in plan.rules)), key=len, default="")
     room = NAME - 1 - len(longest)
     if name == settings.cluster:
         room = min(room, CLUSTER)
@@ -120,8 +128,14 @@ def limits(plan: Plan, name: str) -> None:
             raise bad(settings.place("cluster"), f"GCP takes no firewall rule's name that starts with {show(name)}", right)
     for key, resource in resources.items():
         ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
-        tags = resource.inputs.get("source_tags", ())
-        for number, most, what in ((len(ranges), RANGES, "ranges"), (len(tags), SOURCE_TAGS, "source tags")):
+        tags, accounts = (resource.inputs.get(f"source_{each}", ()) for each in ("tags", "service_accounts"))
+        counted = (
+            (ranges, RANGES, "ranges"),
+            (tags, SOURCE_TAGS, "source tags"),
+            (accounts, SOURCE_ACCOUNTS, "service accounts"),
+        )
+        for given, most, what in counted:
+            number = len(given)
             if number > most:
                 with problems:
                     raise bad(

@@ -116,16 +116,15 @@ def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
 
 def _sources(rule: Mapping[str, Any], ranges: str) -> list[Source]:
     found = sources(rule.get(ranges))
-    for key, kind in (("sourceTags", "group"), ("sourceServiceAccounts", "account")):
-        found += [(Peer(kind, text(each)), FAMILIES) for each in listed(rule.get(key))]  # type: ignore[arg-type]
+    for key in ("sourceTags", "sourceServiceAccounts"):
+        found += [(Peer("group", text(each)), FAMILIES) for each in listed(rule.get(key))]
     # No source is every source: https://cloud.google.com/firewall/docs/firewalls#sources
     return found or everybody(("ipv4",))
 
 
 def _targets(rule: Mapping[str, Any]) -> list[str]:
-    groups = [text(tag) for tag in listed(rule.get("targetTags"))]
     # Which service account a node has, its tags don't say.
-    return groups or [f"account {text(each)}" for each in listed(rule.get("targetServiceAccounts"))] or [EVERYWHERE]
+    return [text(each) for key in ("targetTags", "targetServiceAccounts") for each in listed(rule.get(key))] or [EVERYWHERE]
 
 
 def _priority(value: Any, action: str) -> int:

@@ -82,10 +82,10 @@ def files(plan: Plan, nodes: Nodes | None) -> dict[str, str]:
         what = f"{named[0].source.value} is the addresses of nodes, which nothing names here ({', '.join(named[0].services)})"
         right = f"list the nodes' CIDRs in place of self, or name a file: pulumi config set host:{facts.NODES} nodes.yaml"
         raise bad(f"{settings.place('sources')}.cluster", what, right)
-    kinds: dict[str, tuple[str, ...]] = {target: () if target == "nodes" else (target,) for target in settings.targets}
-    if nodes is not None and settings.roles:
-        kinds |= {"+".join(node.roles): node.roles for node in nodes.nodes if node.roles}
-    known = nodes or Nodes(())
+    known = (nodes or Nodes(())).combined(settings)
+    kinds = {target: settings.carried(target)[1:] for target in settings.targets}
+    if settings.roles:
+        kinds |= {"+".join(node.roles): node.roles for node in known.nodes if node.roles}
     return {kind: ruleset(plan, known, roles, f"{settings.cluster}: {kind}").text() for kind, roles in kinds.items()}
 
 

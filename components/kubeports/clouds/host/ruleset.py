@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any
 
 from kubeports.networks import FAMILIES, Family, Network, addresses, family_of, without
-from kubeports.traffic import ALL, FIRST_PORT, LAST_PORT, TCP, UDP, Ports, protocol_of
+from kubeports.traffic import ALL, FIRST_PORT, LAST_PORT, SCTP, TCP, UDP, Ports, protocol_of
 
 #: Hooks of what comes to a node, and of what leaves it.
 HOOKS = {"prerouting": "ingress", "input": "ingress", "output": "egress"}
@@ -157,7 +157,7 @@ class _Reader:
             rest = without(((FIRST_PORT, LAST_PORT),), tuple(sorted((each.first, each.last) for each in ports)))
             ports = tuple(Ports(*each) for each in rest)
         number = protocol_of(protocol) if protocol != "th" else None
-        wanted = frozenset((TCP, UDP)) if number is None else frozenset((number,))
+        wanted = frozenset((TCP, UDP, SCTP)) if number is None else frozenset((number,))
         protocols = wanted if match.protocols is None else match.protocols & wanted
         return replace(match, protocols=protocols, ports=ports)
 

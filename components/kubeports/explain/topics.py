@@ -1,0 +1,48 @@
+"""Questions that are not about one packet: the firewall of a node itself, and how packets of pods travel. Pure."""
+
+from __future__ import annotations
+
+from kubeports import table
+from kubeports.plan import states
+from kubeports.rules import Plan
+
+#: Firewalls that filter on a node itself, beside the rules of a cloud.
+FIREWALLS = ("ufw", "firewalld", "iptables", "nftables")
+PODS = "pods"
+
+
+def topic(plan: Plan, text: str) -> tuple[str, ...]:
+    """What is to be said of a topic, sentence by sentence; empty: the question is about packets."""
+    word = next(iter(text.lower().split()), "")
+    if word in FIREWALLS:
+        return _firewall(plan, word)
+    off = next((s.closed for s in states(plan.rows, plan.settings) if s.row.service == PODS and s.closed), None)
+    on = any(PODS in rule.services for rule in plan.rules)
+    if word != PODS or on or off is None:
+        return ()
+    return (
+        *tunnels(plan),
+        f"the row {PODS} is for packets without encapsulation, and is closed: {off.reason.partition(': ')[2]}",
+    )
+
+
+def tunnels(plan: Plan) -> tuple[str, ...]:
+    """In which rows the packets of pods travel from node to node; empty: in none."""
+    settings = plan.settings
+    carriers = [s.row for s in states(plan.rows, settings) if s.closed is None and "pod traffic" in s.row.why]
+    if not carriers:
+        return ()
+    inside = ", ".join(f"{row.service} ({row})" for row in carriers)
+    return (f"between nodes {settings.cni} carries packets of pods inside {inside}: rules see the addresses of the nodes",)
+
+
+def _firewall(plan: Plan, name: str) -> tuple[str, ...]:
+    about = table.index().get(plan.settings.table)
+    notes = about.note.split("; ") if about else []
+    return (
+        f"{name} filters on the node itself: a packet must pass it and the rules of this plan, which do not configure it",
+        *(f"{plan.settings.table}: {note}" for note in notes if name in note),
+        # https://docs.k3s.io/installation/requirements, for ufw and firewalld alike.
+        f"packets of pods come with their own addresses: turn {name} off, or allow the CIDRs of pods and services in it",
+        "kubeports host writes this plan as the firewall of each node (nftables), which lets packets of pods pass",
+    )

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from kubeports.errors import suggest
+from kubeports.errors import advice, suggest
 
 from sandbox import plugins, tools
 from sandbox.errors import SandboxError
@@ -281,7 +281,7 @@ def _check_policies(config: Path) -> None:
     known = ["all", *(policy.name for policy in policies())]
     for name in content if isinstance(content, dict) else ():
         if name not in known:
-            raise SandboxError(f"{config.name}: {name!r} is not a policy of the pack, and does nothing; {suggest(name, known)}")
+            raise SandboxError(advice(f"{config.name}: {name!r} is not a policy of the pack, and does nothing", suggest(name, known)))
 
 
 def _backend(state: Path) -> str:

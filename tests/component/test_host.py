@@ -65,7 +65,7 @@ def test_nodes_that_nothing_names_are_an_error_that_says_what_to_write() -> None
     [
         (
             {"refs": {"office": {"group": "x"}}},
-            "refs.office: is a group, whose addresses a cloud alone knows; write the CIDRs in place",
+            "refs.office: is a group, whose addresses a cloud alone knows. Fix: write the CIDRs in place",
         ),
         ({"refs": {"l": {"prefixes": "x"}}}, "refs.l: is a prefix list, whose addresses a cloud alone knows"),
         (

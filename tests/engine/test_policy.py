@@ -215,7 +215,7 @@ def test_a_policy_that_the_pack_does_not_have_is_refused(judged: Callable[[str],
     project = judged("aws")
     (project.folder / "stacks" / "policy.aws-dev.json").write_text('{"world-opn": {"enforcementLevel": "disabled"}}')
     with pytest.raises(
-        SandboxError, match="'world-opn' is not a policy of the pack, and does nothing. Did you mean 'world-open'"
+        SandboxError, match=r"'world-opn' is not a policy of the pack, and does nothing. Did you mean 'world-open'"
     ):
         project.preview("aws-dev")
 

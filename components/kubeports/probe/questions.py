@@ -143,6 +143,7 @@ class Expected:
         self.plan = plan
         self.asked = asked
         self._known: dict[object, tuple[Verdict, ...]] = {}
+        self._kinds: dict[int, tuple[Host, object]] = {}
 
     @cached_property
     def _networks(self) -> tuple[Networks, ...]:
@@ -150,6 +151,11 @@ class Expected:
 
     def kind(self, host: Host) -> object:
         """What the plan knows of a host: equal for hosts that it treats alike."""
+        if id(host) not in self._kinds:  # with the host, so that its id is no other's
+            self._kinds[id(host)] = (host, self._kind(host))
+        return self._kinds[id(host)][1]
+
+    def _kind(self, host: Host) -> object:
         inside = []
         for family, address in sorted(host.addresses.items()):
             at = int(ip_address(address))

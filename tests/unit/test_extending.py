@@ -165,7 +165,7 @@ def test_another_cloud_is_a_setting_like_any_other(roles: bool) -> None:
         ({"sources": HCLOUD["sources"] | {"cluster": ["self"]}}, "self is a group, and firewalls here take CIDRs alone"),
         ({"existing": {"nodes": "1"}}, "existing: a firewall's rules are inside it"),
         ({"egress": ["10.0.0.0/8"]}, "egress: is not built for this cloud"),
-        ({"cloud": "hclod"}, "cloud: 'hclod' is not possible; did you mean 'hcloud'? known: aws, gcp, openstack, hcloud"),
+        ({"cloud": "hclod"}, "cloud: 'hclod' is not possible; did you mean 'hcloud'? known: aws, gcp, openstack, host, hcloud"),
     ],
 )
 def test_what_another_cloud_cant_do_is_said_before_anything_is_made(changes: dict[str, Any], message: str) -> None:

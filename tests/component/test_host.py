@@ -60,6 +60,20 @@ def test_a_file_of_nodes_says_their_addresses_and_combinations_of_roles_have_a_f
     assert "dport 6443" in both and "dport 2379-2380" in both and "elements = { 10.0.1.1, 10.0.1.2 }" in both
 
 
+def test_a_node_of_a_role_has_the_rows_of_the_roles_that_it_combines(tmp_path: Path) -> None:
+    """By default a node of the control plane has etcd: a file without its rows would shut the members out."""
+    configured()
+    _, found = run(lambda: outputs(Firewall("fw", ARGS)))  # type: ignore[arg-type]
+    assert "dport 2379-2380" in found["files"]["control-plane"]
+    _, found = run(lambda: outputs(Firewall("fw", ARGS | {"cluster": "d", "combine": {}})))  # type: ignore[arg-type]
+    assert "dport 2379-2380" not in found["files"]["control-plane"]
+    (tmp_path / "nodes.json").write_text(json.dumps([{"name": "a", "roles": ["worker"], "addresses": ["10.0.1.1"]}]))
+    configured(**{"host:nodes": str(tmp_path / "nodes.json")})
+    args = ARGS | {"sources": {**ARGS["sources"], "cluster": ["self"]}, "combine": {"worker": ["registry"]}}
+    _, found = run(lambda: outputs(Firewall("fw", args)))  # type: ignore[arg-type]
+    assert "worker+registry" in found["files"]
+
+
 def test_nodes_that_nothing_names_are_an_error_that_says_what_to_write() -> None:
     configured()
     args = ARGS | {"sources": {**ARGS["sources"], "cluster": ["self"]}}

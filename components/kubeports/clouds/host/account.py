@@ -29,7 +29,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
     if facts.NODES not in provider:
         what = "host: the stack's file names no nodes"
         raise UnreadableError(what, f"set host:{facts.NODES} to a file of nodes: pulumi config set host:{facts.NODES} nodes.yaml")
-    nodes = load(Path(provider[facts.NODES]))
+    nodes = load(Path(provider[facts.NODES])).combined(settings)
     names = [name for ids in given.values() for name in ids] or [node.name for node in nodes.nodes]
     wanted = [nodes.by_name(name) for name in names]
     ssh = Ssh(Path(provider[facts.SSH_CONFIG]) if facts.SSH_CONFIG in provider else None)

@@ -78,7 +78,8 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     import pulumi
 
     try:
-        found = files(plan, _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory()))
+        nodes = _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory())
+        found = files(plan, nodes and nodes.combined(plan.settings))
     except InputError as error:
         raise pulumi.RunError(str(error)) from None
     return {target: Made(None, None, text) for target, text in found.items()}
@@ -102,7 +103,8 @@ def files(plan: Plan, nodes: Nodes | None) -> dict[str, str]:
         what = f"{named[0].source.value} is the addresses of nodes, which nothing names here ({', '.join(named[0].services)})"
         right = f"list the nodes' CIDRs in place of self, or name a file: pulumi config set host:{facts.NODES} nodes.yaml"
         raise bad(f"{settings.place('sources')}.cluster", what, right)
-    kinds: dict[str, tuple[str, ...]] = {target: () if target == "nodes" else (target,) for target in settings.targets}
+    # A node of a role has the rules of the roles that it combines too, as on other clouds it carries their groups.
+    kinds = {target: tuple(each for each in settings.carried(target) if each != "nodes") for target in settings.targets}
     if nodes is not None and settings.roles:
         kinds |= {"+".join(node.roles): node.roles for node in nodes.nodes if node.roles}
     known = nodes or Nodes(())

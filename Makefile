@@ -1,8 +1,10 @@
 # The few commands of this project; `make` alone lists them. Every target brings .venv up to date first.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# A Python 3.11 or later; empty: the newest release that is on PATH.
+PYTHON ?=
 PY := .venv/bin/python
+USABLE = "import sys, ensurepip; sys.exit(sys.version_info < (3, 11) or sys.version_info.releaselevel != 'final')"
 STACK ?= openstack-dev
 CLOUD ?= openstack
 N ?= 3
@@ -12,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Bytecode goes into .venv and __pycache__, whatever the user's shell has set: without it each start takes seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all live torture unit lab lint apidocs fmt golden docs contract states bench plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test test-all live torture unit lab lint apidocs fmt golden docs contract states bench release plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 28
@@ -23,8 +25,9 @@ setup: .venv/done ## make .venv with everything that is pinned
 .venv/done: what := all
 .venv/plan: what := plan
 .venv/done .venv/plan: requirements.txt requirements-dev.txt components/pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on PATH; install Python 3.11" >&2; exit 2; }
-	@$(PYTHON) -m sandbox.setup $(what)
+	@for each in $(or $(PYTHON),python3.{19..11} python3); do \
+	  "$$each" -c $(USABLE) 2>/dev/null && exec "$$each" -m sandbox.setup $(what); done; \
+	  echo "error: $(or $(PYTHON),PATH) has no Python 3.11 or later with the module venv. Fix: install one, or: make PYTHON=/path/to/python3" >&2; exit 2
 
 demo: setup ## the full deploy cycle on a cloud on this machine, without an account: CLOUD=openstack, aws, gcp or all
 	@CLOUD="$(CLOUD)" $(PY) -m sandbox.demo
@@ -41,7 +44,7 @@ live: setup ## the demo's steps on your own account: make live CLOUD=aws NETWORK
 	@CLOUD="$(CLOUD)" NETWORK="$(NETWORK)" $(PY) -m sandbox.live
 
 torture: setup ## faults and kills on the real Neutron, and 20 N faults in the lab: make torture N=10
-	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) is no whole number above 0; write: make torture N=10" >&2; exit 2; }
+	@[[ "$(N)" =~ ^[1-9][0-9]{0,4}$$ ]] || { echo "error: N=$(N) must be a whole number above 0. Fix: make torture N=10" >&2; exit 2; }
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 	@KUBEPORTS_FAULTS=$$(( $(N) * 20 )) $(PY) -m pytest tests/lab/test_probe.py
 
@@ -51,10 +54,12 @@ unit: setup ## the tests that need no engine, in 2 minutes
 lab: setup ## five nodes with real kernels on this machine, without a firewall and with it, and probed; as root
 	@$(PY) -m sandbox.lab
 
-lint: setup apidocs ## ruff and mypy, and the API reference without a warning
+lint: setup apidocs ## ruff, mypy, the prose check (docs/terms.txt), and the API reference without a warning
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/codespell
+	@$(PY) -m tests.prose
 
 apidocs: setup ## the API reference, from the docstrings, into build/api
 	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/api/.doctrees docs/api build/api
@@ -66,7 +71,8 @@ fmt: setup ## format the code
 golden: setup ## write the plans of the stack files and the schema anew: read the difference before you commit it
 	@$(PY) -m tests.golden
 
-docs: setup ## write the output of kubeports that the README and docs/ show anew
+docs: setup ## write docs/messages.md, and the output of kubeports that the README and docs/ show, anew
+	@$(PY) -m tests.messages
 	@$(PY) -m tests.pages
 
 contract: setup ## write what other people's stacks hold on to anew (docs/upgrades.md): read the difference
@@ -78,10 +84,13 @@ states: setup ## add the states of this version, before its release (docs/upgrad
 bench: setup ## the measurements of docs/speed.md
 	@$(PY) -m bench
 
+release: setup ## build and check what a release has, in build/release: make release TAG=v0.1.0
+	@$(PY) -m sandbox.release "$(TAG)"
+
 plan: .venv/plan ## print what STACK (default: openstack-dev) allows; no engine, no account
 	@.venv/bin/kubeports plan -s "$(STACK)"
 
-preview up refresh destroy: setup ## the engine on STACK (openstack-dev if you say none): make preview STACK=aws-prod
+preview up refresh destroy: setup ## Pulumi on STACK (default: openstack-dev); up and destroy ask first, unless CONFIRM=yes
 	@$(PY) -m sandbox $@ "$(STACK)"
 
 sandbox-up: setup ## an OpenStack on this machine that stays, for preview and up of every clone of yours
@@ -90,11 +99,11 @@ sandbox-up: setup ## an OpenStack on this machine that stays, for preview and up
 sandbox-down: setup ## end it
 	@$(PY) -m sandbox openstack-down
 
+COMPILE = uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11
 pins: ## compile requirements*.txt anew from components/pyproject.toml and requirements-dev.in (needs uv)
 	{ echo "# Compiled from components/pyproject.toml by make pins."; echo "-e ./components"; \
-	  uv pip compile --quiet --no-header --no-annotate --all-extras --python-version 3.11 components/pyproject.toml; } > requirements.txt.new
+	  $(COMPILE) --all-extras components/pyproject.toml; } > requirements.txt.new
 	mv requirements.txt.new requirements.txt
 	{ echo "# Compiled from requirements-dev.in by make pins."; \
-	  uv pip compile --quiet --no-header --no-annotate --python-version 3.11 \
-	    --constraint <(grep -v '^-e' requirements.txt) requirements-dev.in; } > requirements-dev.txt.new
+	  $(COMPILE) --constraint <(grep -v '^-e' requirements.txt) requirements-dev.in; } > requirements-dev.txt.new
 	mv requirements-dev.txt.new requirements-dev.txt

@@ -1,4 +1,4 @@
-"""Measure, and print: python -m bench [plan|rules|neutron|many|host|probe].
+"""Measure, and print: python -m bench [plan|rules|neutron|pack|many|host|probe].
 
 Ratios within one run count; single times say more about the machine.
 """
@@ -38,6 +38,8 @@ def main(what: str) -> None:
         bench_rules()
     if what in ("neutron", "all"):
         bench_neutron()
+    if what in ("pack", "all"):
+        bench_pack()
     if what in ("many", "all"):
         bench_many()
     if what in ("host", "all"):
@@ -100,6 +102,26 @@ def bench_neutron() -> None:
             print(f"  {operation:8} ratio      {' '.join(ratios)}")
 
 
+def bench_pack() -> None:
+    """A preview of openstack-dev with the policy pack against one without, in turn, on one Neutron."""
+    with tempfile.TemporaryDirectory() as folder, OpenStack() as cloud:
+        ways = {
+            name: Project(copy(Path(folder) / name), cloud.env, Path(folder) / f"state-{name}", pack)
+            for name, pack in (("with", ROOT / "policy"), ("without", None))
+        }
+        found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
+        for run in range(RUNS + 1):
+            for name, project in ways.items():
+                figures = measure_engine(project, "preview")
+                if run:  # the first warms up
+                    found[name].append(figures)
+        print(f"preview of openstack-dev, policy pack, {RUNS} runs each, in turn: median wall s, CPU s, largest process MiB")
+        for name, runs in found.items():
+            print(f"  {name:8} {median(runs, 0):7.2f} {median(runs, 1):7.2f} {median(runs, 2):7.0f}")
+        ratios = [f"{ratio(found['with'], found['without'], column):7.2f}" for column in range(3)]
+        print(f"  ratio    {' '.join(ratios)}")
+
+
 def bench_many() -> None:
     """Administrators of many CIDRs: an address group (the default from 17 on) against a rule per CIDR."""
     with tempfile.TemporaryDirectory() as folder, OpenStack(rules=2000) as cloud:
@@ -124,7 +146,7 @@ def bench_many() -> None:
 
 
 def flat_program() -> str:
-    """What somebody would write by hand for the rules of openstack-dev: no component, no table."""
+    """A hand-written program for the rules of openstack-dev: no component, no table."""
     from kubeports.clouds import backend
     from kubeports.clouds.resources import Group
 
@@ -147,7 +169,15 @@ def measure_engine(project: Project, operation: str) -> tuple[float, float, floa
     """One operation with all its processes: Python, the engine, the provider."""
     project.select("openstack-dev")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sandbox.inline", operation, "openstack-dev", f"{folder}/outcome"]
+        command = [
+            sys.executable,
+            "-m",
+            "sandbox.inline",
+            operation,
+            "openstack-dev",
+            f"{folder}/outcome",
+            *project.judged_by("openstack-dev"),
+        ]
         return measure(command, project.folder, project.env)
 
 

@@ -7,7 +7,7 @@ import sys
 import warnings
 from types import TracebackType
 
-# Before gRPC is loaded: it would speak of every child process that starts while it serves; none of them uses it.
+# Before gRPC is loaded: it would report every child process that starts while it serves; none of them uses it.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 # Google's clients say at each import that Python 3.11 ends in 2027.
 warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)

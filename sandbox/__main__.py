@@ -14,11 +14,11 @@ from kubeports import stackfile
 from kubeports.check import check
 from kubeports.errors import InputError
 
-from sandbox import browser, lab, openstack, postgres, tools
+from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.processes import interrupt_on_signals
 from sandbox.progress import meanwhile, say
-from sandbox.run import PACK, ROOT, Project, Result, stack_file
+from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file
 
 
 @click.group()
@@ -58,13 +58,17 @@ def _debian() -> None:
 @main.command("openstack-up")
 def openstack_up() -> None:
     """Start an OpenStack that stays until openstack-down."""
-    openstack.stay()
+    openstack_stays.stay()
 
 
 @main.command("openstack-down")
 def openstack_down() -> None:
     """End the OpenStack that stays."""
-    openstack.leave()
+    openstack_stays.leave()
+
+
+#: What is asked about first -> the operation that shows what it would do.
+_ASKED: Mapping[str, Operation] = {"up": "preview", "destroy": "preview-destroy"}
 
 
 def _operation(name: str, summary: str) -> None:
@@ -76,21 +80,25 @@ def _operation(name: str, summary: str) -> None:
             # As `kubeports plan` reads them: the engine takes 026 for 22, and says less of what is wrong.
             check(None, settings, where, folders=(ROOT,))
         project = Project(ROOT, _cloud(settings), _state(), PACK)
-        if name == "up":
-            # The Automation API's up has no preview of its own, and the policies of a stack speak when all is made.
-            judged = project.preview(stack)
+        if name in _ASKED:
+            confirmed = os.environ.get("CONFIRM") == "yes"
+            if not confirmed and not sys.stdin.isatty():
+                raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
+            # The Automation API's up has no preview of its own, and the policies of a stack judge when everything is made.
+            judged = project.run(_ASKED[name], stack, show=True)
             if not judged.ok:
-                click.echo(judged.output, nl=False)
                 _tell(judged)
                 click.echo("error: the preview failed, and nothing was changed", err=True)
                 sys.exit(1)
+            if not confirmed and input(f"{name} {stack}? Type yes to go on: ") != "yes":
+                raise SandboxError(f"make {name}: not confirmed, and nothing was changed")
         result = project.run(name, stack, show=True)  # type: ignore[arg-type]
         _tell(result)
         sys.exit(0 if result.ok else 1)
 
 
 def _tell(result: Result) -> None:
-    """Say what the engine has said to nobody yet: a policy pack that it can't configure, a program that it can't start."""
+    """Print messages of Pulumi that are not shown yet, such as a policy pack that it can't configure."""
     for line in result.diagnostics:
         if not result.ok and line.partition(": ")[2].splitlines()[0] not in result.output:
             click.echo(line, err=True)
@@ -98,9 +106,9 @@ def _tell(result: Result) -> None:
 
 for _name, _summary in (
     ("preview", "What up would change, judged by the policy pack."),
-    ("up", "Make the cloud as the stack says, without asking, if the policy pack lets it."),
+    ("up", "Show the preview, ask (CONFIRM=yes answers), and update the cloud, if the policy pack lets it."),
     ("refresh", "Make the state as the cloud is."),
-    ("destroy", "Delete all that the stack has, without asking."),
+    ("destroy", "Show what would be deleted, ask (CONFIRM=yes answers), and delete it."),
 ):
     _operation(_name, _summary)
 
@@ -125,7 +133,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
     if "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
         return {}
-    env = openstack.staying()
+    env = openstack_stays.staying()
     if env is None:
         raise SandboxError("no OpenStack to talk to; set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
     say("using the OpenStack of make sandbox-up")

@@ -19,7 +19,7 @@ class Stored:
         ingress: whether it lets packets in.
         protocol: the IP protocol's number; None for every protocol.
         ports: first and last port; None for all.
-        spelling: the protocol as the cloud spells it.
+        spelling: the protocol as the cloud writes it.
         source: CIDRs, or whose group it is.
         id: the rule's.
     """
@@ -60,7 +60,7 @@ class Cloud(Protocol):
         """The rules that allow something; the cloud's own left out."""
 
     def left(self) -> list[str]:
-        """The names of groups and rules that somebody made."""
+        """The names of groups and rules that exist."""
 
 
 def protocol_number(name: str | None, names: Mapping[str, int]) -> int | None:

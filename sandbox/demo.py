@@ -110,7 +110,7 @@ class Demo:
         self.stack = f"{cloud.name}-dev"
 
     def run(self) -> int:
-        """All steps; 0, or 1 if a row of the requirement is missing in the cloud."""
+        """All steps; 0, or 1 if a row of the port table is missing in the cloud."""
         heading(f"1. Preview and deploy the stack {self.stack}")
         self.engine("preview")
         self.engine("up")
@@ -201,10 +201,10 @@ def compare(folder: Path) -> int:
 
 
 def show_comparison(stored: Mapping[str, list[Stored]]) -> list[str]:
-    """Print a line per row of the requirement, with a column per cloud; the rows that a cloud lacks."""
+    """Print a line per row of the port table, with a column per cloud; the rows that a cloud lacks."""
     heading("KubeSphere's port requirements, row by row, as each cloud has stored them: protocol, ports, sources")
     table = Table(box=None, pad_edge=False)
-    for column in ("service", "requirement", *(NAMES[name] for name in stored)):
+    for column in ("service", "required", *(NAMES[name] for name in stored)):
         table.add_column(column, overflow="fold")
     missing = []
     for row in requirement():
@@ -240,10 +240,10 @@ def requirement() -> list[dict[str, str]]:
 
 
 def show_requirement(rules: Iterable[Stored], who: str) -> list[str]:
-    """Print a line per row of the requirement, with the rules that are stored for it; the rows that have none."""
+    """Print a line per row of the port table, with the rules that are stored for it; the rows that have none."""
     rules = list(rules)
     table = Table(box=None, pad_edge=False)
-    for column in ("service", "requirement", f"stored by {who}", "from"):
+    for column in ("service", "required", f"stored by {who}", "from"):
         table.add_column(column, overflow="fold")
     table.add_column("rule", overflow="ellipsis", no_wrap=True)  # on a narrow terminal the ids give way
     missing = []
@@ -268,7 +268,7 @@ def stored_for(row: Mapping[str, str], rules: Iterable[Stored], every: bool = Fa
     """The stored entries that open what a row asks for.
 
     Args:
-        row: of the requirement.
+        row: of the port table.
         rules: as stored.
         every: both protocols of the row "IPENCAP / IPIP" must be there, as a classic network wants them; else IPENCAP is enough.
     """

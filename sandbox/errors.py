@@ -1,5 +1,5 @@
-"""What a user can cause or mend, said in one message."""
+"""What a user can cause or fix, in one message."""
 
 
 class SandboxError(Exception):
-    """The sandbox can't go on; the message says what is wrong and what would be right."""
+    """The sandbox can't go on; the message names the problem and the fix."""

@@ -33,11 +33,12 @@ _COMMANDS = {
     "up": ["up", "--yes", "--skip-preview", "--suppress-progress"],
     "refresh": ["refresh", "--yes", "--skip-preview", "--suppress-progress", "--clear-pending-creates"],
     "destroy": ["destroy", "--yes", "--skip-preview", "--suppress-progress", "--run-program=false"],
+    "preview-destroy": ["destroy", "--preview-only", "--suppress-progress", "--run-program=false"],
     "cancel": ["cancel", "--yes"],
     "remove": ["stack", "rm", "--yes", "--preserve-config"],
 }
 #: The operations that report events, and serve the program to the engine.
-_UPDATES = ("preview", "up", "refresh", "destroy")
+_UPDATES = ("preview", "up", "refresh", "destroy", "preview-destroy")
 
 
 class _Quiet(LanguageServer):

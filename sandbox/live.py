@@ -33,7 +33,7 @@ NEEDS = {
 }
 _PLUGINS = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
 
-#: Documentation networks (RFC 5737), so that nobody gains access.
+#: Documentation networks (RFC 5737), so that no one gains access.
 _CLIENTS, _CLUSTER = ["198.51.100.0/24", "203.0.113.0/24"], "192.0.2.0/24"
 INTERNET = "0.0.0.0/0"
 #: Updates, the sources that each sets, and those that must be gone afterwards.
@@ -41,9 +41,9 @@ NARROWING: tuple[tuple[str, dict[str, list[str]], set[str]], ...] = (
     ("clients: the internet", {"clients": [INTERNET]}, set()),
     ("clients: the internet -> two networks", {"clients": _CLIENTS}, {INTERNET}),
     ("clients: two networks -> one", {"clients": _CLIENTS[:1]}, {INTERNET, _CLIENTS[1]}),
-    ("clients: one network -> nobody", {"clients": []}, {INTERNET, *_CLIENTS}),
-    ("clients: nobody -> the internet", {"clients": [INTERNET]}, set(_CLIENTS)),
-    ("clients: the internet -> nobody", {"clients": []}, {INTERNET, *_CLIENTS}),
+    ("clients: one network -> none", {"clients": []}, {INTERNET, *_CLIENTS}),
+    ("clients: none -> the internet", {"clients": [INTERNET]}, set(_CLIENTS)),
+    ("clients: the internet -> none", {"clients": []}, {INTERNET, *_CLIENTS}),
     ("cluster: its group and a network", {"clients": [], "cluster": ["self", _CLUSTER]}, {INTERNET, *_CLIENTS}),
     ("cluster: its group and a network -> its group", {"clients": []}, {INTERNET, _CLUSTER}),
 )
@@ -184,7 +184,7 @@ def main(name: str) -> int:
 
 
 def accept(cloud: Cloud) -> int:
-    """The demo's steps on a running cloud; whatever happens, what was made is destroyed, or the user is told how."""
+    """The demo's steps on a running cloud; whatever happens, what was made is destroyed, or the message names the commands."""
     folder = Path(tempfile.mkdtemp(prefix="kubeports-live-"))
     project = Project(copy(folder / "project"), cloud.env, folder / "state")
     demo = Acceptance(project, cloud)
@@ -206,7 +206,7 @@ class Acceptance(Demo):
     """The demo's steps, and updates that narrow and close: each must take away from the cloud what it closes."""
 
     def further(self) -> None:
-        """Clients: the internet, networks, nobody; the cluster: its group and a network, its group alone.
+        """Clients: the internet, networks, none; the cluster: its group and a network, its group alone.
 
         Raises:
             SandboxError: the cloud still has a source that an update has taken away.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import os
 import secrets
@@ -34,7 +33,7 @@ from sandbox.errors import SandboxError
 from sandbox.processes import die_with_parent, end, processes
 from sandbox.progress import run, say
 from sandbox.proxy import Proxy
-from sandbox.tools import HERE, cache, digest, locked
+from sandbox.tools import HERE, cache, digest
 
 REQUIREMENTS = HERE / "openstack-requirements.txt"
 _SCHEMA = HERE / "openstack_schema.py"
@@ -384,7 +383,7 @@ def _keys(folder: Path) -> None:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Ports that nobody listens at, below those that the kernel gives to clients: none of them takes one until it is served."""
+    """Ports without a listener, below those that the kernel gives to clients: none of them takes one until it is served."""
     random = secrets.SystemRandom()
     with contextlib.ExitStack() as held:
         found: list[int] = []
@@ -394,63 +393,3 @@ def _free_ports(number: int) -> list[int]:
                 held.enter_context(socket.socket()).bind(("127.0.0.1", port))
                 found.append(port)
         return found
-
-
-def _stays() -> Path:
-    """The folder of the one that stays: one per cache, so that its servers are found whatever became of the rest."""
-    return cache().resolve() / "openstack-stays"
-
-
-def _state() -> Path:
-    return _stays() / "env.json"
-
-
-def stay() -> None:
-    """Start one that stays until ``leave``, and say how to use it."""
-    with locked(_stays()):
-        if staying() is not None:
-            say("an OpenStack runs here already")
-        else:
-            _end()
-            cloud = OpenStack(stays=True, folder=_stays())
-            cloud.start()
-            part = _state().with_suffix(".part")
-            part.touch(mode=0o600)
-            part.write_text(json.dumps(cloud.env), encoding="utf-8")
-            part.rename(_state())
-    print("`make preview STACK=openstack-dev` and `make up STACK=openstack-dev` use it now; `make sandbox-down` ends it.")
-
-
-def leave() -> None:
-    """End the one that stays, if there is one, and say whether there was."""
-    with locked(_stays()):
-        print("The OpenStack of make sandbox-up has ended." if _end() else "No OpenStack of make sandbox-up runs here.")
-
-
-def staying() -> dict[str, str] | None:
-    """The environment (OS_*) of the one that stays; None if there is none, it does not answer, or its file is damaged."""
-    try:
-        env = json.loads(_state().read_text(encoding="utf-8"))
-        if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
-            return None
-        with urllib.request.urlopen(env["OS_AUTH_URL"], timeout=10):
-            return env
-    except (OSError, ValueError, KeyError, http.client.HTTPException):
-        return None
-
-
-def _end() -> bool:
-    """End the servers of the one that stays and remove its folder; whether there were any."""
-    cloud = OpenStack(folder=_stays())
-    cloud.pids = [pid for pid in processes(_stays()) if _is_server(pid)]
-    found = bool(cloud.pids)
-    cloud.stop()
-    return found
-
-
-def _is_server(pid: int) -> bool:
-    """Whether a process is one of our servers, and not a shell of somebody who looks into the folder."""
-    try:
-        return b"uwsgi" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False

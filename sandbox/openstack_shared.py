@@ -2,7 +2,7 @@
 
     python -m sandbox.openstack_shared FOLDER
 
-runs it until nobody uses it any longer: each user holds a lock that the kernel releases when its process ends, however it ends.
+runs it until the last user ends: each user holds a lock that the kernel releases when its process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _launch(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Run one until nobody holds the lock of its users."""
+    """Run one until no process holds the lock of its users."""
     running = folder / _RUNNING
     # The lock is released last: who comes meanwhile waits, and starts another one.
     with open(folder / _USERS, "a") as users, OpenStack(folder=folder / "services") as cloud:

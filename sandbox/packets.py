@@ -1,6 +1,6 @@
 """Real packets through rules that Neutron's iptables driver has rendered, between two network namespaces of this machine.
 
-The node is in one namespace, with the rendered chain before it; whoever sends is in the other. A packet has passed if a raw
+The node is in one namespace, with the rendered chain before it; the sender is in the other. A packet has passed if a raw
 socket of the node gets it: those are behind the INPUT chain. IPv4 alone. Needs root, Linux and iptables.
 
     python -m sandbox.packets < JSON    (within `unshare --net`): {"iptables": [command], "chain": [rule], "packets": [...]}

@@ -49,7 +49,7 @@ def find(package: str) -> Path:
 
 
 def environment(package: str) -> dict[str, str]:
-    """What tells the engine to start a plugin."""
+    """The variable that makes Pulumi start a plugin."""
     return {VARIABLE: f"{package}={find(package)}"}
 
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL on this machine, for the engine's state: its own folder, loopback alone, gone when it ends.
 
 The server is the machine's, or Debian's package, which is installed where the sandbox may do that. PostgreSQL does not run as
-root: there it runs as nobody.
+root: there it runs as the user `nobody`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def install() -> Path:
             found = find()
             if found is None:
                 raise SandboxError(f"Debian's postgresql is installed, and has no {_DEBIAN}/*/bin/initdb")
-            # The package makes a database of its own and may start it: nobody asked for that.
+            # The package makes a database of its own and may start it, which is not wanted.
             run(["pg_dropcluster", "--stop", found.parent.name, "main"], "removing the package's own database")
     return found
 
@@ -135,13 +135,13 @@ class PostgreSQL:
         self._answers()
 
     def _as_user(self) -> dict[str, Any]:
-        # Nobody may not read the folder that this process is in.
+        # The account may not read the folder that this process is in.
         account = self._account
         who = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         return {"cwd": self.folder, **who}
 
     def _answers(self) -> None:
-        """Wait until the server lets in whoever has the password."""
+        """Wait until the server accepts the password."""
         assert self._server is not None
         until = time.monotonic() + _PATIENCE
         error: object = None

@@ -1,7 +1,7 @@
 """An emulator of a cloud's Pulumi provider, for clouds whose real one is in no package registry.
 
 It serves Pulumi's provider protocol in this process (the engine attaches to it by PULUMI_DEBUG_PROVIDERS), and knows a
-resource's properties from the SDK's own Args class: a misspelt, missing or mistyped one is refused at preview.
+resource's properties from the SDK's own Args class: an unknown, missing or mistyped one is refused at preview.
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 """
 
@@ -65,7 +65,7 @@ class Kind(Protocol):
         """The properties of which a difference replaces the resource."""
 
     def same(self, name: str, stored: Any, given: Any) -> bool:
-        """Whether a property is stored as it was given, in another spelling."""
+        """Whether a property is stored as it was given, in another form."""
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """Make one; its id and its state."""
@@ -80,7 +80,7 @@ class Kind(Protocol):
         """Change one in place, to what ``planned`` said."""
 
     def delete(self, id: str) -> None:
-        """Delete one; one that is gone is no error."""
+        """Delete one; one that is gone is not an error."""
 
 
 class AsGiven:

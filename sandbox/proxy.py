@@ -109,7 +109,7 @@ class Proxy:
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
 
             def handle(self) -> None:
-                """As usual, but a client that is gone is no news."""
+                """As usual, but a client that is gone is not reported."""
                 try:
                     super().handle()
                 except (ConnectionError, BrokenPipeError):

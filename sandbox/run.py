@@ -28,7 +28,7 @@ from sandbox.errors import SandboxError
 from sandbox.forked import Child
 
 ROOT = Path(__file__).parent.parent
-Operation = Literal["preview", "up", "refresh", "destroy", "remove", "cancel"]
+Operation = Literal["preview", "up", "refresh", "destroy", "preview-destroy", "remove", "cancel"]
 #: The policy pack of this repository.
 PACK = ROOT / "policy"
 #: Starts a policy pack in Python, as an official installation's language host does.
@@ -162,7 +162,7 @@ class Project:
         """Run an operation.
 
         Args:
-            operation: preview, up, refresh, destroy, remove or cancel.
+            operation: preview, up, refresh, destroy, preview-destroy, remove or cancel.
             stack: the stack's name.
             show: pass the engine's output on as it comes.
             targets: URNs (with ``**`` for anything) of the resources to which an up is limited, with what depends on them.
@@ -174,7 +174,7 @@ class Project:
         stack_file(self.folder, stack)
         options = [f"--target={urn}" for urn in targets] + ["--target-dependents"] * bool(targets)
         if operation in ("preview", "up"):
-            options += self._judged_by(stack)
+            options += self.judged_by(stack)
         try:
             self.select(stack)
         except SandboxError as error:
@@ -232,8 +232,8 @@ class Project:
                 return
         self.command("stack", "select", "--create", "--stack", stack)
 
-    def _judged_by(self, stack: str) -> list[str]:
-        """The policy pack, with the stack's own configuration of it where there is one."""
+    def judged_by(self, stack: str) -> list[str]:
+        """The options that name the policy pack, and the stack's own configuration of it where there is one."""
         if self.pack is None:
             return []
         config = self.folder / "stacks" / f"policy.{stack}.json"
@@ -277,11 +277,11 @@ def _check_policies(config: Path) -> None:
     try:
         content = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SandboxError(f"{config.name}: is not JSON ({error}); mend it") from None
+        raise SandboxError(f"{config.name}: is not JSON ({error}); fix the syntax") from None
     known = ["all", *(policy.name for policy in policies())]
     for name in content if isinstance(content, dict) else ():
         if name not in known:
-            raise SandboxError(f"{config.name}: {name!r} is no policy of the pack, and does nothing; {suggest(name, known)}")
+            raise SandboxError(f"{config.name}: {name!r} is not a policy of the pack, and does nothing; {suggest(name, known)}")
 
 
 def _backend(state: Path) -> str:

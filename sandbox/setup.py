@@ -1,4 +1,4 @@
-"""Make this repository's .venv: ``python3.11 -m sandbox.setup plan`` or ``all``; two at once wait for each other.
+"""Make this repository's .venv: ``python3 -m sandbox.setup plan`` or ``all``; two at once wait for each other.
 
 ``plan`` installs what the commands of kubeports need that read stack files (plan, explain, report and so on): no cloud's SDK,
 no engine. ``all`` installs everything that is pinned. The standard library alone.

@@ -176,7 +176,7 @@ def _downloaded(lines: Sequence[str]) -> str:
 
 
 def _without_vcs() -> str:
-    # The clone's Git state is no part of a tool, and need not be readable.
+    # The clone's Git state is not part of a tool, and need not be readable.
     return " ".join(filter(None, (os.environ.get("GOFLAGS"), "-buildvcs=false")))
 
 

@@ -22,9 +22,12 @@ _LINE = re.compile(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", re.MULTILINE
 
 def make(folder: Path) -> None:
     """A new environment of this process's Python in a folder, with uv in it."""
-    (pin,) = re.findall(r"^uv==\S+", (ROOT / "requirements-dev.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    pins = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    (pin,) = re.findall(r"^uv==.*(?:\n +--hash=.*)+$", pins, re.MULTILINE)
     run([sys.executable, "-m", "venv", str(folder)], f"making {folder.name}")
-    run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", pin], "installing uv")
+    (folder / "uv.txt").write_text(pin, encoding="utf-8")
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
+    run([*pip, "-r", str(folder / "uv.txt")], "installing uv")
 
 
 def install(python: Path, what: str, arguments: Sequence[str]) -> None:

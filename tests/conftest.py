@@ -14,7 +14,11 @@ from tests.counts import counts
 from tests.session import SECONDS, Stopwatch, Whole
 
 #: Where tests are, in the order in which they run: long ones first, so that short ones fill the end of every worker's time.
-ORDER = ("tests/engine/test_walk.py", "tests/engine/test_tutorial.py", "tests/engine", "tests/browser", "tests")
+#: The lab's wait more than they compute, and one worker runs them.
+ORDER = (
+    *("tests/lab", "tests/engine/test_walk.py", "tests/engine/test_tutorial.py", "tests/engine", "tests/browser"),
+    *("tests/unit/test_updates.py", "tests/policy/test_pack.py", "tests"),
+)
 #: Tests that share what is made for their file: one worker runs them.
 TOGETHER = ("tests/lab", "tests/engine/test_dataplane.py", "tests/engine/test_backends.py")
 
@@ -56,10 +60,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture
 def loop() -> Iterator[None]:
-    """An event loop of the thread's own, which Pulumi's Outputs want."""
+    """An event loop of the thread's own, which Pulumi's Outputs want; a stack that waits on it ends with it."""
+    from pulumi.runtime.settings import ROOT
+
     mine = asyncio.new_event_loop()
     asyncio.set_event_loop(mine)
     yield
+    ROOT.set(None)
     mine.close()
     asyncio.set_event_loop(None)
 

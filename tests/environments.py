@@ -42,7 +42,7 @@ def lowest() -> Path:
     """The Python of an environment with the lowest versions that the package declares, and the tests' own tools."""
     wanted = [*PROJECT["dependencies"], *(each for cloud in CLOUDS for each in EXTRAS[cloud])]
     tools = [
-        line
+        line.rstrip(" \\")
         for line in (ROOT / "requirements-dev.txt").read_text().splitlines()
         if line.startswith(("pytest==", "pytest-xdist==", "hypothesis=="))
     ]

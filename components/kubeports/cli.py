@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import traceback
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from kubeports.commands.shared import BAD_INPUT, UnwritableError
+from kubeports.commands.shared import BAD_INPUT, BUG, UnwritableError
 from kubeports.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ _BROKEN_PIPE = 128 + 13  # as the shell says it of a program that SIGPIPE ends
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "init": "How do I begin? A stack file from answers, flags or a KubeKey configuration.",
-        "table": "What does the requirement ask for? Every row, with its condition and its sources.",
-        "plan": "What does a stack open, to whom and why? With --diff: what would change?",
+        "table": "Which ports does the table require? Every row, with its condition and its sources.",
+        "plan": "What does a stack allow, from whom and why? With --diff: what would change?",
         "explain": "Is this packet allowed or denied? By which rule and row, and what would change it?",
-        "report": "How do I show it to others? One page: matrix, picture, rules, what is closed, what differs.",
+        "report": "How do I show it to others? One page: matrix, picture, rules, disabled rows, differences.",
         "host": "How does each node protect itself? The plan as a node's own firewall (nftables): printed, or loaded by ssh.",
-        "audit": "Is it so in the cloud? What is open beyond the plan, what is closed, who opened it?",
+        "audit": "Does the cloud match the plan? What is unexpected, what is missing, who added it?",
         "probe": "Do the packets pass? What the plan allows and denies, proved between the nodes themselves.",
     }
 )
@@ -73,11 +74,16 @@ class Commands(click.Group):
         except InputError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(BAD_INPUT)
-        except BrokenPipeError:  # whoever reads has read enough; an audit's 1 would say "differences"
+        except BrokenPipeError:  # the reader has stopped; an audit's 1 would mean differences
             os._exit(_BROKEN_PIPE)
         except UnwritableError as error:
             click.echo(f"error: {error}", err=True)
             os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception:  # Python's own code for it, 1, says "differences"
+            traceback.print_exc()
+            ctx.exit(BUG)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -85,17 +91,17 @@ class Commands(click.Group):
 def main() -> None:
     """The ports that a Kubernetes cluster's nodes need, as firewall rules on AWS, GCP and OpenStack.
 
-    Each command answers one question; table, plan and explain need no account and no engine. Begin with
+    Each command answers one question. table, plan and explain need no account and no Pulumi engine. Start with
 
     \b
       kubeports table
       kubeports plan -s STACK
 
-    and see kubeports COMMAND --help, which has examples.
+    kubeports COMMAND --help has examples.
 
-    Exit codes: 0 done; 2 bad input, and the message on stderr says where, what, and what would be right; 1 a bug of kubeports. A
-    command that has others says so in its help.
+    Exit codes: 0 done; 2 bad input, and the message on stderr names the place, the problem and the fix; 70 a bug of kubeports.
+    The help of a command lists its other codes.
 
     Completion of commands, options and stacks in bash (zsh and fish alike): eval "$(_KUBEPORTS_COMPLETE=bash_source kubeports)".
-    Colour is for terminals, and never where NO_COLOR is set.
+    Output has colour in a terminal, unless NO_COLOR is set.
     """

@@ -158,6 +158,19 @@ def wider(flow: Flow, allowed: Flows, known: bool = False) -> list[Span]:
     return [span for span in allowed.around(flow) if span.flows and not _covered(flow, span, known)]
 
 
+def with_roles(flows: Iterable[Flow], identities: Mapping[str, str]) -> list[Flow]:
+    """Flows, and where all nodes are the source those of each role's group, too: its nodes carry both.
+
+    Args:
+        flows: that may be.
+        identities: target -> the identity of its group.
+    """
+    given = list(flows)
+    nodes = Peer("group", identities.get("nodes", ""))
+    roles = [Peer("group", identity) for target, identity in identities.items() if target != "nodes"] if nodes.id else []
+    return given + [replace(each, source=role) for each in given if each.source == nodes for role in roles]
+
+
 def excess(flow: Flow, allowed: Flows) -> list[tuple[Flow, list[Span]]]:
     """The networks or the group of a flow that ``allowed`` does not have, each with the parts where that is so."""
     found: dict[Flow, list[Span]] = {}

@@ -1,4 +1,4 @@
-"""What is wrong with an input: where it stands, what stands there, and what would be right."""
+"""Problems of an input: the place, the value that is wrong, and the fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Problem:
     Args:
         where: the place, such as ``kubeports:sources.admins[0]`` or ``ports.csv: line 3: start``.
         what: what stands there, and why it can't.
-        remedy: what would be right.
+        remedy: the fix.
     """
 
     where: str
@@ -82,7 +82,7 @@ def show(value: object) -> str:
 
 
 def printable(value: object) -> Any:
-    """Somebody else's text, or the texts within lists and maps, without what a terminal would obey or hide."""
+    """Text from outside, or the texts within lists and maps, without what a terminal would obey or hide."""
     if isinstance(value, str):
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
     if isinstance(value, Mapping):

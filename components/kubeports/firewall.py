@@ -29,14 +29,14 @@ TYPE = "kubeports:index:Firewall"
 
 
 class SourcesArgs(TypedDict, total=False):
-    """Who may connect: CIDRs, and ``@name`` of a reference."""
+    """Who may connect: CIDRs, and named sources (``@name``)."""
 
     cluster: Sequence[str]
     """The nodes; default ``["self"]``, the group of all nodes. CIDRs may join or replace it."""
     admins: Sequence[str]
-    """Administrators, for ssh and the API server; ``[]`` closes these to them."""
+    """Administrators, for ssh and the API server; ``[]`` allows nobody."""
     clients: Sequence[str]
-    """Users of services of type NodePort; here alone the whole world is possible."""
+    """Users of services of type NodePort; only here is the internet possible."""
     peers: Sequence[str]
     """BGP peers outside the cluster."""
     balancers: Sequence[str]
@@ -61,22 +61,22 @@ class RefArgs(TypedDict, total=False):
 
 
 class ServiceArgs(TypedDict, total=False):
-    """A change to a row of the table, or a row of the stack's own."""
+    """A change to a row of the table, or a custom row."""
 
     enabled: bool
-    """Off closes the row; on opens one that is closed unless asked for."""
+    """False disables the row; true enables one that is opt-in."""
     protocol: str
-    """A row of one's own: ``tcp``, ``udp`` or a protocol number."""
+    """A custom row: ``tcp``, ``udp`` or a protocol number."""
     start: int
     """The first port."""
     end: int
     """The last port; default: the first."""
     source: Sequence[str]
-    """Who may connect: words (cluster, admins, ...), roles, CIDRs, ``@name``."""
+    """Who may connect: source keywords (cluster, admins, ...), roles, CIDRs, ``@name``."""
     target: Target
     """Which nodes: nodes, control-plane, etcd, worker or registry."""
     why: str
-    """A row of one's own: the reason, which becomes the rule's description."""
+    """A custom row: the reason, which becomes the rule's description."""
 
 
 class LimitsArgs(TypedDict, total=False):
@@ -122,11 +122,11 @@ class FirewallArgs(TypedDict):
     combine: NotRequired[Mapping[str, Sequence[str]]]
     """Role -> the further roles that its nodes have; default ``{"control-plane": ["etcd"]}``; ``{}``: every node has one."""
     services: NotRequired[Mapping[str, ServiceArgs]]
-    """Changes to rows of the table, and rows of the stack's own."""
+    """Changes to rows of the table, and custom rows."""
     egress: NotRequired[Sequence[Any]]
     """Where nodes may connect: CIDRs, ``@name``, or ``{protocol, start, end, to}``; default: everywhere."""
     existing: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Target -> id of a group that somebody else owns, to put the rules on."""
+    """Target -> id of an existing group, which gets the rules."""
     limits: NotRequired[LimitsArgs]
     """The account's limits where they differ."""
     table: NotRequired[str]
@@ -136,9 +136,9 @@ class FirewallArgs(TypedDict):
 
 
 class Firewall(pulumi.ComponentResource):
-    """The ports that a cluster's nodes need, open to whom needs them and closed to the rest.
+    """The ports that a cluster's nodes need, open to those who need them and denied to all others.
 
-    Bad arguments end the program with a message that says where, what, and what would be right, before any resource is made.
+    Bad arguments end the program with a message that names the place, the problem and the fix, before any resource is made.
     """
 
     groups: pulumi.Output[Mapping[str, Sequence[str]]]
@@ -179,7 +179,7 @@ class Firewall(pulumi.ComponentResource):
     def _make(self, name: str, args: Mapping[str, Any], where: str, opts: pulumi.ResourceOptions | None) -> None:
         with _Spoken():
             if not isinstance(name, str) or not name:
-                raise bad(where or "name", f"{show(name)} is no name for a firewall", "write a short text")
+                raise bad(where or "name", f"{show(name)} is not a name for a firewall", "write a short text")
             # A stack says its cluster's name; a component has a default that no other firewall shares.
             cluster = None if where else f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
             # A program may run in another folder (``main`` of Pulumi.yaml); the engine says where the project is.

@@ -26,7 +26,7 @@ from kubeports.networks import (
 )
 from kubeports.traffic import ALL, OTHERS, UNREADABLE, Ports, entry, has_ports
 
-#: The identity of a planned group that nobody has found: it may be any.
+#: The identity of a planned group that was not found: it may be any.
 UNFOUND = "?"
 #: Every instance of a network: a rule without targets.
 EVERYWHERE = "*"
@@ -40,7 +40,7 @@ class Peer:
 
     Args:
         kind: ``group``, ``prefixes`` or ``account``; ``unknown``: not even the kind is known yet.
-        id: what tells it from others: the cloud's id, a network tag, or the URN of the resource that will have the id.
+        id: what identifies it: the cloud's id, a network tag, or the URN of the resource that will have the id.
             Empty: it is not known yet.
     """
 

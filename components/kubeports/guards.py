@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kubeports.errors import Problems, bad
-from kubeports.networks import Family, Network, collapse, is_internet, is_most, network, share
+from kubeports.networks import Family, Network, collapse, is_broad, is_internet, is_most, network, share
 from kubeports.rules import Rule
 from kubeports.settings import Settings
 from kubeports.table import EXTRAS, REQUIREMENT, Row, Table, load
-from kubeports.traffic import Ports
+from kubeports.traffic import ALL, Ports, entry, has_ports
 
 #: Family, protocol and ports.
 Entry = tuple[Family, int | None, Ports]
@@ -42,7 +42,7 @@ class Guards:
     problems: Problems
 
     def check(self, on: list[Row]) -> None:
-        """No row that is open to the world may cover a port that the table keeps from it; only ``clients`` may be most of it."""
+        """No row that is open to the internet covers a port that the table keeps from it; only ``clients`` may be most of it."""
         kept = [row for row in requirement() if not row.public]
         kept += [row for row in on if row.origin != "settings" and not row.public and row.protocol is not None]
         for rule in self.rules:
@@ -53,7 +53,7 @@ class Guards:
                 if opened.overlaps(row):
                     service = rule.services[0]
                     with self.problems:
-                        what = f"{rule.entry} is open to the world and covers {row.service} ({row})"
+                        what = f"{rule.entry} is open to the internet and covers {row.service} ({row})"
                         right = "choose other ports, or name the networks that need it"
                         raise bad(f"{self.settings.place('services')}.{service}", what, right)
         self.problems.raise_any()
@@ -95,6 +95,22 @@ class Guards:
                 with self.problems:
                     raise bad(self.settings.place("sources"), what, right)
                 break
+
+    def broad_together(self) -> list[str]:
+        """Warnings of ports that rows open together to a quarter of a family or more, and none of them alone."""
+        found: dict[str, None] = {}
+        for family, protocol in dict.fromkeys((family, protocol) for family, protocol, _ in self.opened):
+            here = {ports: opened for (*of, ports), opened in self.opened.items() if of == [family, protocol]}
+            for part in ALL.cut(here) if len(here) > 1 or any(len(each) > 1 for each in here.values()) else ():
+                opened = [each for ports, those in here.items() if ports.covers(part) for each in those]
+                whole = collapse(each for _, networks, _ in opened for each in networks)
+                if is_broad(whole) and not any(is_broad(networks) for _, networks, _ in opened):
+                    names = " and ".join(dict.fromkeys(service for service, _, _ in opened))
+                    what = entry(protocol, part.first, part.last) if has_ports(protocol) else entry(protocol, None, None)
+                    found[f"{what} is open to {share(whole):.0%} of all {family} addresses, as the sources of {names} add up"] = (
+                        None
+                    )
+        return list(found)
 
     def keep_from_clients(self, on: Iterable[Row]) -> None:
         """A row that clients may reach only where the stack says so (the API server) is not opened to them by another row."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from kubeports.clouds import metadata_service, native_pods
 from kubeports.conditions import CNIS, MODES, OPT_IN, Condition
 from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
-from kubeports.table import EXTRAS, METADATA, ROLES, Row, Table
+from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
 from kubeports.traffic import TCP, meaningful
 
 
@@ -20,7 +19,7 @@ def plan(rows: Table, settings: Settings) -> Plan:
     """The rules that a stack's settings make of the table.
 
     Raises:
-        InputError: a source that is needed and not said, a condition that contradicts ``enabled``, the world where it may
+        InputError: a required source that is missing, a condition that contradicts ``enabled``, the internet where it may
             not be, with every problem found.
     """
     planner = _Planner(settings, rows)
@@ -55,9 +54,12 @@ class _Planner:
             with self.problems:
                 self.open(row)
         self.problems.raise_any()
-        Guards(self.settings, self.rows, self.rules, self.opened, self.problems).check(on)
+        guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
+        guards.check(on)
+        self.warnings += guards.broad_together()
+        self.warn_families()
         self.egress()
-        if self.settings.cloud == "gcp":
+        if self.settings.capabilities.denies_the_rest:
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
         self.warn_needs(on)
@@ -248,16 +250,16 @@ class _Planner:
 
     def egress(self) -> None:
         """Where nodes may connect: the networks given and always the cluster, or everywhere."""
-        given, gcp = self.settings.egress, self.settings.cloud == "gcp"
-        if given is None and not gcp and "nodes" in self.settings.existing:
+        given, can = self.settings.egress, self.settings.capabilities
+        if given is None and not can.groups_are_tags and "nodes" in self.settings.existing:
             # Such a group mostly came with the cloud's own rules for egress, and the cloud refuses equal ones.
-            reason = "the group of the nodes is somebody else's, and its egress is as they want it"
+            reason = "the nodes' group is externally managed, and its egress rules are untouched"
             self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
             return
-        if given is not None and not gcp and self.settings.existing:
+        if given is not None and not can.groups_are_tags and self.settings.existing:
             groups = ", ".join(self.settings.existing)
-            reason = f"somebody else's group ({groups}) keeps its own rules for egress, and what is listed only adds to them"
-            remedy = "take that group's own rules for egress away, if its nodes may connect to nothing else"
+            reason = f"the externally managed group ({groups}) keeps its egress rules, and the list only adds to them"
+            remedy = "remove that group's other egress rules, if its nodes may connect to nothing else"
             self.closed.append(Closed(EGRESS, None, reason, remedy))
             self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
         closed: list[Family] = []
@@ -270,14 +272,16 @@ class _Planner:
                 for term in map(self.known, self.settings.sources["cluster"]):
                     if not isinstance(term, str):
                         networks += [term] if family_of(term) == family else []
-                    elif not gcp or (term != SELF and self.settings.refs[term[1:]].routable):
+                    elif can.egress_can_name_groups or (term != SELF and self.settings.refs[term[1:]].routable):
                         for _ in self.group_families(term, [family]):
                             self.put(_egress(family, _group(term)))
                 self.metadata(family, networks)
             for each in collapse(networks):
                 self.put(_egress(family, Source("cidr", str(each))))
-        if gcp and closed:
-            self.gcp_egress(closed)
+        if closed and not can.egress_can_name_groups:
+            self.nodes_have_networks(closed)
+        if can.denies_the_rest:
+            self.baseline("egress", tuple(closed))
 
     def outward(self, given: tuple[Outbound, ...], family: Family) -> list[Network]:
         """The networks to which everything may go; what is for some ports alone, or to a reference, becomes a rule here."""
@@ -295,52 +299,50 @@ class _Planner:
 
     def metadata(self, family: Family, networks: list[Network]) -> None:
         """Where the cloud filters it, a node that can't reach the metadata service does not boot: it stays open."""
-        address = metadata_service(self.settings.cloud).get(family)
+        address = self.settings.capabilities.metadata_service.get(family)
         change = self.settings.services.get(METADATA)
         if address is None or any(within(network(address), each) for each in networks):
             return
         if change is not None and change.enabled is False:
             enable = f"set {self.settings.setting('services')}.{METADATA}.enabled: true, or leave it out"
             self.closed.append(
-                Closed(METADATA, None, f"tcp/80: it is switched off, and cloud-init finds no data in {family}", enable)
+                Closed(METADATA, None, f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}", enable)
             )
             return
         why = "cloud-init fetches the data of the node from the metadata service"
-        self.put(Rule("egress", "allow", family, TCP, 80, 80, Source("cidr", address), "nodes", (METADATA,), why))
+        self.put(
+            Rule("egress", "allow", family, TCP, METADATA_PORT, METADATA_PORT, Source("cidr", address), "nodes", (METADATA,), why)
+        )
 
     def world_is_new(self, family: Family) -> None:
-        """Somebody else's group mostly lets all traffic out already, and the cloud refuses an equal rule halfway."""
-        if self.settings.cloud != "gcp" and "nodes" in self.settings.existing:
+        """An existing group usually allows all outbound traffic, and the cloud refuses an equal rule halfway."""
+        if not self.settings.capabilities.groups_are_tags and "nodes" in self.settings.existing:
             group = f"{self.settings.setting('existing')}.nodes"
             what = f"{INTERNET[family]} is what the group in {group} has by itself, as clouds make groups"
             with self.problems:
                 raise bad(self.settings.place("egress"), what, "leave egress out, or list what the group lacks")
 
-    def gcp_egress(self, families: list[Family]) -> None:
-        """On GCP an egress rule can't name a tag as its destination: the nodes' CIDRs must be said.
-
-        https://cloud.google.com/firewall/docs/firewalls#rule-components
-        """
-        cluster = self.settings.sources["cluster"]
+    def nodes_have_networks(self, families: list[Family]) -> None:
+        """Where an egress rule can't name a group as its destination, the nodes' CIDRs are required."""
+        cluster, title = self.settings.sources["cluster"], self.settings.capabilities.title
         for family in families:
             if not any(not isinstance(term, str) and family_of(term) == family for term in cluster):
-                what = f"is restricted in {family}, and GCP's egress rules can't name the nodes by their tag"
+                what = f"is restricted in {family}, and {title}'s egress rules can't name the nodes by their group"
                 right = f"add the nodes' {family} CIDRs to {self.settings.place('sources')}.cluster"
                 with self.problems:
                     raise bad(self.settings.place("egress"), what, right)
-        self.baseline("egress", tuple(families))
 
     def baseline(self, direction: Literal["ingress", "egress"], families: tuple[Family, ...]) -> None:
-        """GCP: deny the rest, so that the network's own rules (default-allow-ssh) open nothing on the nodes."""
+        """Deny the rest, so that the network's own rules open nothing on the nodes."""
         for family in families:
             source = Source("cidr", str(INTERNET[family]))
             why = "all else is closed, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
 
-    # The world, and warnings
+    # The internet, and warnings
 
     def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
-        """The world comes through ``clients`` alone, and only to rows that are made for it."""
+        """Only ``clients`` may be the internet, and only for rows that allow it."""
         place = self.settings.place("sources")
         what = f"{world}, as {row.service} adds its sources up,"
         if row.origin != "settings" and not row.public:
@@ -400,12 +402,20 @@ class _Planner:
             if not any(self.covers(term, family) for term in at.sources["pods"]):
                 what = f"{at.setting('sources')}.pods has no {family} CIDR, and pods send packets with their own addresses"
                 self.warnings.append(f"{what}. List the CIDRs of the pods")
-            if needs := native_pods(at.cloud):
+            if needs := at.capabilities.native_pods:
                 self.warnings.append(f"pods send packets without encapsulation: {needs}")
 
     def no_roles(self, service: str, target: str) -> str:
         where = f"{self.settings.setting('services')}.{service}.target"
         return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
+
+    def warn_families(self) -> None:
+        """Nodes that are known by addresses of one family alone do not reach each other in the other one."""
+        for family in self.settings.families:
+            if not any(self.covers(term, family) for term in self.settings.sources["cluster"]):
+                words = f"{self.settings.setting('sources')}.cluster"
+                what = f"{words} has nothing of {family}: the nodes do not reach each other in {family}"
+                self.warnings.append(f"{what}. Add their {family} CIDRs or {SELF}, or leave {family} out of families")
 
     def warn_needs(self, on: list[Row]) -> None:
         """A row that is useless without another one, which is off."""
@@ -426,4 +436,4 @@ def _group(term: str) -> Source:
 
 def _egress(family: Family, source: Source, to: Outbound | None = None) -> Rule:
     ports = (to.protocol, to.start, to.end) if to else (None, None, None)
-    return Rule("egress", "allow", family, *ports, source, "nodes", (EGRESS,), "nodes may connect to it")
+    return Rule("egress", "allow", family, *ports, source, "nodes", (EGRESS,), "outbound traffic")

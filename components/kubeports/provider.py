@@ -23,23 +23,11 @@ from pulumi.provider.experimental.schema import generate_schema
 import kubeports
 from kubeports import firewall, table
 from kubeports.clouds import CLOUDS
+from kubeports.clouds.names import Cloud
 from kubeports.conditions import CNIS
 from kubeports.errors import InputError, Problem, bad
 from kubeports.firewall import NAMESPACE, TYPE, Firewall
 from kubeports.networks import FAMILIES
-
-
-class Cloud(StrEnum):
-    """The cloud that the firewall is on."""
-
-    Aws = "aws"
-    """Amazon Web Services: security groups of a VPC."""
-    Gcp = "gcp"
-    """Google Cloud: firewall rules of a network, for network tags."""
-    Openstack = "openstack"
-    """OpenStack: security groups of Neutron."""
-    Host = "host"
-    """The nodes' own firewalls: a file for nftables for each role, and no resource."""
 
 
 class Cni(StrEnum):
@@ -144,7 +132,7 @@ def _tidied(item: Any) -> Any:
 class Host(Provider):
     """Makes the firewalls of programs in other languages.
 
-    Arguments cross as they are: no name in them has two words, so that none is spelt in another way elsewhere, and
+    Arguments cross as they are: no name in them has two words, so that none is written in another way elsewhere, and
     ``kubeports.settings`` checks them as it checks those of a Python program.
     """
 
@@ -165,11 +153,11 @@ class Host(Provider):
         firewall._claimed[monitor] = self._claimed.setdefault(_address(monitor), set())
         try:
             if resource_type != TYPE:
-                raise bad(resource_type, f"is no type of {NAMESPACE}", f"write {TYPE}")
+                raise bad(resource_type, f"is not a type of {NAMESPACE}", f"write {TYPE}")
             made = Firewall(name, _whole(inputs), options)
         except (pulumi.RunError, InputError) as error:
             found = error if isinstance(error, InputError) else error.__context__
-            problems = found.problems if isinstance(found, InputError) else [Problem(name, str(error), "mend it")]
+            problems = found.problems if isinstance(found, InputError) else [Problem(name, str(error), "correct it")]
             raise InputPropertiesError(
                 "bad settings", [{"property_path": each.where, "reason": f"{each.what}; {each.remedy}"} for each in problems]
             ) from None
@@ -186,7 +174,7 @@ def _whole(value: Any) -> Any:
 
 
 def _address(monitor: Any) -> object:
-    """What tells one deployment from another: the address of the engine's resource monitor."""
+    """What identifies a deployment: the address of the engine's resource monitor."""
     try:
         return monitor.RegisterResource._channel.target()
     except AttributeError:  # gRPC does not promise it; without, two firewalls of one name are not found out

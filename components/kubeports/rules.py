@@ -127,7 +127,7 @@ class Closed:
     source: str | None
     reason: str
     remedy: str
-    #: Nothing is wrong: the row is opt-in, and nobody has asked for it.
+    #: Nothing is wrong: the row is opt-in, and not enabled.
     opt_in: bool = field(default=False, compare=False)
 
     def json(self) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a packet passes; the rule that decides it (None: no rule speaks of it, and it is denied)."""
+    """Whether a packet passes; the rule that decides it (None: no rule matches it, and it is denied)."""
 
     allowed: bool
     rule: Rule | None

@@ -31,7 +31,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key is no plain value", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a plain value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
@@ -85,9 +85,9 @@ def parse(text: str, name: str, several: bool = False) -> Any:
         return content
     except yaml.MarkedYAMLError as error:
         line = f": line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", "mend it") from None
+        raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", "fix the syntax") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise bad(name, f"is not YAML as Pulumi reads it ({str(error).splitlines()[0]})", "mend it") from None
+        raise bad(name, f"is not YAML as Pulumi reads it ({str(error).splitlines()[0]})", "fix the syntax") from None
 
 
 def _measure(content: Any) -> None:
@@ -158,7 +158,7 @@ def _home(folder: Path) -> tuple[Path, Path]:
     if where is None:
         where = content.get("config", "") if isinstance(content, Mapping) and isinstance(content.get("config"), str) else ""
     if not isinstance(where, str):
-        raise bad(f"{_short(found)}: stackConfigDir", f"{show(where)} is no folder", "write a path")
+        raise bad(f"{_short(found)}: stackConfigDir", f"{show(where)} is not a folder", "write a path")
     return found, found.parent / where
 
 
@@ -172,7 +172,7 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
     for key in content:
         if NAMESPACE in str(key).lower() or _is_near(str(key).partition(":")[0]):
             with problems:
-                raise bad(f"{name}: {key}", "stands beside config, where nobody reads it", "indent it below config:")
+                raise bad(f"{name}: {key}", "is beside config, where it has no effect", "indent it below config:")
     project_file = project_file or project(path.resolve().parent)
     content_of_project = load(project_file) if project_file is not None else None
     project_name = content_of_project.get("name") if isinstance(content_of_project, Mapping) else None
@@ -202,7 +202,7 @@ def provider(path: Path, cloud: str) -> dict[str, str]:
 
 
 def unseen(path: Path) -> tuple[str, ...]:
-    """Warnings of what a stack file leaves to others, whom nobody asks without the engine."""
+    """Warnings of settings that only the Pulumi engine reads."""
     content = load(path)
     if not isinstance(content, Mapping) or not content.get("environment"):
         return ()
@@ -213,17 +213,17 @@ def unseen(path: Path) -> tuple[str, ...]:
 
 
 def refuse_namespace(key: str, where: str, project: object = None) -> None:
-    """Refuse a namespace that is nearly ours: the engine takes any, and such a toggle would do nothing.
+    """Refuse a namespace that is nearly ours: Pulumi accepts any, and such a setting would have no effect.
 
     Args:
         key: namespace and name.
         where: what messages put before it.
-        project: the project's name, whose own namespace is no mistake.
+        project: the project's name, whose own namespace is valid.
     """
     namespace, _, rest = key.partition(":")
     ours = NAMESPACE in namespace.lower() and rest in KEYS  # kubeports-firewall:offline
     if namespace not in (NAMESPACE, project) and (not namespace.strip() or _is_near(namespace) or ours):
-        raise bad(where, f"{show(key)} is in a namespace that nobody reads", f"write {NAMESPACE}:{rest}")
+        raise bad(where, f"{show(key)} is in an unknown namespace", f"write {NAMESPACE}:{rest}")
 
 
 def _is_near(namespace: str) -> bool:
@@ -238,11 +238,13 @@ def _bare(key: object) -> str:
 
 def _config(content: Any, name: str) -> Mapping[Any, Any]:
     if not isinstance(content, Mapping):
-        raise bad(name, "is no map" if content is not None else "is empty", "write config: and under it the settings")
+        raise bad(name, "is not a map" if content is not None else "is empty", "write config: and under it the settings")
     config = content.get("config")
     if not isinstance(config, Mapping):
         raise bad(
-            f"{name}: config", "is missing" if config is None else "is no map", f"write config: and under it {NAMESPACE}:cloud: …"
+            f"{name}: config",
+            "is missing" if config is None else "is not a map",
+            f"write config: and under it {NAMESPACE}:cloud: …",
         )
     return config
 
@@ -273,7 +275,7 @@ def _plain(value: Any, where: str) -> None:
     if value is None:
         raise bad(where, "is null", "write a value, or leave the key out")
     if isinstance(value, float):
-        raise bad(where, f"{value} is no whole number", "write whole numbers alone")
+        raise bad(where, f"{value} is not a whole number", "write whole numbers alone")
     if isinstance(value, Mapping):
         if "secure" in value:
             raise bad(

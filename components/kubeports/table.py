@@ -46,6 +46,7 @@ _SERVICE_LENGTH = 40
 _YES = "yes"
 #: The plan's own rules go by these names.
 METADATA = "metadata"
+METADATA_PORT = 80
 RESERVED = frozenset({"egress", "baseline", METADATA})
 
 
@@ -249,7 +250,7 @@ def read(data: bytes, name: str, one_table: bool = True) -> Table:
     try:
         numbered = [(lines.line_num, cells) for cells in lines]
     except csv.Error as error:
-        raise bad(f"{name}: line {lines.line_num}", f"is not CSV ({error})", "mend the quotes") from None
+        raise bad(f"{name}: line {lines.line_num}", f"is not CSV ({error})", "fix the quotes") from None
     if not numbered:
         raise bad(name, "is empty", f"the first line must be {','.join(_COLUMNS)}")
     columns = _header(numbered[0][1], name)
@@ -293,7 +294,7 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         service_name(cell["service"], f"{where}: service")
     with problems:
         if cell["family"] not in ("any", *FAMILIES):
-            raise bad(f"{where}: family", f"{show(cell['family'])} is no family", "write any, ipv4 or ipv6")
+            raise bad(f"{where}: family", f"{show(cell['family'])} is not a family", "write any, ipv4 or ipv6")
     with problems:
         protocol = protocol_number(cell["protocol"], f"{where}: protocol")
         start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
@@ -339,7 +340,7 @@ def service_name(value: object, where: str) -> str:
     """A service's name: lower-case words with hyphens between them, at most 40 characters."""
     if not isinstance(value, str) or not _SERVICE.fullmatch(value) or len(value) > _SERVICE_LENGTH:
         right = f"write lower-case letters, digits and single hyphens, at most {_SERVICE_LENGTH}"
-        raise bad(where, f"{show(value)} is no service name", right)
+        raise bad(where, f"{show(value)} is not a service name", right)
     if value in RESERVED:
         raise bad(where, f"{value!r} is a name of the plan's own", "take another name")
     return value
@@ -357,11 +358,11 @@ def protocol_number(value: object, where: str) -> int | None:
     try:
         number = whole(value, where, "a protocol", right)
     except InputError:
-        raise bad(where, f"{show(value)} is no protocol", right) from None
+        raise bad(where, f"{show(value)} is not a protocol", right) from None
     if has_ports(number):
         raise bad(where, f"{show(value)} has a name", f"write {protocol_name(number)}")
     if not 1 <= number <= 255:
-        raise bad(where, f"{number} is no protocol", right)
+        raise bad(where, f"{number} is not a protocol", right)
     return number
 
 
@@ -381,7 +382,7 @@ def check_ports(protocol: int | None, start: int | None, end: int | None, where:
 def target_name(value: object, where: str) -> str:
     """Which nodes: one of TARGETS."""
     if value not in TARGETS:
-        raise bad(where, f"{show(value)} is no kind of node", suggest(value, TARGETS))
+        raise bad(where, f"{show(value)} is not a kind of node", suggest(value, TARGETS))
     return str(value)
 
 

@@ -21,7 +21,7 @@ def boolean(value: Any, where: str) -> bool:
         return value
     if value in ("true", "false"):
         return bool(value == "true")
-    raise bad(where, f"{show(value)} is no boolean", "write true or false")
+    raise bad(where, f"{show(value)} is not a boolean", "write true or false")
 
 
 def choice(value: Any, where: str, among: Iterable[str]) -> Any:
@@ -30,7 +30,9 @@ def choice(value: Any, where: str, among: Iterable[str]) -> Any:
     if not isinstance(value, str) or value not in among:
         near = suggest(value, among)
         raise bad(
-            where, f"{show(value)} is not possible", near if near.startswith("known") else f"{near} known: {', '.join(among)}"
+            where,
+            f"{show(value)} is not a valid value",
+            near if near.startswith("known") else f"{near} known: {', '.join(among)}",
         )
     return value
 
@@ -47,10 +49,10 @@ def mapping(value: Any, where: str) -> Mapping[str, Any]:
     """A map with text for keys, or the JSON of one."""
     value = _from_json(value, where, "{")
     if not isinstance(value, Mapping):
-        raise bad(where, f"{show(value)} is no map", 'write key: value, or JSON such as \'{"key": "value"}\'')
+        raise bad(where, f"{show(value)} is not a map", 'write key: value, or JSON such as \'{"key": "value"}\'')
     for key in value:
         if not isinstance(key, str):
-            raise bad(where, f"the key {show(key)} is no text", "put it in quotes")
+            raise bad(where, f"the key {show(key)} is not text", "put it in quotes")
     return value
 
 
@@ -58,7 +60,7 @@ def sequence(value: Any, where: str) -> list[Any]:
     """A list, or the JSON of one."""
     value = _from_json(value, where, "[")
     if not isinstance(value, (list, tuple)):
-        raise bad(where, f"{show(value)} is no list", "write a list, such as [10.20.0.0/16]")
+        raise bad(where, f"{show(value)} is not a list", "write a list, such as [10.20.0.0/16]")
     return list(value)
 
 
@@ -68,7 +70,7 @@ def _from_json(value: Any, where: str, opening: str) -> Any:
     try:
         return json.loads(value, object_pairs_hook=lambda pairs: _no_repeats(pairs, where))
     except json.JSONDecodeError as error:
-        raise bad(where, f"{show(value)} is not JSON ({error.msg} at character {error.pos})", "mend it") from None
+        raise bad(where, f"{show(value)} is not JSON ({error.msg} at character {error.pos})", "fix the syntax") from None
     except InputError:
         raise
     except ValueError:
@@ -92,7 +94,7 @@ def whole(value: object, where: str, what: str, right: str) -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,9}", value):
         return int(value)
-    raise bad(where, f"{show(value)} is no {what.removeprefix('a ')}", right)
+    raise bad(where, f"{show(value)} is not {what}", right)
 
 
 def port(value: object, where: str) -> int:
@@ -100,7 +102,7 @@ def port(value: object, where: str) -> int:
     right = f"write a whole number, {FIRST_PORT}-{LAST_PORT}"
     number = whole(value, where, "a port", right)
     if not FIRST_PORT <= number <= LAST_PORT:
-        raise bad(where, f"{number} is no port", right)
+        raise bad(where, f"{number} is not a port", right)
     return number
 
 
@@ -108,15 +110,17 @@ def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Netwo
     """A canonical network of an enabled family: ``10.20.0.0/16``, ``2001:db8::/32``."""
     try:
         if "%" in text:
-            raise ValueError("a zone is no part of a network")
+            raise ValueError("a zone is not part of a network")
         network = ip_network(text, strict=False)
     except ValueError:
-        raise bad(where, f"{show(text)} is no CIDR", "write an address and a prefix length, such as 10.20.0.0/16") from None
+        raise bad(
+            where, f"{show(text)} is not a valid CIDR", "write an address and a prefix length, such as 10.20.0.0/16"
+        ) from None
     if ipv4 := mapped(network):
         right = f"write {ipv4}"
         if is_internet(ipv4):
             right = f"write IPv4's networks; the internet is {ipv4}, in sources.clients alone"
-        raise bad(where, f"{text} is IPv4 in IPv6's clothes", right)
+        raise bad(where, f"{text} is an IPv4-mapped IPv6 address", right)
     if str(network) != text:
         raise bad(where, f"{text} is not a network address in canonical form", f"write {network}{_single(text, network)}")
     family = family_of(network)
@@ -126,7 +130,7 @@ def cidr(text: str, where: str, families: tuple[Family, ...], key: str) -> Netwo
 
 
 def address(value: Any, where: str, families: tuple[Family, ...], key: str) -> Network:
-    """A CIDR, or a single address, that another resource makes: never broad, for nobody reads it before it is a source."""
+    """A CIDR, or a single address, that another resource makes: never broad, because it is unknown in a review."""
     if not isinstance(value, str):
         raise bad(where, f"{show(value)} is not an address", "write an address or a CIDR, such as 203.0.113.7")
     try:
@@ -152,7 +156,7 @@ def identifier(value: Any, where: str, form: tuple[str, str] | None = None) -> o
     if is_output(value):
         return value
     if not isinstance(value, str) or not value or value != value.strip() or any(c.isspace() for c in value):
-        raise bad(where, f"{show(value)} is no id", "write the cloud's id")
+        raise bad(where, f"{show(value)} is not an id", "write the cloud's id")
     if form and not re.fullmatch(form[0], value):
-        raise bad(where, f"{show(value)} is no id of this cloud", f"write one such as {form[1]}")
+        raise bad(where, f"{show(value)} is not an id of this cloud", f"write one such as {form[1]}")
     return value

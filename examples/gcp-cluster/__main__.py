@@ -22,8 +22,6 @@ firewall = Firewall(
 )
 
 roles = {"control-plane": 1} | {"worker": config.require_int("workers")}
-# The tags of a node: that of every node, and one per role. etcd runs on the control plane here.
-tags = {"control-plane": ["nodes", "control-plane", "etcd"], "worker": ["nodes", "worker"]}
 nodes = {
     f"{role}-{number}": gcp.compute.Instance(
         f"{role}-{number}",
@@ -31,7 +29,8 @@ nodes = {
         zone=f"{region}-b",
         boot_disk={"initialize_params": {"image": config.require("image")}},
         network_interfaces=[{"subnetwork": subnetwork.self_link}],
-        tags=[firewall.ids[each] for each in tags[role]],
+        # The tags of all nodes, of the role, and of etcd, which runs on the control plane (the setting combine).
+        tags=firewall.groups[role],
         # A node starts when its rules are there.
         opts=pulumi.ResourceOptions(depends_on=[firewall]),
     )

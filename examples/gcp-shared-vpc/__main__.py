@@ -1,7 +1,7 @@
 """GCP with a shared VPC: network and firewall in the host project, the nodes in a service project.
 
-Firewall rules belong to the network's project, and reach by their tags the nodes of every project that shares it. Whoever runs
-this needs roles/compute.securityAdmin there; the service project must be attached to the host project already.
+Firewall rules belong to the network's project, and apply by their tags to the nodes of every project that shares it. The
+program needs roles/compute.securityAdmin there. The service project must be attached to the host project already.
 """
 
 import pulumi

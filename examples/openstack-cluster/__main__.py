@@ -22,18 +22,17 @@ firewall = Firewall(
 )
 
 roles = {"control-plane": 1} | {"worker": config.require_int("workers")}
-# The security groups of a node: that of every node, and one per role. etcd runs on the control plane here.
-carried = {"control-plane": ["nodes", "control-plane", "etcd"], "worker": ["nodes", "worker"]}
 ports = {}
 for role, count in roles.items():
     for number in range(count):
         name = f"{role}-{number}"
-        # The port carries the groups, by their ids: a change of groups does not touch the server.
+        # The port has the groups: a change of groups does not touch the server.
         ports[name] = openstack.networking.Port(
             name,
             network_id=network.id,
             fixed_ips=[{"subnet_id": subnet.id}],
-            security_group_ids=[firewall.ids[each] for each in carried[role]],
+            # The groups of all nodes, of the role, and of etcd, which runs on the control plane (the setting combine).
+            security_group_ids=firewall.groups[role],
             # A node starts when its rules are there.
             opts=pulumi.ResourceOptions(depends_on=[firewall]),
         )

@@ -32,7 +32,7 @@ _CHANGING = (
 def _real_config(url: str) -> dict[str, Any]:
     """What leads Pulumi's own provider to the emulated EC2: https://www.pulumi.com/registry/packages/aws/installation-configuration/.
 
-    The account is asked for (sts), for the provider tells a group of another account from one of its own by it.
+    The account is asked for (sts), because the provider identifies groups of other accounts by it.
     """
     skipped = ("skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation")
     endpoints = [{"ec2": url, "sts": url, "iam": url}]

@@ -49,7 +49,7 @@ class StrictNodes(StrictEC2):
         self._fit(groups, subnet.vpc_id)
         made = super().run_instances(image_id, count, user_data, security_group_names, **more | {"security_group_ids": groups})
         for instance in made.instances:
-            # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/preserving-volumes-on-termination.html speaks of volumes; of
+            # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/preserving-volumes-on-termination.html describes volumes; for
             # interfaces .../using-eni.html: those that the launch makes are deleted with the instance.
             for interface in instance.nics.values():
                 interface.delete_on_termination = True

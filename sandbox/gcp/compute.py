@@ -2,7 +2,7 @@
 
 Paths, parameters, fields, types and patterns come from Google's own discovery document, which google-api-python-client ships;
 the rules that the document states in words alone are below, each with the page that it comes from. It asks for no credentials,
-and gives a token to whoever wants one, so that clients can log in as they do at Google's.
+and gives a token to every client, so that clients log in as they do at Google's.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Compute:
     """The API of firewall rules and networks; its state is in this object. ``sandbox.gcp.nodes`` adds what nodes need.
 
     Args:
-        spells_ipip: answer ``ipip`` where ``4`` was written, and so for each protocol with a name; nobody has measured what
+        spells_ipip: answer ``ipip`` where ``4`` was written, and so for each protocol with a name; it was not measured what
             Google answers.
         firewalls: the project's quota of firewall rules; None: none.
     """

@@ -1,6 +1,6 @@
 """The resources of the emulated pulumi-gcp that carry network tags, and the networks that those are in.
 
-Files that are cited are those of ``sandbox.gcp.provider``. The emulator has the properties in ``known``, and refuses others.
+Files that are cited are those of ``sandbox.gcp.resource``. The emulator has the properties in ``known``, and refuses others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import Any, ClassVar
 
 from sandbox.gcp.compute import LINK
-from sandbox.gcp.provider import Api, Called, network_link, same_link
+from sandbox.gcp.resource import Api, Called, network_link, same_link
 from sandbox.provider import Kind, Properties, RefusedError, beyond
 
 

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any, ClassVar
 
 from sandbox.gcp.compute import LINK
-from sandbox.gcp.provider import Called, same_link
+from sandbox.gcp.resource import Called, same_link
 from sandbox.provider import UNKNOWN, Properties, beyond
 
 _SETS = ("sourceRanges", "destinationRanges", "sourceTags", "targetTags", "sourceServiceAccounts", "targetServiceAccounts")

@@ -75,7 +75,7 @@ class Host:
             mounts = _MOUNTS.format(parts=" ".join(_DISK), disk=self.disk, name=self.name, systemctl=systemctl)
         life = f"while read -r _; do :; done\n{self._last}" if self._last else "exec cat"
         command = ["unshare", *kinds, "sh", "-c", _INIT.format(mounts=mounts, life=life)]
-        # A session of its own: Ctrl-C in a terminal is for whoever made the lab.
+        # A session of its own: Ctrl-C in a terminal is for the process that made the lab.
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self._process = subprocess.Popen(command, **pipes, text=True, start_new_session=True)
         self._pid = 0
@@ -120,7 +120,7 @@ class Host:
         return done
 
     def start(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, **pipes: Any) -> subprocess.Popen[str]:
-        """Start a command in the host; whoever starts it ends it, at the latest the host's own end does."""
+        """Start a command in the host; the caller ends it, at the latest the host's own end does."""
         whole = [*self.enter, *map(str, command)]
         return subprocess.Popen(whole, text=True, start_new_session=True, env=_env(env), **pipes)
 

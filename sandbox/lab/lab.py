@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,12 @@ from sandbox.errors import SandboxError
 from sandbox.lab import pods as pod_network
 from sandbox.lab import ssh as keys
 from sandbox.lab.hosts import Host, end
+from sandbox.lab.network import ip, sysctl
 from sandbox.lab.packets import Wire
-from sandbox.lab.tools import program, why_not
+from sandbox.lab.tools import why_not
 
-#: The lan's gateway and networks; a node's addresses are FIRST and on.
+#: The lan's gateways; a node's addresses are FIRST and on.
 GATEWAYS = ("10.77.0.1", "fd77::1")
-LAN = ("10.77.0.0/16", "fd77::/64")
 FIRST = 11
 #: The router as outside hosts see it.
 _WAN = ("169.254.1.1", "fe80::1")
@@ -248,7 +248,7 @@ class Lab:
 
     @property
     def stranger(self) -> Host:
-        """An outside host that nobody lets in."""
+        """An outside host that no row allows."""
         return self.hosts["stranger"]
 
     @property
@@ -279,24 +279,3 @@ class Lab:
     def wire(self, name: str) -> Wire:
         """What sends packets with any source to a node, and sees what the node sends."""
         return Wire(self.switch, self.port(name), self.hosts[name], self.mac(name))
-
-
-def sysctl(host: Host, settings: Mapping[str, int]) -> None:
-    """Set the host's own settings of /proc/sys/net, besides those that every host of the lab has."""
-    # Addresses are there at once, and packets may come from anywhere.
-    common = {f"ipv6/conf/{which}/accept_dad": 0 for which in ("all", "default")}
-    common |= {f"ipv4/conf/{which}/rp_filter": 0 for which in ("all", "default")}
-    with host.inside():
-        for name, value in {**common, **settings}.items():
-            Path("/proc/sys/net", name).write_text(str(value), encoding="ascii")
-
-
-def ip(host: Host, lines: Iterable[str], command: str = "ip", check: bool = True) -> None:
-    """Run commands of ``ip`` (or ``bridge``) in a host, at once."""
-    # Not by Host.run: there a process has another id, by which devices are handed over.
-    with host.inside():
-        done = subprocess.run(
-            [program(command), "-batch", "-"], input="\n".join(lines), capture_output=True, text=True, check=False
-        )
-    if check and done.returncode:
-        raise SandboxError(f"{host.name}: {command}: {done.stderr.strip()}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from sandbox.lab.hosts import Host
+from sandbox.lab.network import LAN, ip
 
 _TCP, _UDP, _ICMP, _ICMPV6, _IPENCAP, _SCTP = 6, 17, 1, 58, 4, 132
 _MARK = b"kubeports"
@@ -124,8 +125,6 @@ class Wire:
     @contextmanager
     def _known(self, packets: Iterable[Packet]) -> Iterator[None]:
         """Meanwhile the node has a neighbour for each address of its own network, so that it need not ask who has it."""
-        from sandbox.lab.lab import LAN, ip
-
         networks = tuple(map(ip_network, LAN))
         near = {packet.peer for packet in packets if any(packet.peer in network for network in networks)}
         ip(self.node, [f"neighbour replace {peer} lladdr {_OTHER} dev eth0 nud permanent" for peer in near])

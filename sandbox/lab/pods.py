@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.lab.hosts import Host
+from sandbox.lab.network import ip, sysctl
 
 #: The pods' networks, a part of each for every node.
 NETWORKS = ("10.233.0.0/16", "fd33::/32")
@@ -24,8 +25,6 @@ def interface(number: int) -> str:
 
 def wire(nodes: Sequence[Host], pods: Sequence[Host]) -> None:
     """Connect each pod with its node, and the nodes with each other's pods."""
-    from sandbox.lab.lab import ip, sysctl
-
     for number, (node, pod) in enumerate(zip(nodes, pods, strict=True)):
         sysctl(node, {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1})
         sysctl(pod, {})

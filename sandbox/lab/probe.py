@@ -63,7 +63,7 @@ def broken(lab: Lab, seed: int) -> Fault:
     node = chosen.choice(list(lab.nodes))
     listed = json.loads(lab[node].run(["nft", "-n", "-a", "--json", "list", "chain", "inet", "kubeports", "incoming"]).stdout)
     rules = [each["rule"] for each in listed["nftables"] if each.get("rule", {}).get("comment")]
-    # ssh carries the probe, and a denial is no row.
+    # ssh carries the probe, and a denial is not a row.
     accepted = [rule for rule in rules if {"accept": None} in rule["expr"] and rule["comment"] != "ssh" and ports(rule)]
     rule = chosen.choice(accepted)
     same = [each for each in accepted if (each["comment"], ports(each)) == (rule["comment"], ports(rule))]

@@ -173,7 +173,7 @@ def test_bad_arguments_end_in_a_message_and_make_nothing() -> None:
 @pytest.mark.parametrize("name", ["", None, 5])
 def test_a_firewall_without_a_name_is_refused_in_words(name: Any) -> None:
     def program() -> dict[str, Any]:
-        with pytest.raises(pulumi.RunError, match=r"^name: .* is no name for a firewall; write a short text"):
+        with pytest.raises(pulumi.RunError, match=r"^name: .* is not a name for a firewall; write a short text"):
             Firewall(name, args("openstack"))
         return {"done": True}
 

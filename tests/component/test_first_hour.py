@@ -63,7 +63,7 @@ def clean(folder: Path, wheel: Path, command: str) -> Path:
     found = re.fullmatch(r"pip install '?\./components(\[\w+\])?'?", command)
     assert found is not None, command
     pins = folder / "pins.txt"
-    pins.write_text("".join(line for line in (ROOT / "requirements.txt").open() if re.match(r"[a-z0-9-]+==", line)))
+    pins.write_text("".join(line for line in (ROOT / "requirements.txt").open() if not line.startswith("-e")))
     requirement = f"kubeports{found[1] or ''} @ {wheel.as_uri()}"
     return environments.make(folder / "venv", "--constraint", str(pins), requirement)
 

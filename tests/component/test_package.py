@@ -187,7 +187,7 @@ def requirements() -> Iterator[Requirement]:
 
 
 def test_the_pins_are_of_the_highest_major_version_that_is_declared() -> None:
-    pinned = dict(line.strip().split("==") for line in (ROOT / "requirements.txt").open() if "==" in line)
+    pinned = dict(line.rstrip(" \\\n").split("==") for line in (ROOT / "requirements.txt").open() if "==" in line)
     for requirement in requirements():
         (bound,) = (Version(each.version).release for each in requirement.specifier if each.operator == "<")
         highest = bound[0] if any(bound[1:]) else bound[0] - 1

@@ -14,11 +14,12 @@ import pytest
 from kubeports import settings, table
 from kubeports.check import check
 from kubeports.clouds import CLOUDS
+from kubeports.clouds.names import Cloud
 from kubeports.conditions import CNIS
 from kubeports.errors import InputError
 from kubeports.firewall import TYPE
 from kubeports.networks import FAMILIES
-from kubeports.provider import Cloud, Cni, Family, Host, Target, schema
+from kubeports.provider import Cni, Family, Host, Target, schema
 from pulumi.errors import InputPropertiesError
 from pulumi.runtime import mocks
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc

@@ -169,7 +169,7 @@ def test_a_remote_firewall_has_the_plan_of_a_local_one_and_its_names_cross_as_th
     [
         (
             {"one": ARGS | {"offlin": True, "cloud": "azure"}},
-            ["is not a key of the settings; did you mean 'offline'?", "'azure' is not possible; known: aws, gcp, openstack"],
+            ["is not a key of the settings; did you mean 'offline'?", "'azure' is not a valid value; known: aws, gcp, openstack"],
         ),
         ({"one": ARGS, "two": ARGS}, ["another firewall of this program on aws is called 'remote'"]),
     ],

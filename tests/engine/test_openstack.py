@@ -93,7 +93,7 @@ def test_roles_and_both_families_are_stored_as_planned(project: Projects, neutro
     [
         ({"ofline": True}, "kubeports:ofline: is not a key of the settings; did you mean 'offline'?"),
         ({"sources": {"admins": ["0.0.0.0/0"], "clients": []}}, "kubeports:sources.admins: 0.0.0.0/0 is the internet"),
-        ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is no port"),
+        ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is not a port"),
     ],
 )
 def test_bad_settings_fail_with_one_message_and_make_nothing(

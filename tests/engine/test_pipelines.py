@@ -22,6 +22,7 @@ from tests.golden import ROOT, STACKS
 pytestmark = pytest.mark.engine
 
 PIPELINE = ROOT / "docs" / "pipelines" / "github-actions.yml"
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 NIGHTLY = ROOT / ".github" / "workflows" / "nightly.yml"
 PAGES = ("docs/fleets.md", "docs/upgrades.md", "docs/failures.md", "docs/pipelines/github-actions.yml")
 
@@ -39,7 +40,7 @@ def lint(actionlint: Path, text: str) -> str:
     return subprocess.run(command, input=text, capture_output=True, text=True, cwd=ROOT).stdout
 
 
-@pytest.mark.parametrize("workflow", [PIPELINE, NIGHTLY], ids=lambda path: path.name)
+@pytest.mark.parametrize("workflow", [PIPELINE, *WORKFLOWS], ids=lambda path: path.name)
 def test_github_would_take_the_workflow(actionlint: Path, workflow: Path) -> None:
     assert lint(actionlint, workflow.read_text(encoding="utf-8")) == ""
 

@@ -214,7 +214,9 @@ def test_a_wrong_configuration_fails_the_preview(judged: Callable[[str], Project
 def test_a_policy_that_the_pack_does_not_have_is_refused(judged: Callable[[str], Project]) -> None:
     project = judged("aws")
     (project.folder / "stacks" / "policy.aws-dev.json").write_text('{"world-opn": {"enforcementLevel": "disabled"}}')
-    with pytest.raises(SandboxError, match="'world-opn' is no policy of the pack, and does nothing; did you mean 'world-open'"):
+    with pytest.raises(
+        SandboxError, match="'world-opn' is not a policy of the pack, and does nothing; did you mean 'world-open'"
+    ):
         project.preview("aws-dev")
 
 

@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sandbox.aws import AWS
+from sandbox.cloud import Cloud
 from sandbox.openstack import OpenStack
 from sandbox.processes import processes, started_with
+from sandbox.run import Project
 from tests.golden import ROOT
 from tests.rings import chosen
 
@@ -92,3 +96,16 @@ def test_tests_that_are_interrupted_leave_nothing(sign: signal.Signals, tmp_path
         said = process.communicate(timeout=300)[0]
     assert process.returncode == pytest.ExitCode.INTERRUPTED, said
     assert not list(tmp_path.iterdir()) and not processes(tmp_path) and not started_with(folder)
+
+
+def test_the_preview_of_destroy_names_everything_and_deletes_nothing(projects: Callable[[Cloud], Project], aws: AWS) -> None:
+    project, stack = projects(aws), "aws-dev"
+    before = aws.ec2.describe_security_group_rules()["SecurityGroupRules"]
+    made = project.up(stack)
+    assert made.ok, made.output
+    stored = aws.ec2.describe_security_group_rules()["SecurityGroupRules"]
+    shown = project.run("preview-destroy", stack)
+    assert shown.ok and shown.changes == {"delete": made.changes["create"]}, shown.output
+    assert aws.ec2.describe_security_group_rules()["SecurityGroupRules"] == stored != before
+    assert project.destroy(stack).ok
+    assert aws.ec2.describe_security_group_rules()["SecurityGroupRules"] == before

@@ -45,7 +45,9 @@ class Reader:
     def __init__(self, clone: Path, cloud: Any, variables: dict[str, str]) -> None:
         self.clone, self.cloud, self.variables = clone, cloud, variables
         kept = {name: value for name, value in os.environ.items() if not name.startswith(CREDENTIALS)}
-        self.env = kept | cloud.env | variables | {"COLUMNS": str(WIDTH), "LC_ALL": "C.UTF-8", "NO_PROXY": "127.0.0.1"}
+        self.env = (
+            kept | cloud.env | variables | {"COLUMNS": str(WIDTH), "LC_ALL": "C.UTF-8", "NO_PROXY": "127.0.0.1", "CONFIRM": "yes"}
+        )
         self.env["PATH"] = os.pathsep.join((str(clone / ".venv" / "bin"), str(clients.install()), os.environ["PATH"]))
         if "AWS_REGION" in self.env:
             self.env["AWS_DEFAULT_REGION"] = self.env["AWS_REGION"]
@@ -191,7 +193,9 @@ def test_the_tutorial_from_a_hand_made_group_to_a_managed_one(name: str, clone: 
     refused, always = reader.refused()
     assert refused == [] and always > 50
     assert len(reader.seen[-1][1]) == 2 and cloud.left() == [cloud.left()[0]]  # the managed group alone
-    done = subprocess.run(["make", "destroy", "STACK=tutorial"], cwd=clone, env=reader.env, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "destroy", "STACK=tutorial", "CONFIRM=yes"], cwd=clone, env=reader.env, capture_output=True, text=True
+    )
     clear(cloud)
     assert done.returncode == 0 and not cloud.left(), done.stdout + done.stderr
     if os.environ.get("KUBEPORTS_WRITE_PAGES"):

@@ -17,7 +17,7 @@ from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from sandbox.lab import Lab
-from sandbox.lab import lab as wiring
+from sandbox.lab import network as wiring
 from sandbox.lab.probe import OUTSIDE, ssh
 from tests.lab.firewalls import Fault, Firewalls, fault
 

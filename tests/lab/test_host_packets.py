@@ -18,7 +18,7 @@ from kubeports.host.ruleset import ruleset
 from kubeports.nodes import Node, Nodes
 
 from sandbox.lab import Lab, Packet
-from sandbox.lab.lab import LAN
+from sandbox.lab.network import LAN
 from tests import asked, strategies
 from tests.counts import counts
 from tests.lab.hosts import nodes_of

@@ -73,16 +73,16 @@ MUTANTS = (
         added=_one("tcp", (8444, 8444), SELF),
         dropped="metrics-server",
     ),
-    Mutant("a source widened to the world", frozenset({"world-open"}), "tcp/22", _one("tcp", (22, 22), WORLD_V4)),
+    Mutant("a source widened to the internet", frozenset({"world-open"}), "tcp/22", _one("tcp", (22, 22), WORLD_V4)),
     Mutant(
-        "a source widened to the world in halves",
+        "a source widened to the internet in halves",
         frozenset({"world-open"}),
         "as its rules add up",
         _one("tcp", (22, 22), "0.0.0.0/1", "128.0.0.0/1"),
     ),
     Mutant("a source widened", frozenset({"only-table-sources"}), "10.0.0.0/8", _one("tcp", (22, 22), "10.0.0.0/8")),
     Mutant(
-        "protocol 4 misspelt",
+        "protocol 4 under a wrong name",
         frozenset({"ipip"}),
         "write '",
         lambda spelling: [Written("mutant", "4" if spelling == "gcp" else "ipip", None, (SELF,))],
@@ -101,7 +101,7 @@ MUTANTS = (
         lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", (4, 4), (SELF,))],
     ),
     Mutant(
-        "protocol 4 from the world",
+        "protocol 4 from the internet",
         frozenset({"ipip", "world-open"}),
         "a tunnel gets past other rules",
         lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", None, (WORLD_V4,))],
@@ -122,6 +122,14 @@ MUTANTS = (
         "take each other's rules away",
         _mixed,
         why_not=_only("aws", reason="the cloud has one way to write rules"),
+    ),
+    Mutant(
+        "two equal rules",
+        frozenset({"equal-rules"}),
+        "the update stops halfway",
+        lambda spelling: [Written(name, "tcp", (22, 22), ("10.20.0.0/16",)) for name in ("mutant", "mutant-again")],
+        why_not={"gcp": "the cloud takes equal rules"}
+        | dict.fromkeys(("aws inline", "aws default"), "equal blocks are one rule"),
     ),
     Mutant(
         "more rules than the cloud takes",
@@ -188,7 +196,7 @@ def table() -> str:
 
 def policies_table() -> str:
     """The policies in Markdown."""
-    lines = ["| policy | severity | what it wants | configuration |", "|---|---|---|---|"]
+    lines = ["| policy | severity | what it checks | configuration |", "|---|---|---|---|"]
     for each in (pack.SETTINGS, *pack.STACK_POLICIES, *pack.RESOURCE_POLICIES):
         takes = "[the settings](settings.md)" if each is pack.SETTINGS else ", ".join(f"`{key}`" for key in each.config)
         level = "" if each.level.value == "mandatory" else f" ({each.level.value})"

@@ -52,14 +52,15 @@ def test_a_mutant_is_found_by_its_own_policies_and_told_what_to_do(mutant: Mutan
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_without_settings_the_policies_that_make_sense_still_speak(spelling: str) -> None:
     expected = {
-        "a source widened to the world": {"world-open"},
-        "a source widened to the world in halves": {"world-open"},
-        "protocol 4 misspelt": {"ipip"},
+        "a source widened to the internet": {"world-open"},
+        "a source widened to the internet in halves": {"world-open"},
+        "protocol 4 under a wrong name": {"ipip"},
         "protocol 4 as port 4": {"ipip"},
         "protocol 4 with ports": {"ipip"},
-        "protocol 4 from the world": {"ipip", "world-open"},
+        "protocol 4 from the internet": {"ipip", "world-open"},
         "an empty source": {"world-open"},
         "inline beside standalone": {"no-mixed-rules"},
+        "two equal rules": {"equal-rules"},
         "more rules than the cloud takes": {"limits"},
         "a rule without a description": {"described"},
     }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from kubeports.check import check
+from kubeports.clouds.fields import Declared
+from kubeports.policies import checks
+from kubeports.policies.stack import Stack
+from kubeports.testing import declared
 
 from tests.policy.sdk import judge
 from tests.policy.spellings import GROUP, Declaration, groups
@@ -109,3 +115,94 @@ def test_a_denial_that_ranks_higher_counts_before_the_internet_is_blamed() -> No
 def test_a_prefix_list_counts_as_many_rules_as_it_may_hold() -> None:
     large = Declaration(LIST.cls, LIST.name, LIST.args | {"max_entries": 61, "entries": [{"cidr": "10.0.0.0/8"}]})
     assert "limits" in judge([large, *naming_a_list("standalone")])
+
+
+def by_hand(name: str, group: str, port: int, source: str = "0.0.0.0/0") -> list[Declaration]:
+    """A group of OpenStack with one rule."""
+    rule = {"security_group_id": f"{GROUP}{group}", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    ports = {"port_range_min": port, "port_range_max": port, "remote_ip_prefix": source, "description": name}
+    made = Declaration("openstack.networking.SecGroup", group, {"description": group})
+    return [made, Declaration("openstack.networking.SecGroupRule", name, rule | ports)]
+
+
+SETTINGS = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.0.0.0/8"], "clients": []}}
+
+
+def test_a_misspelt_name_under_groups_is_an_error() -> None:
+    stack = by_hand("web", "balancer", 443)
+    assert "settings" not in judge(stack, {"settings": SETTINGS | {"groups": {"nodes": "balancer"}}})
+    (said,) = judge(stack, {"settings": SETTINGS | {"groups": {"nodes": "balancr"}}})["settings"]
+    assert said == "settings.groups.nodes: no group of the stack is called 'balancr'; did you mean 'balancer'?"
+
+
+def test_a_group_that_is_managed_elsewhere_may_be_open_to_the_internet_where_the_configuration_says_so() -> None:
+    stack = [*by_hand("web", "balancer", 443), *by_hand("ssh", "office", 22)]
+    assert len(judge(stack)["world-open"]) == 2
+    (said,) = judge(stack, {"world-open": {"ignore": ["balancer"]}})["world-open"]
+    assert "on office" in said
+    (said,) = judge(stack, {"world-open": {"groups": {"balancer": ["tcp/443"], "office": ["tcp/443"]}}})["world-open"]
+    assert "on office" in said
+    assert "nodport" in judge(stack, {"world-open": {"groups": {"balancer": ["nodport"]}}})["world-open"][0]
+
+
+def test_a_rule_that_adds_up_to_the_internet_on_one_port_is_judged_on_its_others() -> None:
+    made = component(planned("openstack"))
+    rule = {"security_group_id": f"{GROUP}fw-nodes", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    two = [
+        Declaration("openstack.networking.SecGroupRule", "half", rule | {"port_range_min": 22, "port_range_max": 23,
+            "remote_ip_prefix": "0.0.0.0/2", "description": "d"}),
+        Declaration("openstack.networking.SecGroupRule", "rest", rule | {"port_range_min": 23, "port_range_max": 23,
+            "remote_ip_prefix": "128.0.0.0/2", "description": "d"}),
+    ]  # fmt: skip
+    found = judge([*made, *two])
+    assert any("tcp/22 on fw-nodes is open to 0.0.0.0/2" in said for said in found["only-table-sources"])
+
+
+@pytest.mark.parametrize("held", LISTS)
+def test_a_prefix_list_that_a_row_names_is_read_as_its_networks(held: str) -> None:
+    made = component(
+        planned("aws", refs={"office": {"prefixes": "pl-0a", "entries": 3}}, sources={"admins": ["@office"], "clients": []})
+    )
+    narrow = Declaration(LIST.cls, LIST.name, LIST.args | {"entries": [{"cidr": "10.0.0.0/8"}]})
+    assert judge([*made, narrow], answered={"office": {"id": "pl-0a"}}) == {}
+    assert set(judge([*made, *LISTS[held]], answered={"office": {"id": "pl-0a"}})) == {"world-open"}
+
+
+FROM_WORKERS = {
+    "aws": Declaration("aws.vpc.SecurityGroupIngressRule", "x", {"security_group_id": f"{GROUP}fw-nodes", "ip_protocol": "4",
+        "referenced_security_group_id": f"{GROUP}fw-worker", "description": "d"}),
+    "gcp": Declaration("gcp.compute.Firewall", "x", {"network": "default", "direction": "INGRESS", "description": "d",
+        "source_tags": ["dev-worker"], "target_tags": ["dev-nodes"], "allows": [{"protocol": "ipip"}]}),
+    "openstack": Declaration("openstack.networking.SecGroupRule", "x", {"security_group_id": f"{GROUP}fw-nodes",
+        "direction": "ingress", "ethertype": "IPv4", "protocol": "4", "remote_group_id": f"{GROUP}fw-worker",
+        "description": "d"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cloud", FROM_WORKERS)
+def test_a_role_is_no_further_source_of_a_row_that_is_open_to_all_nodes(cloud: str) -> None:
+    made = component(planned(cloud, roles=True))
+    assert judge([*made, FROM_WORKERS[cloud]]) == {}
+
+
+def test_two_firewalls_on_one_existing_group_are_found_at_preview() -> None:
+    """Each alone is right; the cloud refuses the second's rules halfway through the update."""
+    group = "3f0c3f46-8f3d-4b7e-9a57-0d6a1c2b3e4f"
+    raw = {"cloud": "openstack", "sources": {"admins": ["10.20.0.0/16"], "clients": []}, "existing": {"nodes": group}}
+    plans = [check(name, raw | {"cluster": name}) for name in ("one", "two")]
+    for plan in plans:
+        alone = Stack([replace(each, inputs=_on(group, each)) for each in declared(plan)])
+        assert list(checks.equal_rules(alone, {})) == []
+    both = [
+        replace(each, urn=f"{each.urn}-{number}", name=f"{plan.settings.cluster}-{each.name}", inputs=_on(group, each))
+        for number, plan in enumerate(plans)
+        for each in declared(plan)
+    ]
+    found = [each.says for each in checks.equal_rules(Stack(both), {})]
+    assert len(found) == len(both) // 2
+    assert any("two-nodes-in-4-all-ipv4-self is equal to one-nodes-in-4-all-ipv4-self: protocol 4" in text for text in found)
+
+
+def _on(group: str, each: Declared) -> dict[str, Any]:
+    """A resource's inputs with an existing group's id in the place of the target's name."""
+    return {key: group if value == "nodes" else value for key, value in each.inputs.items()}

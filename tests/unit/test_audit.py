@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kubeports.audit.compare import KINDS, Difference, compare
+from kubeports.audit.compare import compare
+from kubeports.audit.differences import KINDS, Difference
 from kubeports.clouds import backend
 from kubeports.clouds.reading import Groups
 from kubeports.rules import Plan

@@ -346,7 +346,7 @@ def test_without_the_client_the_command_that_installs_it_is_named(
     [
         ("nodes", "write ROLE=ID"),
         ("nodes=", "write ROLE=ID"),
-        ("etcd=sg-1", "'etcd' is no group of this stack (roles: false); known: nodes"),
+        ("etcd=sg-1", "'etcd' is not a group of this stack (roles: false); known: nodes"),
         ("node=sg-1", "did you mean 'nodes'?"),
     ],
 )

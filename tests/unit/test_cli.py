@@ -90,7 +90,7 @@ def test_every_problem_of_a_stack_file_is_named_with_the_file(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["plan", "--file", str(file)])
     assert result.exit_code == 2
     assert f"{file}: kubeports:ofline: is not a key" in result.stderr
-    assert f"{file}: kubeports:cloud: 'azure' is not possible" in result.stderr
+    assert f"{file}: kubeports:cloud: 'azure' is not a valid value" in result.stderr
 
 
 def loaded(program: str) -> set[str]:
@@ -152,3 +152,13 @@ def test_names_that_no_file_can_have_and_an_output_that_is_full_are_said(tmp_pat
     with open("/dev/full", "w") as full:
         failed = subprocess.run([command, "plan", "-s", "aws-dev"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
     assert failed.returncode == 2 and failed.stderr.startswith("error: the output can't be written"), failed.stderr
+
+
+def test_a_bug_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("kubeports.stackfile.of_file", broken)
+    for command in ("plan", "audit", "report"):
+        found = CliRunner().invoke(main, [command, "-s", "aws-dev", *(["-o", "r.html"] if command == "report" else [])])
+        assert found.exit_code == 70 and "ZeroDivisionError: a bug" in found.output

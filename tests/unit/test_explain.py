@@ -67,7 +67,7 @@ def questions(draw: st.DrawFn, raw: dict[str, Any]) -> tuple[str, Packet]:
     """A question about one packet, and the packet."""
     protocol = draw(st.sampled_from([6, 17, 1, 4, 58, 94, 47]))
     port = draw(st.sampled_from(EDGES)) if protocol in (6, 17) else None
-    what = f"{protocol_name(protocol)}/{port}" if port else str(protocol)
+    what = f"{protocol_name(protocol)}/{port}" if port else f"protocol {protocol}"
     peer = draw(st.sampled_from(addresses(raw)))
     target = draw(st.sampled_from(("nodes", *ROLES)))
     return f"{what} from {peer} to {target}", Packet(protocol, port, peer, frozenset(), target)
@@ -185,7 +185,7 @@ def test_asked_again_with_a_way_the_answer_is_the_other_one(data: st.DataObject)
     listed = [term for terms in raw["sources"].values() for term in terms if "/" in term]
     services = sorted({row.service for row in table.load(raw["table"]) if row.protocol} | ({"own"} & raw["services"].keys()))
     first = data.draw(st.sampled_from(EDGES))
-    what = data.draw(st.sampled_from([*services, f"tcp/{first}-{first + 3}", f"udp/{first}", "ipencap", "47"]))
+    what = data.draw(st.sampled_from([*services, f"tcp/{first}-{first + 3}", f"udp/{first}", "ipencap", "protocol 47"]))
     who = data.draw(st.sampled_from(["world", "self", *ROLES, "10.0.0.0/9", *listed, *(f"@{name}" for name in raw["refs"])]))
     where = data.draw(st.sampled_from(["", *(f" to {target}" for target in ("nodes", *ROLES))]))
     text = f"{what} from {who}{where}"
@@ -244,7 +244,7 @@ def test_a_family_comes_with_its_source() -> None:
 
 def test_a_port_that_no_row_has_needs_a_row_of_ones_own() -> None:
     said, change = told("tcp/8080-8081 from 10.1.2.3 to worker", roles=True)
-    assert said.reasons == ("no row of the table has tcp/8080-8081, and none of the stack's own",)
+    assert said.reasons == ("no row of the table has tcp/8080-8081, and no custom row",)
     (way,) = change.ways
     assert way.edits[0].value == {
         "protocol": "tcp",
@@ -331,7 +331,7 @@ def test_what_lets_a_packet_pass_is_named_with_the_source_that_has_it() -> None:
 def test_a_group_whose_addresses_are_not_known_is_told_which_would_pass() -> None:
     said, _ = told("ssh from self")
     assert said.verdict == "denied"
-    assert said.notes == ("self is asked as a group, whose addresses are not known; one in 10.20.0.0/16 would pass",)
+    assert said.notes == ("self is matched as a group, whose addresses are not known; one in 10.20.0.0/16 would pass",)
 
 
 def test_on_aws_a_rule_between_groups_has_no_family() -> None:
@@ -359,15 +359,15 @@ def test_egress_is_opened_and_closed_by_its_list() -> None:
 def test_the_egress_of_somebody_elses_group_is_theirs() -> None:
     group = "3f0c3f46-0000-0000-0000-000000000000"
     said, change = told("from nodes to 8.8.8.8", existing={"nodes": group})
-    assert said.verdict == "unknown" and "somebody else's" in said.reasons[0]
+    assert said.verdict == "unknown" and "externally managed" in said.reasons[0]
     assert texts(change) == ["set egress: [8.8.8.8/32]"]
     assert any("rules of theirs" in note for note in told("ssh from 8.8.8.8", existing={"nodes": group})[0].notes)
 
 
 def test_nobody_under_a_word_is_said() -> None:
     said, change = told("bgp from peers")
-    assert said.verdict == "denied" and said.reasons == ("sources.peers is empty: there is nobody of that name",)
-    assert change.refused == "list somebody under sources.peers first"
+    assert said.verdict == "denied" and said.reasons == ("sources.peers is empty: it allows nobody",)
+    assert change.refused == "list sources under sources.peers first"
 
 
 def test_the_settings_that_are_offered_are_yaml_as_pulumi_reads_it(tmp_path: Any) -> None:
@@ -395,3 +395,21 @@ def test_a_group_is_asked_in_the_family_that_a_protocol_has() -> None:
     after = raw | {"families": ["ipv4", "ipv6"], "services": {"icmp": {"enabled": True}}}
     assert {edit.key[0] for edit in way.edits} == {"families", "services"}
     assert explain(after, "icmpv6 from self").verdict == "allowed"
+
+
+def test_the_group_that_a_node_lacks_is_offered() -> None:
+    """Where etcd runs on the control plane, and its nodes have no etcd group."""
+    stacked = {"roles": True, "combine": {}}
+    said, change = told("tcp/2379 from control-plane to control-plane", **stacked)
+    assert said.verdict == "denied"
+    attach = "attach the etcd group to control-plane nodes, and set combine: {control-plane: [etcd]} (if they have that role)"
+    assert texts(change)[0] == attach
+    edit = change.ways[0].edits[0]
+    assert told("tcp/2379 from control-plane to control-plane", **stacked | {edit.key[0]: edit.value})[0].verdict == "allowed"
+    # What other roles combine stays, and nodes without the role are not the fix for every question.
+    _, change = told("tcp/2379 from etcd to worker", roles=True)
+    assert "set combine: {control-plane: [etcd], worker: [etcd]}" in texts(change)[0]
+    assert not any(
+        "attach" in text
+        for text in texts(told("tcp/2379 from etcd to worker", services={"etcd": {"enabled": False}}, roles=True)[1])
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from tests.golden import ROOT
 
-PACKAGES = {"kubeports": ROOT / "components"}
+PACKAGES = {"kubeports": ROOT / "components", "sandbox": ROOT}
 
 
 def modules(package: str, folder: Path) -> dict[str, Path]:

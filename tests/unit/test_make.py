@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,15 +93,50 @@ def test_what_a_killed_setup_left_is_installed_again(clone: Clone) -> None:
     assert clone.installed() == [ALL, f"--reinstall {ALL}"]
 
 
-def test_a_machine_without_this_python_is_told_which(tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_with_the_fix() -> None:
     command = ["make", "setup", "PYTHON=python3.11-missing", "-W", "requirements.txt"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "error: python3.11-missing is not on PATH; install Python 3.11" in done.stderr
+    assert "error: python3.11-missing has no Python 3.11 or later with the module venv. Fix: install one" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [
+        ({"python3.11": "3.11.2", "python3.13": "3.13.0", "python3.12": "3.12.1"}, "python3.13"),
+        ({"python3.11": "3.11.2", "python3.14": "3.14.0a1"}, "python3.11"),
+        ({"python3.11": "3.11.2", "python3.13": "missing"}, "python3.11"),
+        ({"python3": "3.12.0", "python3.10": "3.10.1"}, "python3"),
+        ({"python3": "3.10.0"}, None),
+    ],
+)
+def test_setup_takes_the_newest_python_that_can_make_environments(
+    tmp_path: Path, there: dict[str, str], chosen: str | None
+) -> None:
+    """Each Python of PATH answers as the release that it is said to be; ``missing`` is a shim of pyenv's without its version."""
+    for name, release in there.items():
+        path = tmp_path / name
+        level = "alpha" if "a" in release else "final"
+        numbers = ", ".join(release.partition("a")[0].split(".")[:2]) if release != "missing" else "0, 0"
+        path.write_text(
+            f"#!{sys.executable}\nimport sys\nif sys.argv[1] == '-m': print('{name}', sys.argv[1:]); sys.exit()\n"
+            f"if '{release}' == 'missing': sys.exit(127)\n"
+            f"info = type('V', (tuple,), {{'releaselevel': '{level}'}})(({numbers}))\n"
+            "sys.version_info = info; exec(sys.argv[2])\n"
+        )
+        path.chmod(0o755)
+    for name in ("bash", "make"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    env = {"PATH": str(tmp_path)}
+    done = subprocess.run(["make", "setup", "-W", "requirements.txt"], cwd=ROOT, env=env, capture_output=True, text=True)
+    if chosen is None:
+        assert done.returncode == 2 and "error: PATH has no Python 3.11 or later" in done.stderr
+    else:
+        assert done.stdout.split()[0] == chosen, done.stderr
 
 
 @pytest.mark.parametrize("number", ["x", "0", "-1", "1.5", ""])
 def test_make_torture_wants_a_number_above_0(number: str) -> None:
     done = subprocess.run(["make", "-o", ".venv/done", "torture", f"N={number}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"error: N={number} is no whole number above 0; write: make torture N=10" in done.stderr
+    assert f"error: N={number} must be a whole number above 0. Fix: make torture N=10" in done.stderr

@@ -109,7 +109,7 @@ def inventory(**change: Any) -> Any:
         ([{"name": "a", "addresses": ["10.0.0.1"], "ssh": "a b"}], "is not a host of ssh"),
         ([{"name": "a", "addresses": ["10.0.0.1"], "role": "etcd"}], "did you mean 'roles'"),
         ([{"name": "a", "addresses": ["10.0.0.1"], "roles": ["master"]}], "'master' is not a role"),
-        ([{"name": "a", "addresses": "10.0.0.1"}], "is no list"),
+        ([{"name": "a", "addresses": "10.0.0.1"}], "is not a list"),
         ([{"name": "a", "addresses": ["10.0.0.0/24"]}], "is not an address"),
         ([{"name": "a", "addresses": ["::ffff:10.0.0.1"]}], "write 10.0.0.1"),
         ([{"name": "a", "addresses": ["127.0.0.1"]}], "not an address by which other nodes know"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import openstack
+from sandbox import openstack_stays
 from sandbox.clouds import cloud
 from sandbox.processes import processes
 from tests.golden import ROOT
@@ -16,7 +16,7 @@ from tests.golden import ROOT
 #: ``stay`` with a web server in the place of Keystone and Neutron; -X has the name by which servers are told.
 STAY = """
 import subprocess, sys, time, urllib.request
-from sandbox import openstack
+from sandbox import openstack, openstack_stays
 
 def start(cloud):
     cloud.folder.mkdir(exist_ok=True)
@@ -33,7 +33,7 @@ def start(cloud):
             time.sleep(0.05)
 
 openstack.OpenStack.start = start
-openstack.stay()
+openstack_stays.stay()
 """
 DAMAGED = ["", "{}", "[]", "3", '{"OS_AUTH_URL": 3}', '{"OS_AUTH_URL": "nowhere"}', "\xff"]
 
@@ -54,11 +54,11 @@ def test_two_starts_at_once_start_one_and_its_end_leaves_nothing(folder: Path, c
     for starting in [stay(), stay()]:
         assert "make sandbox-down" in starting.communicate()[0] and starting.returncode == 0
     assert len(processes(folder)) == 1
-    assert openstack.staying()
-    openstack.leave()
+    assert openstack_stays.staying()
+    openstack_stays.leave()
     assert "has ended" in capsys.readouterr().out
     assert not processes(folder) and not folder.exists()
-    openstack.leave()
+    openstack_stays.leave()
     assert "No OpenStack of make sandbox-up runs here" in capsys.readouterr().out
 
 
@@ -66,8 +66,8 @@ def test_two_starts_at_once_start_one_and_its_end_leaves_nothing(folder: Path, c
 def test_a_damaged_file_is_as_none(folder: Path, content: str) -> None:
     folder.mkdir(parents=True)
     (folder / "env.json").write_text(content, encoding="latin-1")
-    assert openstack.staying() is None
-    openstack.leave()
+    assert openstack_stays.staying() is None
+    openstack_stays.leave()
     assert not folder.exists()
 
 
@@ -77,15 +77,15 @@ def test_servers_whose_file_is_damaged_are_found_and_ended_by_the_next_start(fol
     assert lost
     (folder / "env.json").write_text("")
     stay().communicate()
-    assert openstack.staying() and len(processes(folder)) == 1 and processes(folder) != lost
-    openstack.leave()
+    assert openstack_stays.staying() and len(processes(folder)) == 1 and processes(folder) != lost
+    openstack_stays.leave()
     assert not processes(folder)
 
 
 def test_a_shell_in_the_folder_is_left_alone(folder: Path) -> None:
     folder.mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", "input()"], cwd=folder, stdin=subprocess.PIPE, start_new_session=True) as shell:
-        openstack.leave()
+        openstack_stays.leave()
         assert shell.poll() is None
         shell.communicate()
 

@@ -266,7 +266,7 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
     listed = {rule.source.value for rule in ours.rules if rule.direction == "egress" and "egress" in rule.services}
     assert listed == {"10.0.0.0/8", "self"}
     (entry,) = [entry for entry in ours.closed if entry.service == "egress"]
-    assert "(nodes) keeps its own rules for egress" in entry.reason and "own rules for egress away" in entry.remedy
+    assert "(nodes) keeps its egress rules" in entry.reason and "other egress rules" in entry.remedy
     assert any(warning.startswith("egress alone restricts nothing there") for warning in ours.warnings)
 
 
@@ -277,7 +277,7 @@ def test_an_existing_groups_egress_to_everywhere_is_not_made_twice(cidrs: list[s
     assert text.startswith("egress: 0.0.0.0/0 is what the group in existing.nodes has by itself")
     assert "leave egress out" in text
     roles = made(existing={"etcd": existing["nodes"]}, roles=True, egress=["10.0.0.0/8"])
-    assert any("(etcd) keeps its own rules for egress" in warning for warning in roles.warnings)
+    assert any("(etcd) keeps its egress rules" in warning for warning in roles.warnings)
 
 
 def refused(**changes: Any) -> str:
@@ -415,3 +415,29 @@ def test_another_row_may_cover_the_api_server_where_clients_reach_it_anyway_or_a
     assert "nodes-in-tcp-6443-ipv4-0.0.0.0-0" in keys(made(services=both))
     few = {"admins": ["10.20.0.0/16"], "clients": ["198.51.100.0/24"]}
     assert "nodes-in-tcp-6443-ipv4-198.51.100.0-24" in keys(made(services={"own": ON_API}, sources=few))
+
+
+def test_rows_that_add_up_to_a_quarter_of_the_internet_are_warned_of_together() -> None:
+    own = {"more": {"protocol": "tcp", "start": 22, "source": ["64.0.0.0/3"], "why": "more"}}
+    sources = {"admins": ["0.0.0.0/3"], "clients": []}
+    together = "tcp/22 is open to 25% of all ipv4 addresses, as the sources of ssh and more add up"
+    assert together in made(sources=sources, services=own).warnings
+    own["more"]["source"] = ["192.168.0.0/16"]
+    assert not any("add up" in warning for warning in made(sources=sources, services=own).warnings)
+
+
+def test_nodes_known_by_addresses_of_one_family_alone_are_warned_of() -> None:
+    sources = {"admins": ["10.0.0.0/8", "2001:db8::/32"], "clients": [], "cluster": ["10.1.0.0/16"]}
+    said = "sources.cluster has nothing of ipv6: the nodes do not reach each other in ipv6"
+    assert any(warning.startswith(said) for warning in made(sources=sources, families=["ipv4", "ipv6"]).warnings)
+    sources["cluster"].append("2001:db8:1::/48")
+    assert not any(said in warning for warning in made(sources=sources, families=["ipv4", "ipv6"]).warnings)
+
+
+def test_the_order_of_keys_changes_nothing() -> None:
+    given = {"nodes": "sg-0a", "etcd": "sg-0b", "worker": "sg-0c"}
+    plans = [
+        made(cloud="aws", network="vpc-0a", roles=True, egress=["10.0.0.0/8"], existing=dict(order))
+        for order in (given.items(), reversed(given.items()))
+    ]
+    assert (plans[0].warnings, plans[0].closed) == (plans[1].warnings, plans[1].closed)

@@ -50,8 +50,12 @@ def entries(question: Question) -> list[tuple[str, tuple[str, ...]]]:
         ("ipencap from self", [("protocol 4", ("nodes",))]),
         ("icmp from self", [("protocol 1", ("nodes",)), ("protocol 58", ("nodes",))]),
         ("icmpv6 from self", [("protocol 58", ("nodes",))]),
-        ("47 from self", [("protocol 47", ("nodes",))]),
+        ("4 from self", [("protocol 4", ("nodes",))]),
         ("protocol 47 from self", [("protocol 47", ("nodes",))]),
+        ("protocol 22 from self", [("protocol 22", ("nodes",))]),
+        ("gre from self", [("protocol 47", ("nodes",))]),
+        ("protocol esp from self", [("protocol 50", ("nodes",))]),
+        ("AH from self", [("protocol 51", ("nodes",))]),
         ("from nodes to 8.8.8.8", [("anything", ("nodes",))]),
         ("to 8.8.8.8", [("anything", ("nodes",))]),
         ("tcp/443 from worker to 8.8.8.0/24", [("tcp/443", ("worker",))]),
@@ -112,14 +116,15 @@ def test_a_word_with_very_many_sources_is_not_asked_at_once() -> None:
 
 
 def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
-    assert asked("22 from self").notes == ("22 is read as a protocol's number; for the port ask tcp/22",)
+    with pytest.raises(InputError, match=r"22 may be a port or a protocol; write tcp/22, udp/22 or protocol 22"):
+        asked("22 from self")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "does not say from where"),
-        ("ssh", "ask for somebody: 'ssh from 10.1.2.3'"),
+        ("ssh", "write 'ssh from 10.1.2.3'"),
         ("ssh from", "nothing stands after from"),
         ("ssh from self to", "nothing stands after to"),
         ("ssh from self from self", "from stands twice"),
@@ -132,8 +137,8 @@ def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
         ("0 from self", "can't be asked"),
         ("6443 from self", "for a port write tcp/6443 or udp/6443"),
         ("22/tcp from self", "write tcp/22"),
-        ("tcp/70000 from self", "70000 is no port"),
-        ("tcp/0 from self", "0 is no port"),
+        ("tcp/70000 from self", "70000 is not a port"),
+        ("tcp/0 from self", "0 is not a port"),
         ("tcp/25-22 from self", "start 25 is after end 22"),
         ("sssh from self", "did you mean 'ssh'?"),
         ("wep from self", "did you mean 'web'?"),
@@ -146,8 +151,8 @@ def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
         ("ssh from host.example.com", "names are not looked up"),
         ("ssh from 10.1.2.3 to contrl-plane", "did you mean 'control-plane'?"),
         ("ssh from 10.1.2.3 to 8.8.8.8", "neither '10.1.2.3' nor '8.8.8.8' is a node"),
-        ("from nodes to @bastion", "egress knows addresses alone"),
-        ("from nodes to clients", "egress knows addresses alone"),
+        ("from nodes to @bastion", "egress rules have only these"),
+        ("from nodes to clients", "egress rules have only these"),
     ],
 )
 def test_a_question_that_cant_be_read_is_refused_with_what_would_be_right(text: str, says: str) -> None:

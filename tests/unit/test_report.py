@@ -23,7 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from kubeports import report, table
 from kubeports.check import check
 from kubeports.cli import main
-from kubeports.clouds import backend
+from kubeports.clouds import CLOUDS, backend
 from kubeports.errors import InputError
 from kubeports.report import comparison, picture, view
 from kubeports.rules import Closed, Plan, Rule, Source
@@ -130,10 +130,14 @@ def test_what_a_cloud_names_by_id_is_named_by_the_group_that_has_it() -> None:
 
 
 def test_the_types_of_the_resources_are_classes_of_the_sdks() -> None:
-    for type_ in view.TYPES.values():
+    for type_ in (view.sdk_class(each) for cloud in CLOUDS for each in backend(cloud).facts.TYPES.values()):
         package, module, name = type_.split(".")
         folder = next(Path(path) / f"pulumi_{package}" for path in sys.path if (Path(path) / f"pulumi_{package}").is_dir())
         assert any(f"class {name}(pulumi.CustomResource)" in file.read_text() for file in (folder / module).glob("*.py")), type_
+
+
+def test_what_an_sdk_has_at_its_top_is_named_so_and_a_kind_without_a_type_by_itself() -> None:
+    assert [view.sdk_class(each) for each in ("hcloud:index/firewall:Firewall", "rule")] == ["hcloud.Firewall", "rule"]
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -160,8 +164,8 @@ def test_warnings_stand_at_the_top() -> None:
 def test_what_is_open_to_the_world_is_said_first_and_nothing_else_is() -> None:
     world = text(the(page("aws-prod"), "p.note.world"))
     ports = next(str(row) for row in table.load() if row.service == "nodeport")
-    assert world == f"Open to the world: nodeport ({ports}) on worker nodes, from 0.0.0.0/0 and ::/0."
-    assert text(the(page("aws-dev"), "p.note")) == "Nothing is open to the world."
+    assert world == f"Open to the internet: nodeport ({ports}) on worker nodes, from 0.0.0.0/0 and ::/0."
+    assert text(the(page("aws-dev"), "p.note")) == "Nothing is open to the internet."
 
 
 def test_rows_that_are_moved_added_or_extra_say_so() -> None:
@@ -237,7 +241,7 @@ def test_a_stack_without_rules_has_a_page_that_says_so() -> None:
     content = BeautifulSoup(report.page({"empty": replace(planned("aws-dev"), rules=())}), "html.parser")
     assert not content.select("table.matrix, svg")
     assert text(the(content, "#s1-matrix p")) == "The stack has no rule: nothing is open."
-    assert "Nobody" in text(the(content, ".words dl"))
+    assert "No source" in text(the(content, ".words dl"))
 
 
 # The difference
@@ -418,7 +422,7 @@ def test_the_problems_of_all_stacks_are_named_and_nothing_is_written(tmp_path: P
     out_file = tmp_path / "x.html"
     files = [f"--file={tmp_path}/Pulumi.{name}.yaml" for name in "ab"]
     code, out, err = run("-s", "aws-dev", *files, "-o", str(out_file))
-    assert (code, out) == (2, "") and "'azure' is not possible" in err and "'oracle' is not possible" in err
+    assert (code, out) == (2, "") and "'azure' is not a valid value" in err and "'oracle' is not a valid value" in err
     assert not out_file.exists()
 
 

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -168,13 +170,13 @@ FINE = {
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"kubeports:cluster": "12"}, "kubeports:cluster: 12 is no text, and can't be a cluster's name; put it in quotes: '12'"),
-        ({"kubeports:cluster": "true"}, "kubeports:cluster: true is no text"),
+        ({"kubeports:cluster": "12"}, "kubeports:cluster: 12 is not text, and can't be a cluster's name; put it in quotes: '12'"),
+        ({"kubeports:cluster": "true"}, "kubeports:cluster: true is not text"),
         ({"kubeports:cloud": ""}, "kubeports:cloud: is null"),
-        ({"kubeports:offline": "maybe"}, "kubeports:offline: 'maybe' is no boolean"),
-        ({"kubeports:services": "{ssh: {start: 0x16}}"}, "kubeports:services.ssh.start: '0x16' is no port"),
-        ({"kubeports:services": "{ssh: {start: 026}}"}, "kubeports:services.ssh.start: '026' is no port"),
-        ({"kubeports:services": "{ssh: {start: 2_022}}"}, "kubeports:services.ssh.start: '2_022' is no port"),
+        ({"kubeports:offline": "maybe"}, "kubeports:offline: 'maybe' is not a boolean"),
+        ({"kubeports:services": "{ssh: {start: 0x16}}"}, "kubeports:services.ssh.start: '0x16' is not a port"),
+        ({"kubeports:services": "{ssh: {start: 026}}"}, "kubeports:services.ssh.start: '026' is not a port"),
+        ({"kubeports:services": "{ssh: {start: 2_022}}"}, "kubeports:services.ssh.start: '2_022' is not a port"),
     ],
 )
 @pytest.mark.parametrize("operation", ["preview", "up"])
@@ -200,9 +202,54 @@ def test_a_stack_that_plan_refuses_can_be_destroyed(machine: Path, monkeypatch: 
     monkeypatch.setattr("sandbox.__main__.ROOT", machine)
     for name in [name for name in os.environ if name.startswith("OS_")]:
         monkeypatch.delenv(name)
-    refused = CliRunner().invoke(main, ["destroy", "mine"])
+    refused = CliRunner().invoke(main, ["destroy", "mine"], env={"CONFIRM": "yes"})
     assert isinstance(refused.exception, SandboxError)
     assert "no OpenStack to talk to" in str(refused.exception)
+
+
+class Recorded(run.Project):
+    """Records operations, and runs none."""
+
+    done: ClassVar[list[str]] = []
+
+    def run(self, operation: run.Operation, stack: str, *args: Any, **kwargs: Any) -> run.Result:
+        self.done.append(operation)
+        return run.Result(True, (), (), {}, "")
+
+
+@pytest.mark.parametrize(
+    ("operation", "terminal", "answer", "confirm", "done"),
+    [
+        ("up", False, "", "", []),
+        ("destroy", False, "", "no", []),
+        ("up", False, "", "yes", ["preview", "up"]),
+        ("destroy", False, "", "yes", ["preview-destroy", "destroy"]),
+        ("up", True, "yes", "", ["preview", "up"]),
+        ("destroy", True, "yes", "", ["preview-destroy", "destroy"]),
+        ("up", True, "y", "", ["preview"]),
+        ("destroy", True, "", "", ["preview-destroy"]),
+    ],
+)
+def test_up_and_destroy_ask_first(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, operation: str, terminal: bool, answer: str, confirm: str, done: list[str]
+) -> None:
+    (machine / "stacks").mkdir()
+    (machine / "Pulumi.yaml").write_text("name: mine\nstackConfigDir: stacks\n")
+    file = machine / "stacks" / "Pulumi.mine.yaml"
+    file.write_text("config:\n" + "".join(f"  {key}: {value}\n" for key, value in FINE.items()))
+    monkeypatch.setattr("sandbox.__main__.ROOT", machine)
+    monkeypatch.setattr("sandbox.__main__.Project", Recorded)
+    monkeypatch.setattr(Recorded, "done", [])
+    monkeypatch.setattr("sandbox.__main__.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: terminal), exit=sys.exit))
+    monkeypatch.setattr("builtins.input", lambda prompt: answer)
+    result = CliRunner().invoke(main, [operation, "mine"], env={"CONFIRM": confirm, "OS_CLOUD": "mine"})
+    assert Recorded.done == done
+    went = operation in done
+    assert result.exit_code == (0 if went else 1), result.output
+    if not went:
+        assert isinstance(result.exception, SandboxError)
+        told = "not confirmed" if terminal else f"make {operation} STACK=mine CONFIRM=yes"
+        assert told in str(result.exception)
 
 
 def test_a_stack_file_that_is_not_yaml_is_refused_before_the_engine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

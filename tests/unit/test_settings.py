@@ -41,15 +41,15 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"existing": {"node": "x"}}, "kubeports:existing.node: is not a key", "'nodes'"),
     # Types and choices
     ({"cloud": None}, "kubeports:cloud: is missing", "aws, gcp or openstack"),
-    ({"cloud": "azure"}, "kubeports:cloud: 'azure' is not possible", "openstack"),
-    ({"cloud": 3}, "kubeports:cloud: 3 is not possible", "aws"),
-    ({"offline": "yes"}, "kubeports:offline: 'yes' is no boolean", "true or false"),
-    ({"nfs": 1}, "kubeports:nfs: 1 is no boolean", "true or false"),
-    ({"calico": "ip-ip"}, "kubeports:calico: 'ip-ip' is not possible", "'ipip'"),
+    ({"cloud": "azure"}, "kubeports:cloud: 'azure' is not a valid value", "openstack"),
+    ({"cloud": 3}, "kubeports:cloud: 3 is not a valid value", "aws"),
+    ({"offline": "yes"}, "kubeports:offline: 'yes' is not a boolean", "true or false"),
+    ({"nfs": 1}, "kubeports:nfs: 1 is not a boolean", "true or false"),
+    ({"calico": "ip-ip"}, "kubeports:calico: 'ip-ip' is not a valid value", "'ipip'"),
     ({"families": ["ipv5"]}, "kubeports:families[0]: 'ipv5'", "ipv4"),
     ({"families": []}, "kubeports:families: is empty", "[ipv4]"),
-    ({"families": "ipv4"}, "kubeports:families: 'ipv4' is no list", "list"),
-    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: ['10.0.0.0/8'] is no map", "key: value"),
+    ({"families": "ipv4"}, "kubeports:families: 'ipv4' is not a list", "list"),
+    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: ['10.0.0.0/8'] is not a map", "key: value"),
     ({"sources": '{"admins": [}'}, "kubeports:sources: ", "is not JSON"),
     ({"sources": '{"admins": [], "admins": []}'}, "kubeports:sources: the key 'admins' stands twice", "once"),
     ({"egress": "[" * 5000}, "kubeports:egress: '[[", "nested too deeply"),
@@ -57,7 +57,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (sources(admins=["10.20.0.5/16"]), "kubeports:sources.admins[0]: 10.20.0.5/16", "write 10.20.0.0/16, or 10.20.0.5/32"),
     (sources(admins=["10.20.0.5"]), "kubeports:sources.admins[0]: 10.20.0.5 ", "write 10.20.0.5/32"),
     (sources(admins=["office"]), "kubeports:sources.admins[0]: 'office' is no source", "CIDR"),
-    (sources(admins=["10.0.0.0/33"]), "kubeports:sources.admins[0]: '10.0.0.0/33' is no CIDR", "prefix length"),
+    (sources(admins=["10.0.0.0/33"]), "kubeports:sources.admins[0]: '10.0.0.0/33' is not a valid CIDR", "prefix length"),
     (sources(admins=[10]), "kubeports:sources.admins[0]: 10 is no source", "CIDR"),
     (sources(admins=["2001:db8::/32"]), "kubeports:sources.admins[0]: 2001:db8::/32 is ipv6", "add ipv6 to kubeports:families"),
     (sources(admins=["10.0.0.0/8", "10.0.0.0/8"]), "kubeports:sources.admins[1]: 10.0.0.0/8 stands twice", "once"),
@@ -87,7 +87,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:egress[0]: everywhere is not a destination in a list",
         "write kubeports:egress: everywhere",
     ),
-    ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is no list", "list"),
+    ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is not a list", "list"),
     # The world
     (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the internet", "clients"),
     (sources(admins=HALVES), "kubeports:sources: ssh: 0.0.0.0/0, as ssh adds its sources up, is the internet", "clients"),
@@ -107,17 +107,17 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"shell": OWN | {"start": 22}}},
-        "kubeports:services.shell: tcp/22 is open to the world and covers ssh",
+        "kubeports:services.shell: tcp/22 is open to the internet and covers ssh",
         "other ports",
     ),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"nodeport": {"start": 2000}}},
-        "kubeports:services.nodeport: tcp/2000-32767 is open to the world and covers etcd",
+        "kubeports:services.nodeport: tcp/2000-32767 is open to the internet and covers etcd",
         "other ports",
     ),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"tunnel": {"protocol": 4, "source": ["clients"], "why": "t"}}},
-        "kubeports:services.tunnel: protocol 4 is open to the world and covers ipip",
+        "kubeports:services.tunnel: protocol 4 is open to the internet and covers ipip",
         "name the networks",
     ),
     # Sources that are needed, and references
@@ -127,7 +127,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (sources(admins=["@bastion"]), "kubeports:sources.admins[0]: no reference is called 'bastion'", "kubeports:refs"),
     ({**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": ID}}}, "kubeports:sources.admins[0]", "'bastion'"),
     ({"refs": {"etcd": {"group": ID}}}, "kubeports:refs.etcd: 'etcd' is a word of the table", "another name"),
-    ({"refs": {"b": {"group": ""}}}, "kubeports:refs.b.group: '' is no id", "id"),
+    ({"refs": {"b": {"group": ""}}}, "kubeports:refs.b.group: '' is not an id", "id"),
     ({"refs": {"b": {"group": "x", "prefixes": "y"}}}, "kubeports:refs.b: a reference is one thing", "either"),
     ({"refs": {"a": {"group": ID}, "b": {"group": ID}}}, f"kubeports:refs.b: {ID} is kubeports:refs.a too", "one name"),
     (
@@ -136,10 +136,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "one family",
     ),
     # Ports and services
-    ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is no port", "1-65535"),
-    ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is no port", "1-65535"),
-    ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is no port", "whole number"),
-    ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: True is no port", "whole number"),
+    ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is not a port", "1-65535"),
+    ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is not a port", "1-65535"),
+    ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is not a port", "whole number"),
+    ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: True is not a port", "whole number"),
     (
         {"services": {"etcd": {"start": 2381}}},
         "kubeports:services.etcd: start 2381 is after the end of the row, 2380",
@@ -161,7 +161,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),
     ({"services": {"web": OWN | {"start": 80, "end": 79}}}, "kubeports:services.web: start 80 is after end 79", "79"),
     ({"services": {"web": OWN | {"protocol": 4}}}, "kubeports:services.web: protocol 4 has no ports", "leave start"),
-    ({"services": {"web": OWN | {"protocol": "icmp"}}}, "kubeports:services.web.protocol: 'icmp' is no protocol", "number"),
+    ({"services": {"web": OWN | {"protocol": "icmp"}}}, "kubeports:services.web.protocol: 'icmp' is not a protocol", "number"),
     ({"services": {"web": OWN | {"why": "it's"}}}, "kubeports:services.web.why", "letters"),
     ({"services": {"web": OWN | {"source": []}}}, "kubeports:services.web.source: is empty", "enabled: false"),
     ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a name of the plan's own", "another"),
@@ -184,10 +184,14 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"cloud": "aws", "network": "my-vpc"}, "kubeports:network: 'my-vpc' is no VPC id", "vpc-"),
     ({"network": "n"}, "kubeports:network: is not used on openstack", "leave it out"),
     ({"existing": {"etcd": "x"}}, "kubeports:existing.etcd: without roles there is one group", "roles: true"),
-    ({"cloud": "aws", "network": "vpc-0a", "existing": {"nodes": "mine"}}, "kubeports:existing.nodes: 'mine' is no id", "sg-"),
+    (
+        {"cloud": "aws", "network": "vpc-0a", "existing": {"nodes": "mine"}},
+        "kubeports:existing.nodes: 'mine' is not an id",
+        "sg-",
+    ),
     (
         {"cloud": "gcp", "network": "n", "refs": {"b": {"group": "Mine"}}},
-        "kubeports:refs.b.group: 'Mine' is no id",
+        "kubeports:refs.b.group: 'Mine' is not an id",
         "network tag",
     ),
     (
@@ -197,8 +201,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"cloud": "gcp", "network": "n", "limits": {"groups": 3}}, "kubeports:limits.groups: GCP has network tags", "leave it out"),
     ({"cloud": "aws", "network": "vpc-0a", "limits": {"cidrs": 3}}, "kubeports:limits.cidrs: is for OpenStack", "leave it out"),
-    ({"existing": {"nodes": "my-group"}}, "kubeports:existing.nodes: 'my-group' is no id of this cloud", ID),
-    ({"refs": {"b": {"prefixes": "0.0.0.0/0"}}}, "kubeports:refs.b.prefixes: '0.0.0.0/0' is no id of this cloud", ID),
+    ({"existing": {"nodes": "my-group"}}, "kubeports:existing.nodes: 'my-group' is not an id of this cloud", ID),
+    ({"refs": {"b": {"prefixes": "0.0.0.0/0"}}}, "kubeports:refs.b.prefixes: '0.0.0.0/0' is not an id of this cloud", ID),
     (
         {"services": {"own": {"protocol": "udp", "start": 9, "source": ["admins"], "why": " "}}},
         "kubeports:services.own.why",
@@ -206,11 +210,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"families": ["ipv6"], **sources(admins=["2001:db8::%x/32"])},
-        "kubeports:sources.admins[0]: '2001:db8::%x/32' is no CIDR",
+        "kubeports:sources.admins[0]: '2001:db8::%x/32' is not a valid CIDR",
         "write",
     ),
     # Limits
-    ({"limits": {"rules": 10**5000}}, "kubeports:limits.rules: a number of thousands of digits is no whole number", "write"),
+    ({"limits": {"rules": 10**5000}}, "kubeports:limits.rules: a number of thousands of digits is not a whole number", "write"),
     ({"limits": '{"rules": ' + "1" * 5000 + "}"}, "kubeports:limits: '{", "write"),
     ({"services": {"ssh": {"start": int("1" * 4300)}}}, "kubeports:services.ssh.start: 1111", "write"),
     (
@@ -235,7 +239,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"cloud": "gcp", "network": "n", "egress": ["10.0.0.0/8"]},
-        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their tag",
+        "kubeports:egress: is restricted in ipv4, and GCP's egress rules can't name the nodes by their group",
         "kubeports:sources.cluster",
     ),
     ({"cloud": "gcp", "network": "n", "refs": {"b": {"prefixes": "x"}}}, "kubeports:refs.b.prefixes: GCP", "CIDRs"),
@@ -258,6 +262,13 @@ def test_bad_input_is_refused_with_place_value_and_remedy(changes: dict[str, Any
     text = message(**changes)
     assert text.startswith(place)
     assert says in text
+
+
+def test_a_cloud_that_is_none_is_no_reason_to_refuse_what_depends_on_it() -> None:
+    text = message(cloud="azure", cluster="no spaces", tags={"a": "b"}, limits={"cidrs": 3})
+    assert len(text.splitlines()) == 2
+    assert "kubeports:cloud: 'azure' is not possible" in text
+    assert "kubeports:cluster: 'no spaces' can't be a cluster's name; write letters" in text
 
 
 def test_a_long_firewall_name_is_refused_on_gcp_and_never_cut() -> None:
@@ -405,7 +416,7 @@ def test_enums_count_as_what_they_stand_for() -> None:
 
 
 def test_a_message_shows_no_address_of_an_object() -> None:
-    assert message(existing={"nodes": object()}).startswith("kubeports:existing.nodes: an object (object) is no id")
+    assert message(existing={"nodes": object()}).startswith("kubeports:existing.nodes: an object (object) is not an id")
 
 
 def test_values_within_themselves_are_refused() -> None:
@@ -453,7 +464,7 @@ def test_the_components_arguments_are_the_same_keys() -> None:
 @pytest.mark.parametrize(
     ("cloud", "tags", "message"),
     [
-        ("openstack", {"a": "b"}, "tags: is for AWS"),
+        ("openstack", {"a": "b"}, "tags: groups on OpenStack have no tags of keys and values; leave it out"),
         ("aws", {"aws:a": "b"}, "tags.aws:a: 'aws:a' can't be a tag's key"),
         ("aws", {"": "b"}, "can't be a tag's key"),
         ("aws", {"a" * 129: "b"}, "can't be a tag's key"),
@@ -463,7 +474,7 @@ def test_the_components_arguments_are_the_same_keys() -> None:
         ("aws", {"Name": "b"}, "tags.Name: is a tag of the component's own"),
         ("aws", {"kubeports:cluster": "b"}, "is a tag of the component's own"),
         ("aws", {f"a{i}": "b" for i in range(48)}, "has 48 tags; write at most 47"),
-        ("aws", ["a"], "is no map"),
+        ("aws", ["a"], "is not a map"),
     ],
 )
 def test_wrong_tags_are_refused(cloud: str, tags: Any, message: str) -> None:

@@ -47,9 +47,9 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "is empty; write config:"),
-        ("- a\n", "is no map; write config:"),
+        ("- a\n", "is not a map; write config:"),
         ("a: 1\n", "config: is missing"),
-        ("config: [1]\n", "config: is no map"),
+        ("config: [1]\n", "config: is not a map"),
         ("config: {kubeports:a: [}\n", "line 1: is not YAML as Pulumi reads it"),
         ("config:\n\tkubeports:a: 1\n", "line 2: is not YAML as Pulumi reads it"),
         (
@@ -60,10 +60,10 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
         ("config:\n  offline: true\n", "config: 'offline' has no namespace; write kubeports:offline"),
         ("config:\n  kubeports:a: null\n", "kubeports:a: is null"),
         ("config:\n  kubeports:a:\n", "kubeports:a: is null"),
-        ("config:\n  kubeports:a: 1.5\n", "kubeports:a: 1.5 is no whole number"),
+        ("config:\n  kubeports:a: 1.5\n", "kubeports:a: 1.5 is not a whole number"),
         ("config:\n  kubeports:a:\n    secure: abc\n", "kubeports:a: is encrypted (secure:)"),
         ("config:\n  kubeports:a:\n    b: [{secure: abc}]\n", "kubeports:a.b[0]: is encrypted (secure:)"),
-        ("config:\n  ? [1]\n  : 2\n", "line 2: is not YAML as Pulumi reads it (a key is no plain value)"),
+        ("config:\n  ? [1]\n  : 2\n", "line 2: is not YAML as Pulumi reads it (a key is not a plain value)"),
     ],
 )
 def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -79,8 +79,8 @@ def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, s
         ("config:\n  kubeports.offline: true\n", "'kubeports.offline' has no namespace; write kubeports:offline"),
         ("config:\n  1.5: true\n", "1.5 has no namespace; write kubeports:KEY"),
         ("config:\n  ~: true\n", "None has no namespace; write kubeports:KEY"),
-        ("kube-ports:offline: true\nconfig:\n  kubeports:a: 1\n", "kube-ports:offline: stands beside config"),
-        ("config:\n  kubeports-firewall:offline: true\n", "is in a namespace that nobody reads; write kubeports:offline"),
+        ("kube-ports:offline: true\nconfig:\n  kubeports:a: 1\n", "kube-ports:offline: is beside config"),
+        ("config:\n  kubeports-firewall:offline: true\n", "is in an unknown namespace; write kubeports:offline"),
     ],
 )
 def test_a_key_that_nobody_reads_is_told_where_it_belongs(tmp_path: Path, text: str, says: str) -> None:

@@ -9,131 +9,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from kubeports import table
+from kubeports.audit.differences import KINDS, KUBEPORTS, Difference, Kind, LiveRule, Raw
 from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
-from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, world
+from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, with_roles, world
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
-from kubeports.networks import EVERYBODY, FAMILIES, Family, Network, Networks, covers
+from kubeports.networks import EVERYBODY, FAMILIES, Network, Networks, covers
 from kubeports.rules import Plan, Rule, of_rule, of_rules
-from kubeports.traffic import ALL, OTHERS, UNREADABLE, entry, protocol_of
-
-#: What a cloud's API answers.
-Raw = Mapping[str, Any]
-#: Who made a rule that looks like one of ours.
-KUBEPORTS = "kubeports"
-Kind = Literal["world", "tunnel", "beyond", "source", "missing", "denied", "surplus"]
-#: The kinds of differences, what is worst first: kind -> what it is, and what would be right.
-KINDS: Mapping[Kind, tuple[str, str]] = {
-    "world": (
-        "open to half of the internet or more, and the plan has it for fewer",
-        "take the rule away, or name the networks that need it",
-    ),
-    "tunnel": (
-        "the number of IP-in-IP is open as a port, or its name means another protocol elsewhere",
-        "take the rule away: the plan's own rule opens the protocol, by its number and without ports",
-    ),
-    "beyond": ("open, and no row of the plan has it", "take the rule away, enable its row, or add one under {}services"),
-    "source": (
-        "a row of the plan, open to somebody whom it does not name",
-        "take the rule away, or add the source under {}sources or to the service's source",
-    ),
-    "missing": (
-        "a row of the plan that is closed to one of its sources",
-        "where Pulumi made the groups: pulumi refresh, then pulumi up; else open it",
-    ),
-    "denied": (
-        "a row of the plan that a rule closes for some of its sources",
-        "take the rule away, or give it a larger priority",
-    ),
-    "surplus": ("opens nothing that another rule does not open", "take the rule away, if nobody else counts on it"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRule:
-    """A rule of the cloud's.
-
-    Args:
-        id: the cloud's id; on GCP its name.
-        description: what it says of itself.
-        by: who made it, as far as it says (``_Audit.by``).
-    """
-
-    id: str
-    description: str
-    by: str
-
-    def json(self) -> dict[str, str]:
-        """The rule as ``kubeports audit --format json`` has it."""
-        return {"id": self.id, "description": self.description, "by": self.by}
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that is not as planned.
-
-    Args:
-        kind: see ``KINDS``.
-        target: whose group has it, ``nodes`` or a role; ``*``: every instance of the network.
-        direction: ``ingress`` or ``egress``.
-        entries: protocols and ports, as (protocol, first, last); None: every protocol, and no ports.
-        sources: who is at the other end: CIDRs, ``self``, roles, ``@references``, ids of the cloud's.
-        families: the families that it is about.
-        services: the rows of the plan that it is about.
-        rules: the cloud's rules that it is about.
-        why: of a row, what it is for.
-        node: where each node has rules of its own, the node; else empty.
-    """
-
-    kind: Kind
-    target: str
-    direction: Literal["ingress", "egress"]
-    entries: tuple[tuple[int | None, int | None, int | None], ...]
-    sources: tuple[str, ...]
-    families: tuple[Family, ...]
-    services: tuple[str, ...] = ()
-    rules: tuple[LiveRule, ...] = ()
-    why: str = ""
-    node: str = ""
-
-    @property
-    def whats(self) -> tuple[str, ...]:
-        """Protocols and ports as people write them."""
-        numbers = {protocol for protocol, first, _ in self.entries if first is None and protocol is not None}
-        if len(numbers) > _MANY:
-            # Beneath a denial of one protocol, all the others are open one by one.
-            ported = [entry(*each) for each in self.entries if each[1] is not None]
-            known = {protocol for protocol, _, _ in self.entries}
-            closed = [entry(number, None, None) for number in range(256) if number not in known]
-            return (*ported, "every other protocol" + (f" but {', '.join(closed)}" if closed else ""))
-        return tuple(entry(*each) for each in self.entries)
-
-    @property
-    def what(self) -> str:
-        """The same in one text."""
-        return ", ".join(self.whats)
-
-    def json(self) -> dict[str, Any]:
-        """The difference as ``kubeports audit --format json`` has it."""
-        return {
-            "kind": self.kind,
-            "target": self.node or self.target,
-            "direction": self.direction,
-            "entries": [{"protocol": protocol, "from_port": first, "to_port": last} for protocol, first, last in self.entries],
-            "sources": list(self.sources),
-            "families": list(self.families),
-            "services": list(self.services),
-            "why": self.why,
-            "rules": [rule.json() for rule in self.rules],
-        }
-
-
-#: How people call a target that is every instance of a GCP network.
-EVERY_INSTANCE = "every instance"
-_MANY = 100  # protocols that are told one by one
+from kubeports.traffic import ALL, OTHERS, UNREADABLE, protocol_of
 
 
 def compare(plan: Plan, raw: Raw, groups: Groups) -> list[Difference]:
@@ -200,12 +86,12 @@ class _Audit:
 
     @cached_property
     def planned(self) -> list[Flow]:
-        """What the plan opens, in the cloud's ids; on AWS and GCP a group has no family (docs/decisions/0002)."""
+        """What the plan opens, in the cloud's ids; on some clouds a group has no family (docs/decisions/0002)."""
         identities = {target: self.groups.identity(target) for target in self.plan.settings.targets}
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
         lists = [name for name, ref in self.plan.settings.refs.items() if ref.kind == "prefixes"]
         found = of_rules(self.plan.rules, identities | refs, lists)
-        if self.cloud.facts.GROUPS_HAVE_FAMILY:
+        if self.plan.settings.capabilities.groups_have_family:
             return found
         return [
             replace(each, families=FAMILIES) if isinstance(each.source, Peer) and each.source.id not in self.lists else each
@@ -248,7 +134,8 @@ class _Audit:
     def allowed(self, target: str) -> list[Flow]:
         """What the plan opens on a node of a target."""
         carried = {self.groups.identity(each) for each in self.plan.settings.carried(target)}
-        return [each for each in self.planned if each.group in carried]
+        here = [each for each in self.planned if each.group in carried]
+        return with_roles(here, {each: self.groups.identity(each) for each in self.plan.settings.targets})
 
     @cached_property
     def directions(self) -> tuple[str, ...]:
@@ -444,7 +331,7 @@ class _Audit:
                 entries=tuple(dict.fromkeys(entries_)),
                 sources=sources,
                 families=tuple(family for family in FAMILIES if any(family in each.families for each in flows)),
-                services=self._rows(spans) if kind != "tunnel" else (),
+                services=self._rows(spans) if kind != "tunnel" and flows[0].direction == "ingress" else (),
                 rules=(self._rule(id),),
             )
 
@@ -510,7 +397,7 @@ class _Audit:
         return tuple(dict.fromkeys(found))
 
     def _rows(self, spans: Iterable[Span]) -> tuple[str, ...]:
-        """The rows of the table, and of the plan, that have a part of what is open."""
+        """The rows of the table, and of the plan, that have a part of what is open inbound."""
         named: dict[str, None] = {}
         for span in spans:
             for row in (*table.load(), *self.plan.settings.own):

@@ -1,11 +1,10 @@
 """The clouds: one module each, with the same functions.
 
 - ``encode(plan)`` turns the rules into resources as plain data, with markers where an id is not known yet;
-- ``decode(resources, families)`` reads them back: ``decode(encode(plan)) == plan.rules``;
 - ``limits(plan, name)`` refuses what the cloud would refuse halfway;
 - ``create(name, plan, opts)`` makes the resources; it alone imports the cloud's SDK.
 
-docs/extending.md shows how another cloud comes in.
+``kubeports.testing.conforms`` checks that a cloud's reader reads what ``encode`` writes. docs/extending.md shows how to add one.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
+from kubeports.clouds.capabilities import Capabilities
 from kubeports.errors import InputError, bad
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from kubeports.clouds.reading import Given, Reading
     from kubeports.clouds.resources import Made, Resources
     from kubeports.flows import Flow
-    from kubeports.networks import Family, Network
-    from kubeports.rules import Plan, Rule
+    from kubeports.networks import Network
+    from kubeports.rules import Plan
     from kubeports.settings import Settings
 
 
@@ -76,9 +77,6 @@ class Backend(Protocol):
 
     def encode(self, plan: Plan) -> Resources:
         """The plan's rules as resources."""
-
-    def decode(self, resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-        """Resources as rules; ``families`` are the enabled ones, for sources that have no family of their own."""
 
     def limits(self, plan: Plan, name: str) -> None:
         """Raise InputError where the plan, as a firewall of this name, has more than the cloud takes."""
@@ -142,7 +140,7 @@ def effective(cloud: str, flows: Iterable[Flow], named: Collection[int | None] =
 
 
 def partly_denied(cloud: str, flow: Flow, denials: Iterable[Flow], whole: bool = False) -> list[Flow]:
-    """The denials that close a flow for some of its peers, which ones nobody can tell from the rules; ``whole``: for any."""
+    """The denials that close a flow for some of its peers, the rules don't show which; ``whole``: for any."""
     reader = backend(cloud).read
     rank = getattr(reader, "denied" if whole else "partly_denied", None)
     return [] if rank is None else cast("list[Flow]", rank(flow, denials))
@@ -153,13 +151,14 @@ def known() -> tuple[str, ...]:
     return (*CLOUDS, *added())
 
 
-def network_example(cloud: str) -> dict[str, str]:
-    """What the setting ``network`` may be where no rule depends on it; empty: the cloud needs none."""
-    return dict(getattr(backend(cloud).facts, "NETWORK_EXAMPLE", {})) if cloud in CLOUDS else {}
-
-
 def added() -> dict[str, EntryPoint]:
     """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``."""
+    return _installed(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _installed(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Looks into every installed package, which takes milliseconds, once for a ``sys.path``."""
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS) if entry.name not in CLOUDS}
 
 
@@ -174,27 +173,22 @@ def backend(cloud: str) -> Backend:
     entry = added()[cloud]
     try:
         module = entry.load()
-    except Exception as error:  # whatever somebody else's module does when it is imported
+    except Exception as error:  # whatever another package's module does when it is imported
         what = f"{cloud} ({entry.value}) can't be loaded: {type(error).__name__}: {error}"
-        raise bad("cloud", what, "mend the package that has it") from None
-    if missing := [name for name in ("encode", "decode", "limits", "create") if not callable(getattr(module, name, None))]:
+        raise bad("cloud", what, "fix or update the package that has it") from None
+    if missing := [name for name in ("encode", "limits", "create") if not callable(getattr(module, name, None))]:
         raise bad("cloud", f"{cloud} ({entry.value}) lacks {', '.join(missing)}", "see docs/extending.md for what a cloud has")
     return cast(Backend, module)
 
 
-def _facts(cloud: str) -> object:
-    """What a cloud is, as data; None: the cloud of another package has no such module."""
-    return getattr(backend(cloud), "facts", None)
+def capabilities(cloud: str) -> Capabilities:
+    """What a cloud can do; of a cloud of another package without facts, the defaults.
 
-
-def metadata_service(cloud: str) -> Mapping[Family, str]:
-    """The addresses of a cloud's metadata service, where its rules for egress hold for it; empty: they do not."""
-    return cast("Mapping[Family, str]", getattr(_facts(cloud), "METADATA_SERVICE", {}))
-
-
-def native_pods(cloud: str) -> str:
-    """What a cloud itself needs to let pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known."""
-    return str(getattr(_facts(cloud), "NATIVE_PODS", ""))
+    Raises:
+        InputError: the module of another package can't be loaded.
+    """
+    facts = getattr(backend(cloud), "facts", None)
+    return getattr(facts, "CAPABILITIES", None) or Capabilities(title=cloud)
 
 
 def require_sdk(cloud: str) -> None:

@@ -171,7 +171,7 @@ def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
 
 
 def partly_denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
-    """The denials that close a flow for some of its peers, which ones nobody can tell from the rules."""
+    """The denials that close a flow for some of its peers, the rules don't show which."""
     return [each for each in denied(flow, denials) if not _decides(each, flow)]
 
 

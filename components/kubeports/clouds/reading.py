@@ -61,7 +61,7 @@ def parse(given: Iterable[str], settings: Settings) -> dict[str, tuple[str, ...]
             raise bad("--group", f"{show(text)} names no role and id", "write ROLE=ID, such as nodes=sg-0123456789abcdef0")
         if role not in settings.targets:
             right = suggest(role, settings.targets)
-            raise bad("--group", f"{show(role)} is no group of this stack (roles: {str(settings.roles).lower()})", right)
+            raise bad("--group", f"{show(role)} is not a group of this stack (roles: {str(settings.roles).lower()})", right)
         found[role] = tuple(dict.fromkeys((*found.get(role, ()), id)))
     return found
 

@@ -54,8 +54,8 @@ class Made:
 
     Args:
         id: the group's id; on GCP the network tag. None: there are no groups.
-        name: its name in the cloud, or None where somebody else made it and the name is not known.
-        file: the text of the file; None: there are none.
+        name: its name in the cloud, or None for an existing group, whose name is not known.
+        file: the text of the file; None: there is none.
     """
 
     id: pulumi.Input[str] | None
@@ -72,15 +72,6 @@ def source_marker(source: Source) -> Group | Reference:
     if source.kind == "ref":
         return Reference(source.value)
     return Group("nodes" if source.kind == "self" else source.value)
-
-
-def marked_source(marker: object) -> Source:
-    """The source that a marker stands for."""
-    if isinstance(marker, Reference):
-        return Source("ref", marker.name)
-    if not isinstance(marker, Group):
-        raise TypeError(f"{marker!r} marks no source")
-    return Source("self", "self") if marker.target == "nodes" else Source("role", marker.target)
 
 
 def resolve(

@@ -15,7 +15,7 @@ from kubeports.commands import shared
 from kubeports.errors import InputError, bad, printable
 
 if TYPE_CHECKING:
-    from kubeports.audit.compare import Difference
+    from kubeports.audit.differences import Difference
     from kubeports.clouds.reading import Groups
 
 #: Exit codes beside those of every command.
@@ -29,7 +29,7 @@ DIFFERENCES, UNREADABLE = 1, 3
     "given",
     metavar="ROLE=ID",
     multiple=True,
-    help="A group that Pulumi did not make: nodes=sg-0a1b, on GCP a network tag. Repeat it for several of one role, too.",
+    help="A group that Pulumi did not make: nodes=sg-0a1b, or a network tag. Repeat it for several of one role, too.",
 )
 @click.option(
     "--ignore",
@@ -57,7 +57,7 @@ def command(
     OpenStack (CLUSTER-nodes), by network tag on GCP. Credentials are those of the cloud's own client.
 
     Exit codes: 0 as planned; 1 differences; 2 bad input; 3 the cloud can't be read, and the message says what would help. A bug
-    of kubeports is 1 too, with a traceback.
+    of kubeports is 70, with a traceback.
     """
     chosen = shared.chosen(stack, file)
     from kubeports.audit.compare import compare
@@ -157,7 +157,7 @@ class _Report:
         return f"{self.settings.cluster} on {self.settings.cloud}: {result}{more} ({groups})"
 
     def sheet(self) -> shared.Sheet:
-        from kubeports.audit.compare import EVERY_INSTANCE
+        from kubeports.audit.differences import EVERY_INSTANCE
 
         rows, styles = [], []
         for each in self.differences:
@@ -172,7 +172,7 @@ class _Report:
 
     def remedies(self) -> list[tuple[str, str]]:
         """Each kind that was found: what it is, and what would be right."""
-        from kubeports.audit.compare import KINDS, KUBEPORTS
+        from kubeports.audit.differences import KINDS, KUBEPORTS
 
         found: list[tuple[str, str]] = [
             (kind, f"{what}; {right.format(self.settings.setting(''))}")

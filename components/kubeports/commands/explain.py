@@ -25,7 +25,7 @@ _STYLES = {"allowed": "bold green", "denied": "bold red", "partly": "bold yellow
 @click.argument("question", nargs=-1, required=True)
 @click.pass_context
 def command(ctx: click.Context, stack: str | None, file: Path | None, form: str, check: bool, question: tuple[str, ...]) -> None:
-    """Say whether a packet is allowed or denied, by which rule, from which row, and which setting would change the answer.
+    """Show whether a packet is allowed or denied, by which rule, from which row, and which setting would change the answer.
 
     \b
     kubeports explain -s aws-prod "tcp/6443 from 10.1.2.3 to control-plane"
@@ -38,16 +38,16 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     [WHAT] [from NODES] to ADDRESS    may the nodes connect to it?
 
     WHAT is a port or a range (tcp/22, udp/30000-32767), a protocol without ports (a number, ipip, ipencap, icmp, icmpv6), or a
-    service (kubeports table lists them, and a stack has its own).
+    service (kubeports table lists them; a stack may add custom rows).
 
-    WHO is an address, a CIDR, world, @NAME of a reference, a word of the settings (cluster, admins, clients, peers, balancers),
-    nodes, or a role: control-plane, etcd, worker, registry. NODES is nodes (or self) or a role; where it is not said, those on
-    which the table has it. ADDRESS is an address, a CIDR or world.
+    WHO is an address, a CIDR, world (the internet), @NAME of a named source, a source keyword (cluster, admins, clients, peers,
+    balancers), nodes, or a role: control-plane, etcd, worker, registry. NODES is nodes (or self) or a role; the default is the
+    nodes that the row is for. ADDRESS is an address, a CIDR or world.
 
-    Each setting that is offered has been tried on the stack: with it, the answer is the other one.
+    Each suggested setting was tried on the stack: with it, the answer is the other one.
 
     Exit codes: 0 answered, whatever the answer; 1 with --check: not all of it is allowed; 2 bad input, such as a question that
-    can't be read. A bug of kubeports is 1, with a traceback.
+    can't be read. A bug of kubeports is 70, with a traceback.
     """
     from kubeports.explain.answer import explain
     from kubeports.explain.ways import ways
@@ -116,7 +116,7 @@ def _sentence(parts: list[Part], roles: bool) -> str:
     by = f"by the {'rules' if len(rules) > 1 else 'rule'} {shared.some(rules)}"
     on = f"on {part.target}: " if roles else ""
     if part.reach == "none":
-        return f"{on}denied {by}: nothing allows it" if rules else f"{on}no rule allows it, and what none allows is denied"
+        return f"{on}denied {by}: nothing allows it" if rules else f"{on}no rule allows it (default deny)"
     return on + (by if part.reach == "all" else f"{shared.some(map(str, part.only))} alone, {by}")
 
 

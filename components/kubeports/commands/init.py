@@ -80,7 +80,7 @@ def command(
     In a terminal it asks for what no flag gives; otherwise --cloud, --cluster and --admins are required. The file is checked as
     kubeports plan checks it before it is written.
 
-    Exit codes: 0 done, 2 bad input or a file that exists, 1 a bug of kubeports.
+    Exit codes: 0 done, 2 bad input or a file that exists, 70 a bug of kubeports.
     """
     target = _target(file, stack)
     if _is_there(target):
@@ -95,7 +95,8 @@ def command(
         cni=cni or found.cni or ask("--cni", f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
         modes=modes or (found.modes if cni in (None, found.cni) else ()),
         admins=admins or tuple(ask("--admins", "CIDRs of administrators (ssh, API server)").replace(",", " ").split()),
-        clients=clients or tuple(ask("--clients", "CIDRs of clients (NodePorts); empty: nobody", "").replace(",", " ").split()),
+        clients=clients
+        or tuple(ask("--clients", "Clients' CIDRs (NodePorts; empty allows nobody)", "").replace(",", " ").split()),
         found=found,
     )
     text = render(answers)

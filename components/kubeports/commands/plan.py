@@ -47,7 +47,7 @@ def command(stack: str | None, file: Path | None, other: str | None, form: str) 
 
     Rules are compared by what they mean, so two clouds can be compared.
 
-    Exit codes: 0 done, whether or not there are differences; 2 bad input; 1 a bug of kubeports.
+    Exit codes: 0 done, whether or not there are differences; 2 bad input; 70 a bug of kubeports.
     """
     asked = shared.chosen(stack, file)
     if other is not None:
@@ -127,7 +127,7 @@ def _lines(planned: Plan) -> shared.Sheet:
 
 
 def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
-    """What is closed, and the opt-in services that nobody has asked for."""
+    """What is closed, and the opt-in services that are not enabled."""
     closed = [entry for entry in planned.closed if not entry.opt_in]
     return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.opt_in))
 

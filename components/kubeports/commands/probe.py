@@ -77,7 +77,7 @@ def command(
     connection. Raw protocols (4, 94, ICMP) and ports below 1024 need root, or sudo without a password; what can't be asked is
     reported as not asked.
 
-    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 no node answers over ssh. A bug of kubeports is 1 too, with a
+    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 no node answers over ssh. A bug of kubeports is 70, with a
     traceback.
     """
     if ssh_config is not None and ssh is not None:

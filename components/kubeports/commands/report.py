@@ -57,7 +57,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path
 
     It needs Jinja2: pip install 'jinja2>=3.1,<4'.
 
-    Exit codes: 0 done, 2 bad input or an output that can't be written, 1 a bug of kubeports.
+    Exit codes: 0 done, 2 bad input or an output that can't be written, 70 a bug of kubeports.
     """
     if not stacks and not files:
         raise click.UsageError("name a stack (-s STACK) or a stack file (--file FILE); several are compared")

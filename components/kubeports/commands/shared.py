@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from kubeports.rules import Plan
 
-#: Exit codes of every command: 0 done, 2 bad input; 1 is a bug of kubeports, or what the command's help says.
-BAD_INPUT = 2
+#: Exit codes of every command: 0 done, 2 bad input; a bug of kubeports has EX_SOFTWARE of sysexits(3).
+BAD_INPUT, BUG = 2, 70
 FORMATS = ("table", "json", "markdown", "csv")
 _WIDTH = 160  # characters of a line where neither a terminal nor COLUMNS says
 _SHORT, _NARROW = 15, 78  # a cell that is not folded, where a line has so many characters
@@ -183,7 +183,7 @@ def indented(text: str) -> object:
 
 @contextmanager
 def steps(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what is being done, step by step; nothing where stderr is no terminal."""
+    """Say on stderr what is being done, step by step; nothing where stderr is not a terminal."""
     from rich.console import Console
 
     with Console(stderr=True, markup=False, emoji=False).status(what) as status:
@@ -192,7 +192,7 @@ def steps(what: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Say on stderr what takes longer than a second, while it does; nothing where stderr is no terminal."""
+    """Say on stderr what takes longer than a second, while it does; nothing where stderr is not a terminal."""
     from rich.console import Console
 
     with Console(stderr=True, markup=False, emoji=False).status(what):
@@ -203,7 +203,7 @@ def write(text: str) -> None:
     """Write to stdout, all at once.
 
     Raises:
-        UnwritableError: it can't be written. A pipe that nobody reads any more is click's to handle.
+        UnwritableError: it can't be written. click handles a pipe whose reader has stopped.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)  # a file's name may have any character

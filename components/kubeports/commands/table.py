@@ -31,7 +31,7 @@ def command(name: str, listed: bool, extras: bool, roles: bool, form: str) -> No
     under sources: cluster (the nodes), admins, clients, peers, balancers, pods; control-plane and etcd are nodes with that role.
     An opt-in row is off until a stack says services.NAME.enabled: true. Each row has the page that it comes from.
 
-    Exit codes: 0 done, 2 bad input, 1 a bug of kubeports.
+    Exit codes: 0 done, 2 bad input, 70 a bug of kubeports.
     """
     if listed:
         _show(_tables(), form, {"version": 1, "tables": [asdict(about) for about in table.index().values()]})

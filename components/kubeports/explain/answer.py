@@ -120,8 +120,8 @@ def answer(plan: Plan, question: Question) -> Answer:
 
 
 def decides(settings: Settings, question: Question) -> bool:
-    """Whether the plan decides it: the egress of a group that somebody else owns is theirs."""
-    theirs = "nodes" in settings.existing and settings.egress is None and settings.cloud != "gcp"
+    """Whether the plan decides it: it does not decide the egress of an existing group."""
+    theirs = "nodes" in settings.existing and settings.egress is None and not settings.capabilities.groups_are_tags
     return question.direction == "ingress" or not theirs
 
 
@@ -207,7 +207,7 @@ def touches(row: Row, entry: Entry) -> bool:
 
 def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[State, ...]) -> tuple[str, ...]:
     if not question.peers:
-        return (f"{plan.settings.setting('sources')}.{question.who.lower()} is empty: there is nobody of that name",)
+        return (f"{plan.settings.setting('sources')}.{question.who.lower()} is empty: it allows nobody",)
     if not decides(plan.settings, question):
         return tuple(f"{entry.service}: {entry.reason}" for entry in plan.closed if entry.service == "egress")
     reasons: list[str] = []
@@ -217,7 +217,7 @@ def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[
             continue
         reasons += [_row(plan, part, state) for state in rows if touches(state.row, part.entry)]
         if not any(touches(state.row, part.entry) for state in rows):
-            reasons.append(f"no row of the table has {part.entry}, and none of the stack's own")
+            reasons.append(f"no row of the table has {part.entry}, and no custom row")
     return tuple(dict.fromkeys(reasons))
 
 
@@ -240,7 +240,7 @@ def _row(plan: Plan, part: Part, state: State) -> str:
     words = ", ".join(map(str, row.source))
     rules = [rule for rule in plan.of_service.get(row.service, ()) if rule.family == part.peer.family]
     who = some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
-    return f"{name} is open to {words}: {who or f'nobody in {part.peer.family}'}"
+    return f"{name} is open to {words}: {who or f'no source in {part.peer.family}'}"
 
 
 def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str | Network]]:
@@ -284,18 +284,19 @@ def _nodes(target: str) -> str:
 
 def _notes(plan: Plan, question: Question, found: tuple[Part, ...]) -> tuple[str, ...]:
     notes, cloud = [], plan.settings.cloud
+    crossing = not plan.settings.capabilities.groups_have_family
     for part in found:
         if part.reach != "none":
             continue
         if part.peer.network is None and part.only:
-            what = f"{part.peer.name} is asked as a group, whose addresses are not known"
+            what = f"{part.peer.name} is matched as a group, whose addresses are not known"
             notes.append(f"{what}; one in {some(map(str, part.only))} would pass")
         if members := _members(plan, question, part):
             how = "an address" if part.peer.network is not None else "a node of no role"
-            notes.append(f"{part.peer.name} is asked as {how}; from {some(members)} it would pass")
+            notes.append(f"{part.peer.name} is matched as {how}; from {some(members)} it would pass")
         if question.direction == "ingress" and set(plan.settings.carried(part.target)) & set(plan.settings.existing):
-            notes.append("the group is somebody else's, as existing says: rules of theirs may allow what this plan does not")
-        if cloud != "openstack" and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped):
+            notes.append("the group is externally managed (existing): its own rules may allow more than this plan")
+        if crossing and any(_crosses(plan.settings, rule, question.direction, part) for rule in plan.grouped):
             what = f"on {cloud} a rule from a group to a group has no family"
             notes.append(f"{what}: {part.peer.family} passes too, though no row asks for it (docs/decisions/0002)")
     return tuple(dict.fromkeys(notes))

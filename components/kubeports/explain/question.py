@@ -4,7 +4,7 @@
     [WHAT] [from NODES] to ADDRESSES   may the nodes connect to it?
 
 WHAT is ``tcp/22``, ``udp/30000-32767``, the number or the name (ipip, ipencap, icmp, icmpv6) of a protocol without ports, or a
-service of the table or the stack's own. WHO is an address, a CIDR, ``world``, ``@reference``, a word of the settings (admins,
+service of the table or a custom row. WHO is an address, a CIDR, ``world``, ``@reference``, a source keyword (admins,
 clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
 """
 
@@ -22,14 +22,15 @@ from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Addresses, Family,
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, TARGETS, WORDS
-from kubeports.traffic import FIRST_PORT, ICMPV6, IPENCAP, IPIP, LAST_PORT, entry, meaningful, protocol_name
+from kubeports.traffic import FIRST_PORT, IPENCAP, IPIP, LAST_PORT, NAMES, TUNNELS, entry, has_ports, meaningful, protocol_name
 from kubeports.values import port
 
 GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, such as 'tcp/6443 from 10.1.2.3 to control-plane'"
-#: Protocols that have a name here, besides those that are services of the table (ipip, icmp).
-PROTOCOLS = {"ipencap": IPENCAP, "icmpv6": ICMPV6}
+#: Protocols without ports, by name; a service of that name goes first (ipip, icmp, vrrp).
+PROTOCOLS = {name: number for name, number in NAMES.items() if number is not None and not has_ports(number)}
 EVERYONE = "world"
 _PORTS = re.compile(r"(tcp|udp)/([0-9]+)(?:-([0-9]+))?")
+_PROTOCOL = "protocol "
 _MOST = 255
 _TERMS = 50  # sources of a word that are asked at once
 
@@ -79,7 +80,7 @@ class Question:
         text: as it was asked.
         direction: to the nodes, or from them.
         entries: what is asked, each with the nodes that it is asked of.
-        peers: who is at the other end; empty: a word of the settings under which nobody is listed.
+        peers: who is at the other end; empty: a source keyword without sources.
         who: the other end as it was asked.
         notes: what was understood in one of several ways.
     """
@@ -101,7 +102,7 @@ def read(text: str, settings: Settings, rows: Iterable[State]) -> Question:
         rows: the stack's, for the names and ports of services.
 
     Raises:
-        InputError: it can't be read; with what would be right.
+        InputError: it can't be read.
     """
     text = " ".join(text.split())
     what, who, nodes = _split(text)
@@ -137,11 +138,11 @@ def _split(text: str) -> tuple[str | None, str | None, str | None]:
             parts[now] = [""]
         else:
             parts[now].append(word)
-    if parts["what"][:1] == ["protocol"]:
-        parts["what"].pop(0)
+    if parts["what"][:1] == ["protocol"] and len(parts["what"]) > 1:
+        parts["what"][:2] = [_PROTOCOL + parts["what"][1]]
     if not parts["from"] and not parts["to"]:
         what = " ".join(parts["what"])
-        right = f"ask for somebody: '{what} from 10.1.2.3' (kubeports plan shows all)" if len(parts["what"]) == 1 else GRAMMAR
+        right = f"write '{what} from 10.1.2.3' (kubeports plan shows all)" if len(parts["what"]) == 1 else GRAMMAR
         raise bad(_place(text), "does not say from where", right)
     said = {name: [word for word in words if word] for name, words in parts.items()}
     for name, words in said.items():
@@ -156,7 +157,8 @@ def _split(text: str) -> tuple[str | None, str | None, str | None]:
 
 def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """The entries that a word stands for, and what is to be said of it."""
-    place, name = _place(text), word.lower()
+    place, bare = _place(text), word.lower()
+    name = bare.removeprefix(_PROTOCOL)
     if match := _PORTS.fullmatch(name):
         protocol = table.protocol_number(match[1], place)
         start, end = (port(number.lstrip("0") or "0", place) for number in (match[2], match[3] or match[2]))
@@ -168,15 +170,17 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
         right = f"write {name}/PORT, or {name}/{FIRST_PORT}-{LAST_PORT} for all of them"
         raise bad(place, f"{name} needs a port", right)
     if name.isdecimal() and name.isascii():
-        return (_numbered(name, text),), _looks_like_a_port(int(name), rows)
-    if name in PROTOCOLS:
+        if bare == name:
+            _is_no_port(name, text, rows)
+        return (_numbered(name, text),), _tunnels(name, rows)
+    services = dict.fromkeys(state.row.service for state in rows)
+    if name in PROTOCOLS and name not in services:
         number = PROTOCOLS[name]
         return (Entry(number, None, None, meaningful(number)),), _tunnels(name, rows)
-    services = dict.fromkeys(state.row.service for state in rows)
     if name not in services:
         backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp)", name)
         right = f"write {backwards[2]}/{backwards[1]}" if backwards else suggest(name, (*services, *PROTOCOLS))
-        raise bad(place, f"{show(word)} is no port, protocol or service", right)
+        raise bad(place, f"{show(name)} is not a port, protocol or service", right)
     found = [state.row for state in rows if state.row.service == name]
     return tuple(Entry(row.protocol, row.start, row.end, row.families) for row in found), _tunnels(name, rows)
 
@@ -184,7 +188,7 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
 def _numbered(name: str, text: str) -> Entry:
     place, number = _place(text), int(name[:9])
     if number > _MOST:
-        raise bad(place, f"{show(name)} is no protocol", f"for a port write tcp/{name} or udp/{name}")
+        raise bad(place, f"{show(name)} is not a protocol", f"for a port write tcp/{name} or udp/{name}")
     try:
         table.protocol_number(number, place)
     except InputError:
@@ -193,12 +197,11 @@ def _numbered(name: str, text: str) -> Entry:
     return Entry(number, None, None, meaningful(number))
 
 
-def _looks_like_a_port(number: int, rows: tuple[State, ...]) -> tuple[str, ...]:
-    notes = _tunnels(str(number), rows)
-    for state in rows:
-        if state.row.start == number:
-            return (*notes, f"{number} is read as a protocol's number; for the port ask {state.row}")
-    return notes
+def _is_no_port(name: str, text: str, rows: tuple[State, ...]) -> None:
+    """Refuse a number that may be a port as well as a protocol: it is neither a tunnel's nor that of a row's protocol."""
+    number = int(name[:9])
+    if 0 < number <= _MOST and number not in (*TUNNELS, *(state.row.protocol for state in rows)):
+        raise bad(_place(text), f"{name} may be a port or a protocol", f"write tcp/{number}, udp/{number} or protocol {number}")
 
 
 def _tunnels(name: str, rows: tuple[State, ...]) -> tuple[str, ...]:
@@ -286,7 +289,7 @@ def _network(word: str, text: str, known: Iterable[str]) -> Network:
     place = _place(text)
     try:
         if "%" in word:
-            raise ValueError("a zone is no part of an address")
+            raise ValueError("a zone is not part of an address")
         network = ip_network(word, strict=False)
     except ValueError:
         addressed = bool(re.fullmatch(r"[0-9./]+|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*(%.*)?", word))
@@ -294,9 +297,9 @@ def _network(word: str, text: str, known: Iterable[str]) -> Network:
             "write one such as 10.1.2.3, 10.1.0.0/16 or 2001:db8::1" if addressed else f"{suggest(word, known)}, or an address"
         )
         named = "" if addressed or "." not in word else " (names are not looked up: write the address)"
-        raise bad(place, f"{show(word)} is no address and nobody that the stack knows{named}", right) from None
+        raise bad(place, f"{show(word)} is not an address or a name of the stack{named}", right) from None
     if ipv4 := mapped(network):
-        raise bad(place, f"{word} is IPv4 in IPv6's clothes", f"write {ipv4}")
+        raise bad(place, f"{word} is an IPv4-mapped IPv6 address", f"write {ipv4}")
     alone = word.partition("/")[0]
     if "/" in word and ip_network(alone).network_address != network.network_address:
         raise bad(place, f"{word} is not a network address", f"write {network}, or {alone} for that address alone")
@@ -311,7 +314,7 @@ def _outwards(
         raise bad(_place(text), "does not say from where", GRAMMAR)
     nodes = "nodes" if who is None else _nodes(who)
     if where.startswith("@") or where.lower() in WORDS:
-        raise bad(_place(text), f"{show(where)} is no place to connect to", "egress knows addresses alone: write one, or a CIDR")
+        raise bad(_place(text), f"{show(where)} is not a destination", "write an address or a CIDR: egress rules have only these")
     if where.lower() == EVERYONE:
         peers = _who(where, text, settings)
     else:

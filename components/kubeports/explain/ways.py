@@ -18,7 +18,7 @@ from kubeports.explain.question import Entry
 from kubeports.networks import is_internet
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
-from kubeports.table import WORDS
+from kubeports.table import ROLES, WORDS
 from kubeports.traffic import protocol_name
 from kubeports.values import mapping, sequence
 
@@ -102,7 +102,7 @@ def ways(args: Mapping[str, Any], asked: Answer, where: str = "") -> Ways:
 
 
 def _meaning(edit: Edit) -> tuple[object, ...]:
-    """What tells edits apart: the name of a row of one's own does not."""
+    """What distinguishes edits: the name of a custom row does not."""
     own = edit.key[0] == "services" and len(edit.key) == 2
     return ("own" if own else edit.key, repr(edit.value))
 
@@ -164,7 +164,7 @@ class _Search:
             return "many settings were tried, and none does; ask for less at once"
         question = self.asked.question
         if not question.peers:
-            return f"list somebody under {self.asked.plan.settings.setting('sources')}.{question.who.lower()} first"
+            return f"list sources under {self.asked.plan.settings.setting('sources')}.{question.who.lower()} first"
         for entry, _ in question.entries:
             if not {peer.family for peer in question.peers} & set(entry.families):
                 return f"protocol {entry.protocol} has a meaning in {' and '.join(entry.families)} alone"
@@ -191,7 +191,7 @@ def _way(before: Answer, after: Answer, edits: tuple[Edit, ...]) -> Way:
     return Way(edits, tuple(sorted(opens)), tuple(sorted(closes - opens)))
 
 
-# Opening
+# Allowing
 
 
 def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]:
@@ -208,10 +208,12 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     rows = rows_of(now.plan)
     targets = settings.carried(part.target)
     here = [state for state in rows if part.peer.family in state.row.families and state.row.target in targets]
-    # A row for every protocol follows the CNI: a packet more is no reason to widen it.
+    # A row for every protocol follows the CNI: one more packet must not widen it.
     covering = [state for state in here if state.row.protocol is not None and covers(state.row, part.entry)]
     for state in covering:
         yield from _switch(args, settings, state) if state.closed else _source(args, settings, state, part)
+    if settings.roles and part.target in ROLES:
+        yield from _attached(settings, [state for state in rows if state.row.target not in targets], part)
     for state in here:
         if state not in covering and covers(state.given, part.entry):
             service = state.row.service
@@ -224,6 +226,17 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
         yield _own(settings, rows, part, whole)
+
+
+def _attached(settings: Settings, elsewhere: list[State], part: Part) -> Iterator[Edit]:
+    """Further groups of a node: those of roles that have a row for the part."""
+    for state in elsewhere:
+        row, has = state.row, settings.combine.get(part.target, ())
+        if not state.closed and row.protocol is not None and part.peer.family in row.families and covers(row, part.entry):
+            combine = {role: list(others) for role, others in settings.combine.items()} | {part.target: [*has, row.target]}
+            shown = ", ".join(f"{role}: {_yaml(others)}" for role, others in combine.items())
+            text = f"attach the {row.target} group to {part.target} nodes, and set {settings.setting('combine')}: {{{shown}}}"
+            yield Edit(("combine",), combine, f"{text} (if they have that role)")
 
 
 def _switch(args: Mapping[str, Any], settings: Settings, state: State) -> Iterator[Edit]:
@@ -265,7 +278,7 @@ def _source(args: Mapping[str, Any], settings: Settings, state: State, part: Par
     row, term, network = state.row, part.peer.term, part.peer.network
     world = network is not None and is_internet(network)
     if not world or "clients" not in row.source:
-        # The world may come through clients alone.
+        # Only clients may be the internet.
         yield _listed(settings, ("services", row.service, "source"), list(map(str, row.source)), "clients" if world else term)
     listable = term not in WORDS and (network is not None or term.startswith("@"))
     for word in row.source:
@@ -298,7 +311,7 @@ def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) 
     row |= {"target": part.target} if part.target != "nodes" else {}
     row["why"] = "say why"
     shown = ", ".join(f"{key}: {_yaml(value)}" for key, value in row.items())
-    return Edit(("services", name), row, f"add a row of your own to {settings.setting('services')}: {name}: {{{shown}}}")
+    return Edit(("services", name), row, f"add a custom row to {settings.setting('services')}: {name}: {{{shown}}}")
 
 
 def _yaml(value: Any) -> str:
@@ -308,7 +321,7 @@ def _yaml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) and any(sign in value for sign in "@:") else str(value)
 
 
-# Closing
+# Denying
 
 
 def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]:

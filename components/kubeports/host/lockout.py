@@ -1,4 +1,4 @@
-"""What must not be shut out by a node's own firewall: whoever loads it, and the control plane's own connections. Pure."""
+"""Connections that a node's own firewall must not deny: the administrator's, and the control plane's own connections. Pure."""
 
 from __future__ import annotations
 

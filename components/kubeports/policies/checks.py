@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds import partly_denied
+from kubeports.clouds import capabilities, partly_denied
 from kubeports.clouds.fields import Declared
 from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
 from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
@@ -47,7 +48,11 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
     """Nothing but rows for clients is open to the world, by one rule or by several on a group that add up to it."""
     found: dict[tuple[str, tuple[str, ...]], list[Span]] = {}
     for group, span in stack.worldly:
-        if not _public(stack, group, span, config.get("services")):
+        if all(stack.ignored(flow, config) for flow in span.flows):
+            continue
+        of = config.get("groups", {})
+        more = [text for name, texts in of.items() if fnmatchcase(stack.program.name(group), name) for text in texts]
+        if not _named(span, more) and not _public(stack, group, span, config.get("services")):
             found.setdefault((group, tuple(dict.fromkeys(each.id for each in span.flows))), []).append(span)
     for (group, by_whom), here in found.items():
         names = ", ".join(dict.fromkeys(each.where for each in here[0].flows))
@@ -60,15 +65,14 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
             f"{says}; name the networks that need it: only {_who_may(stack, config)} may be open to the world", by_whom[0]
         )
     for flow in stack.ingress:
-        if flow.protocol == UNREADABLE and are_most(flow.addresses, flow.families[0]):
+        if flow.protocol == UNREADABLE and not stack.ignored(flow, config) and are_most(flow.addresses, flow.families[0]):
             says = f"{flow} on {stack.group(flow)} is open to the world ({', '.join(widest(flow))}), and nobody knows it"
             yield Finding(f"{says}; name the networks that need it, and write the protocol's number", flow.id)
 
 
 def _public(stack: Stack, group: str, span: Span, services: list[str] | None) -> bool:
     """Whether the world may reach a span: by a row that the plan opens as wide, or by the configuration."""
-    entries = [entry for entry in map(parse_entry, services or ()) if entry]
-    if any(_within(span, *entry) for entry in entries):
+    if _named(span, services or ()):
         return True
     cloud = stack.cloud(span.flows[0])
     if stack.plans_of(cloud, group):
@@ -81,6 +85,12 @@ def _public(stack: Stack, group: str, span: Span, services: list[str] | None) ->
     names = _public_services() if services is None else frozenset(services)
     rows = [row for row in table.load() if row.service in names]
     return any(_within(span, row.protocol, row.ports) for row in rows)
+
+
+def _named(span: Span, texts: Iterable[str]) -> bool:
+    """Whether entries, or services of the table, name a span."""
+    rows = {(row.protocol, row.ports) for row in table.load() if row.service in set(texts)}
+    return any(_within(span, *each) for each in (*rows, *filter(None, map(parse_entry, texts))))
 
 
 def _within(span: Span, protocol: int | None, ports: Ports) -> bool:
@@ -135,14 +145,29 @@ def only_table_ports(stack: Stack, config: Config) -> Iterator[Finding]:
 def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
     """No row is open to more sources than the plan gives it."""
     extra = Flows(_rows(config))
-    worldwide = {each for _, span in stack.worldly for each in span.flows}
+    worldwide: dict[Flow, list[Span]] = {}
+    for _, world_span in stack.worldly:
+        for each in world_span.flows:
+            worldwide.setdefault(each, []).append(world_span)
     for flow in stack.mine(config):
-        if flow in worldwide or not beyond(flow, extra):
-            continue  # world-open speaks of it, or the configuration takes it
-        for part, spans in excess(flow, stack.allowed(stack.cloud(flow), flow.group)):
+        if not beyond(flow, extra):
+            continue  # the configuration takes it
+        for part, found in excess(flow, stack.allowed(stack.cloud(flow), flow.group)):
+            spans = [span for span in found if not _is_told(span, worldwide.get(flow, ()))]
+            if not spans:
+                continue  # world-open speaks of it
             what = ", ".join(map(str, spans))
             says = f"{what} on {stack.group(flow)} is open to {stack.source(part)}, and its row names no such source"
             yield Finding(f"{says}; take it away, or add it under {stack.setting}sources or to the service's source", flow.id)
+
+
+def _is_told(span: Span, worldwide: Iterable[Span]) -> bool:
+    """Whether a span of a flow is among those of the flow that are open to the internet."""
+    return any(
+        each.protocol is None
+        or (each.protocol == span.protocol and (each.ports is None or (span.ports is not None and each.ports.covers(span.ports))))
+        for each in worldwide
+    )
 
 
 def complete(stack: Stack, config: Config) -> Iterator[Finding]:
@@ -315,6 +340,31 @@ def no_mixed_rules(stack: Stack, config: Config) -> Iterator[Finding]:
             yield from (Finding(*each) for each in cloud.read.mixed(stack.program.resources, stack.program))
 
 
+def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
+    """No two rules of a group are equal, where the cloud refuses the second: an update would stop halfway."""
+    first: dict[tuple[Any, ...], Flow] = {}
+    found: dict[tuple[str, str], tuple[Flow, Flow]] = {}
+    for flow in stack.program.flows:
+        can, tunnels = capabilities(stack.cloud(flow)), stack.program.backend(flow.id).facts.TUNNELS
+        unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
+        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != tunnels[flow.protocol])
+        # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports what is misspelt.
+        if not can.refuses_equal_rules or unknown or misspelt or flow.part:
+            continue
+        sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
+        for source in sources:
+            # ``no-mixed-rules`` reports two rules in two styles.
+            key = (stack.cloud(flow), flow.style, flow.group, flow.direction, flow.entry, source, flow.families)
+            other = first.setdefault(key, flow)
+            if other.id != flow.id:
+                found.setdefault((other.id, flow.id), (other, flow))
+    for other, flow in found.values():
+        way = "from" if flow.direction == "ingress" else "to"
+        says = f"{flow.where} is equal to {other.where}: {flow} {way} {stack.source(flow)} on {stack.group(flow)}"
+        title = capabilities(stack.cloud(flow)).title
+        yield Finding(f"{says}; remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
+
+
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:
     """No more rules and groups than the cloud takes by default, or than the settings or the configuration say."""
     of = {plan.cloud: plan.settings["limits"] for plan in stack.plans}
@@ -364,6 +414,7 @@ __all__ = [
     "Stack",
     "complete",
     "described",
+    "equal_rules",
     "ipip",
     "limits",
     "literal",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds import known, network_example
+from kubeports.clouds import capabilities, known
 from kubeports.errors import InputError, bad, suggest
 from kubeports.flows import UNFOUND, Flow, Peer
 from kubeports.networks import Networks, is_broad
@@ -154,10 +154,12 @@ def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
     """
     from kubeports.check import check
 
-    args = network_example(str(settings.get("cloud"))) | dict(settings)
+    args = dict(settings)
+    if (cloud := settings.get("cloud")) in known() and (example := capabilities(str(cloud)).network_example):
+        args.setdefault("network", example)
     groups = mapping(args.pop(GROUPS, {}), where + GROUPS)
     if unknown := [target for target in groups if target not in TARGETS]:
-        raise bad(f"{where}{GROUPS}.{unknown[0]}", "is no kind of node", suggest(unknown[0], TARGETS))
+        raise bad(f"{where}{GROUPS}.{unknown[0]}", "is not a kind of node", suggest(unknown[0], TARGETS))
     planned = check(None, args, where)
     return Expected(planned.settings.json(), planned.rules, where, groups)
 
@@ -204,6 +206,16 @@ def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Itera
             what = f"the outputs of the Firewall of {each.settings['cluster']} are not what {plan.where or 'the settings'} make"
             keys = sorted(rule.key for rule in frozenset(plan.rules) ^ frozenset(each.rules))
             yield f"{what} ({keys[0]}); give both the same settings: the policies go by {plan.where or 'the settings'}"
+
+
+def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:
+    """The names under ``settings.groups`` that no group of the stack has: the policies would judge other groups."""
+    names = [each.name for each in program.groups.values()]
+    for plan in said:
+        for target, name in plan.groups.items():
+            if name not in names:
+                right = suggest(name, names) if names else "the stack has no security group: leave groups out"
+                yield f"{plan.where}{GROUPS}.{target}: no group of the stack is called {name!r}; {right}"
 
 
 def _name(plan: Expected) -> tuple[str, str]:

@@ -29,7 +29,8 @@ from pulumi_policy.proxy import UnknownValueError
 from kubeports.clouds.fields import UNKNOWN, Declared
 from kubeports.errors import InputError, suggest
 from kubeports.policies import checks
-from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said
+from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said, unfound
+from kubeports.policies.program import Program
 from kubeports.settings import KEYS
 
 #: The pack's name, as the engine shows it.
@@ -37,8 +38,8 @@ NAME = "kubeports"
 PAGE = "https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/"
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _NUMBER = {"type": "integer", "minimum": 1}
-_IGNORE = {**_TEXTS, "description": "groups or rules that are not the cluster's: logical names, * for anything"}
-_ROWS = {**_TEXTS, "description": "rows of one's own: tcp/9200, udp/8000-8010, or a protocol number"}
+_IGNORE = {**_TEXTS, "description": "groups or rules that do not belong to the cluster: logical names, * matches anything"}
+_ROWS = {**_TEXTS, "description": "custom rows: tcp/9200, udp/8000-8010, or a protocol number"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,22 +82,28 @@ class ResourcePolicy(_Described):
 STACK_POLICIES = (
     StackPolicy(
         name="world-open",
-        says="Nothing but rows for clients is open to the world, by one rule or by several that add up to it.",
+        says="Only rows for clients are open to the internet, by one rule or by several that add up to it.",
         severity=Severity.CRITICAL,
-        remedy="Name the networks that need the port; only sources.clients may be the world.",
+        remedy="Name the networks that need the port; only sources.clients may be the internet.",
         check=checks.world_open,
         config={
             "services": {
                 **_TEXTS,
-                "description": "what may be open to the world: services of the table, or entries such as tcp/443",
-            }
+                "description": "what may be open to the internet: services of the table, or entries such as tcp/443",
+            },
+            "groups": {
+                "type": "object",
+                "additionalProperties": _TEXTS,
+                "description": "logical name of a group, * for anything -> what else may be open to the internet on it",
+            },
+            "ignore": _IGNORE,
         },
     ),
     StackPolicy(
         name="only-table-ports",
         says="No port or protocol is open that no enabled row of the table covers.",
         severity=Severity.HIGH,
-        remedy="Take the rule away, enable its row, or add a row of the stack's own.",
+        remedy="Take the rule away, enable its row, or add a custom row.",
         check=checks.only_table_ports,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
@@ -126,20 +133,28 @@ STACK_POLICIES = (
     ),
     StackPolicy(
         name="ipip",
-        says="IP-in-IP is protocol 4 (on a classic network 94 too): from nodes alone, without ports, spelt as the cloud wants.",
+        says="IP-in-IP is protocol 4 (on a classic network 94 too): only from nodes, without ports, as the cloud expects.",
         severity=Severity.HIGH,
-        remedy="Write protocol 4 as the cloud spells it, without ports, from the nodes' group or networks.",
+        remedy="Write protocol 4 as the cloud expects it, without ports, from the nodes' group or networks.",
         page="https://docs.tigera.io/calico/latest/getting-started/kubernetes/requirements",
         check=checks.ipip,
         config={"ignore": _IGNORE},
     ),
     StackPolicy(
         name="no-mixed-rules",
-        says="The rules of one AWS security group are written in one way.",
+        says="The rules of one security group are written in one way.",
         severity=Severity.HIGH,
-        remedy="Write all rules as aws.vpc.SecurityGroupIngressRule and SecurityGroupEgressRule.",
+        remedy="Write all rules as resources of their own: SecurityGroupIngressRule and SecurityGroupEgressRule.",
         page="https://www.pulumi.com/registry/packages/aws/api-docs/ec2/securitygroup/",
         check=checks.no_mixed_rules,
+    ),
+    StackPolicy(
+        name="equal-rules",
+        says="No two rules of a group are equal, where the cloud refuses the second.",
+        severity=Severity.HIGH,
+        remedy="Remove one of the two, or give the firewalls groups of their own.",
+        page="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html",
+        check=checks.equal_rules,
     ),
     StackPolicy(
         name="limits",
@@ -149,8 +164,11 @@ STACK_POLICIES = (
         page="https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html",
         check=checks.limits,
         config={
-            "rules": {**_NUMBER, "description": "rules per group, direction and family (AWS), per project (OpenStack)"},
-            "groups": {**_NUMBER, "description": "security groups per project (OpenStack)"},
+            "rules": {
+                **_NUMBER,
+                "description": "rules, as the cloud counts them: per group, direction and family, or project",
+            },
+            "groups": {**_NUMBER, "description": "security groups, where the cloud limits them per project"},
         },
     ),
     StackPolicy(
@@ -180,7 +198,7 @@ SETTINGS = _Described(
     name="settings",
     says="The settings of the stack, by which other policies judge it, can be used.",
     severity=Severity.HIGH,
-    remedy="Mend the settings.",
+    remedy="Fix the settings.",
     page="https://www.pulumi.com/docs/iac/crossguard/configuration/",
     config={key: {"description": each.why} for key, each in KEYS.items()}
     | {GROUPS: {"description": "target -> logical name of its group in the stack, where rules are written by hand"}},
@@ -214,6 +232,7 @@ class _Pack:
                 except InputError as error:
                     problems += map(str, error.problems)
         problems += differing(filter(None, made), self.said)
+        problems += unfound(self.said, Program(map(self.declared, args.resources)))
         for problem in problems:
             report(problem, None)
 
@@ -312,10 +331,10 @@ def misconfigured(
             for text in value:
                 if checks.parse_entry(text) is None:
                     yield f"{policy}.rows: {text!r} is no row; write tcp/9200, udp/8000-8010, or protocol 47"
-        elif key == "services":
-            for text in value:
+        elif key in ("services", "groups"):
+            for text in value if key == "services" else [text for texts in value.values() for text in texts]:
                 if checks.parse_entry(text) is None and text not in services:
-                    yield f"{policy}.services: {text!r} is no service; {suggest(text, services)}, or an entry such as tcp/443"
+                    yield f"{policy}.{key}: {text!r} is no service; {suggest(text, services)}, or an entry such as tcp/443"
 
 
 def plain(value: Any) -> Any:

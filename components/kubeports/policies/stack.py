@@ -10,9 +10,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds import effective
+from kubeports.clouds import capabilities, effective
 from kubeports.clouds.fields import Declared
-from kubeports.coverage import beyond, world
+from kubeports.coverage import beyond, with_roles, world
 from kubeports.errors import some
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import FAMILIES
@@ -162,8 +162,8 @@ class Stack:
                     each for target in targets or ({"nodes"} if group == EVERYWHERE else ()) for each in plan.carried(target)
                 }
                 rules = tuple(rule for rule in plan.ingress if not targets or rule.target in targets)
-                flows = replace(plan, rules=rules).flows(self.program, self.identities(plan))
-                found += flows if self.program.clouds[cloud].facts.GROUPS_HAVE_FAMILY else map(_of_both_families, flows)
+                flows = with_roles(replace(plan, rules=rules).flows(self.program, self.identities(plan)), self.identities(plan))
+                found += flows if capabilities(cloud).groups_have_family else map(_of_both_families, flows)
             self._planned[cloud, group] = found
         return self._planned[cloud, group]
 

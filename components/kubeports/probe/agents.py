@@ -157,7 +157,7 @@ class Agent:
         for future in self.waiting.values():
             if not future.done():
                 future.set_exception(LostError(self.lost))
-                future.exception()  # it may be that nobody waits
+                future.exception()  # it may be that no caller waits
         self.waiting.clear()
 
     async def end(self) -> None:

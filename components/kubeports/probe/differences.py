@@ -65,8 +65,8 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 NEXT, REST = "next to the rows", "a sample of the rest"
 #: What a closed protocol of a tunnel needs besides a rule.
 _TUNNEL = (
-    "protocol {0} is an IP protocol, not a port: a rule for tcp/{0} does not open it; on AWS look at the source/destination "
-    "check too, on OpenStack at the allowed address pairs"
+    "protocol {0} is an IP protocol, not a port: a rule for tcp/{0} does not open it; look at the source/destination "
+    "check of the instances or the allowed address pairs of their ports too"
 )
 
 

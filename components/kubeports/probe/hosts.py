@@ -94,7 +94,7 @@ def read_address(text: str, where: str) -> tuple[Family, str]:
     """An address's family, and the address in its canonical form.
 
     Raises:
-        InputError: it is no address.
+        InputError: it is not an address.
     """
     try:
         address = ip_address(text)

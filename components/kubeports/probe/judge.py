@@ -11,7 +11,7 @@ from kubeports.traffic import TCP, UDP
 
 #: ``ok``: as planned. The others are differences, but for ``unasked``: nothing can be said, and why.
 State = Literal["ok", "closed", "rejected", "reset", "loss", "mtu", "slow", "open", "unasked"]
-Listener = Literal["ours", "another", "nobody"]
+Listener = Literal["ours", "another", "none"]
 #: Milliseconds from SYN to SYN-ACK, as the kernel measures them, from which a path is slow.
 SLOW = 300
 #: So many lost packets of a question are a loss; fewer may be the moment's.
@@ -108,7 +108,7 @@ class Receiver:
     def listener(self, question: Question) -> Listener:
         """Who listens on a port."""
         key = (question.protocol, version(question), question.port or 0)
-        return "another" if key in self.held else "nobody" if key in self.failed else "ours"
+        return "another" if key in self.held else "none" if key in self.failed else "ours"
 
     def sees(self, question: Question) -> bool:
         """Whether it counts what arrives of UDP and raw protocols."""
@@ -163,8 +163,8 @@ def _tcp_allowed(question: Question, found: Outcome, receiver: Receiver) -> Judg
     if found.ok:
         return _quality(found, found.lost + found.again, found.ok + found.lost)
     if found.refused:
-        if listener == "nobody":
-            return Judgement("ok", "refused: nobody listens, and the packets pass")
+        if listener == "none":
+            return Judgement("ok", "refused: no program listens, and the packets pass")
         return Judgement("reset", "a reset comes back although a program listens: a firewall sends it")
     return _nothing(found)
 
@@ -173,8 +173,8 @@ def _tcp_denied(question: Question, found: Outcome, receiver: Receiver) -> Judge
     if found.ok:
         who = receiver.held.get((question.protocol, version(question), question.port or 0))
         return Judgement("open", "connected" if who is None else f"connected to {who or 'a program of the node'}")
-    if found.refused and receiver.listener(question) == "nobody":
-        return Judgement("open", "refused: the packets pass, and nobody listens")
+    if found.refused and receiver.listener(question) == "none":
+        return Judgement("open", "refused: the packets pass, and no program listens")
     return Judgement("ok")
 
 

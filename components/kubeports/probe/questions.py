@@ -137,7 +137,7 @@ def _neighbours(row: Row, family: Family) -> Iterator[Question]:
 
 
 class Expected:
-    """What a plan says to the questions; the answer is found once for hosts that the plan does not tell apart."""
+    """The plan's answers to the questions; hosts that the plan does not distinguish share one answer."""
 
     def __init__(self, plan: Plan, asked: tuple[Question, ...]) -> None:
         self.plan = plan

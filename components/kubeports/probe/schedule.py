@@ -158,7 +158,7 @@ def oriented(hosts: Sequence[Host]) -> frozenset[Pair]:
 
 
 def one_at_a_time(items: Mapping[Pair, Sequence[Item]]) -> list[dict[Pair, list[Item]]]:
-    """Questions in rounds in which nobody asks more than some of the others, and no port of a node is asked by two."""
+    """Questions in rounds in which no host asks more than some of the others, and no port of a node is asked by two."""
     found: list[dict[Pair, list[Item]]] = []
     used: list[Counter[object]] = []
     for (i, j), asked in items.items():

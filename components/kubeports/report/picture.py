@@ -11,13 +11,13 @@ from textwrap import wrap
 
 from kubeports.report.view import Kind, Line, Stack, is_open, is_way_out
 
-_MOST = 4  # names of a box that are spelt out; the matrix has all
+_MOST = 4  # names that a box shows; the matrix has all
 _CAPTIONS: dict[Kind, str] = {
     "self": "every node",
     "role": "role",
-    "ref": "reference",
+    "ref": "named source",
     "network": "network",
-    "world": "the world",
+    "world": "the internet",
 }
 
 

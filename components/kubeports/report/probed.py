@@ -87,7 +87,7 @@ def load(path: Path) -> Probed:
     name = str(path)
     content = stackfile.load(path)
     if not isinstance(content, Mapping) or not {"matrix", "differences", "questions"} <= set(content):
-        raise bad(name, "is no result of a probe", _RIGHT)
+        raise bad(name, "is not a result of a probe", _RIGHT)
     if content.get("version") != VERSION:
         raise bad(name, f"has the version {show(content.get('version'))}, and this kubeports reads {VERSION}", "probe again")
     try:
@@ -101,7 +101,7 @@ def load(path: Path) -> Probed:
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise bad(name, "is no whole result of a probe", _RIGHT) from None
+        raise bad(name, "is not a complete result of a probe", _RIGHT) from None
 
 
 def _cell(each: Mapping[str, Any]) -> _Cell:

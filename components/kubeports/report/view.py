@@ -20,18 +20,9 @@ Kind = Literal["self", "role", "ref", "network", "world"]
 #: The columns of the matrix: title, and the kinds of sources in it.
 COLUMNS: Mapping[str, tuple[Kind, ...]] = {
     "The cluster": ("self", "role"),
-    "References": ("ref",),
+    "Named sources": ("ref",),
     "Networks": ("network",),
-    "The world": ("world",),
-}
-CLOUDS: Mapping[str, str] = {"aws": "AWS", "gcp": "GCP", "openstack": "OpenStack"}
-#: The resources of Pulumi's SDKs that the backends make, by cloud and kind.
-TYPES: Mapping[tuple[str, str], str] = {
-    ("aws", "ingress"): "aws.vpc.SecurityGroupIngressRule",
-    ("aws", "egress"): "aws.vpc.SecurityGroupEgressRule",
-    ("gcp", "firewall"): "gcp.compute.Firewall",
-    ("openstack", "rule"): "openstack.networking.SecGroupRule",
-    ("openstack", "addresses"): "openstack.networking.AddressGroupV2",
+    "The internet": ("world",),
 }
 #: ``tcp/22: offline is false``: the entry that most reasons start with.
 _REASON = re.compile(r"((?:protocol \d+|[a-z]+(?:/\d+(?:-\d+)?)?)): (.+)", re.DOTALL)
@@ -151,8 +142,8 @@ class Stack:
 
     @property
     def world(self) -> list[Line]:
-        """What is open to the world."""
-        return [line for line in self.lines if is_open(line) and line.of("The world")]
+        """What is open to the internet."""
+        return [line for line in self.lines if is_open(line) and line.of("The internet")]
 
 
 def stack(name: str, plan: Plan) -> Stack:
@@ -162,7 +153,7 @@ def stack(name: str, plan: Plan) -> Stack:
     return Stack(
         name=name,
         cluster=plan.settings.cluster,
-        cloud=CLOUDS.get(plan.settings.cloud, plan.settings.cloud),
+        cloud=plan.settings.capabilities.title,
         about=about(plan.settings),
         families=plan.settings.families,
         choices=choices(plan.settings),
@@ -286,7 +277,7 @@ def reach(rows: tuple[Line, ...]) -> tuple[Reach, ...]:
 
 
 def closed(plan: Plan) -> tuple[Shut, ...]:
-    """What stays closed: what a setting closes, then the extra rows that nobody asked for."""
+    """What is disabled: by a setting, then the extra rows that are not enabled."""
     found = []
     for each in plan.closed:
         match = _REASON.fullmatch(each.reason)
@@ -325,7 +316,7 @@ def choices(settings: Settings) -> tuple[tuple[str, tuple[str, ...]], ...]:
     }
     for word in WORDS:
         if word in settings.sources:
-            found[f"sources.{word}"] = tuple(map(str, settings.sources[word])) or ("nobody",)
+            found[f"sources.{word}"] = tuple(map(str, settings.sources[word])) or ("none",)
     for name, ref in settings.refs.items():
         found[f"refs.{name}"] = (f"{ref.kind} {_id(ref.id)}",)
     for name, change in settings.services.items():
@@ -362,13 +353,21 @@ def _id(value: object) -> str:
 
 def resources(plan: Plan) -> dict[str, list[Resource]]:
     """The rules as the cloud's SDK takes them, by type; ``‹name›`` is an id that the cloud gives to the group of that name."""
-    cloud = plan.settings.cloud
+    module = backend(plan.settings.cloud)
+    types = getattr(getattr(module, "facts", None), "TYPES", {})
     found: dict[str, list[Resource]] = {}
-    for name, each in backend(cloud).encode(plan).items():
+    for name, each in module.encode(plan).items():
         inputs = sorted(each.inputs.items(), key=lambda item: item[0] == "description")
         texts = tuple((key, _text(value, plan.settings)) for key, value in inputs)
-        found.setdefault(TYPES.get((cloud, each.kind), each.kind), []).append(Resource(name, texts))
+        found.setdefault(sdk_class(types.get(each.kind, each.kind)), []).append(Resource(name, texts))
     return found
+
+
+def sdk_class(type: str) -> str:
+    """The class of a type of an SDK: ``hcloud.Firewall`` of ``hcloud:index/firewall:Firewall``."""
+    package, *modules, name = type.split(":")[-3:] if type.count(":") == 2 else ("", type)
+    parts = [package, *(module.partition("/")[0] for module in modules), name]
+    return ".".join(part for part in parts if part not in ("", "index"))
 
 
 def _text(value: Any, settings: Settings) -> str:
@@ -376,7 +375,7 @@ def _text(value: Any, settings: Settings) -> str:
         if value.target in settings.existing:
             return _id(settings.existing[value.target])
         name = f"{settings.cluster}-{value.target}"
-        return name if settings.cloud == "gcp" else f"‹{name}›"  # a tag is a name
+        return name if settings.capabilities.groups_are_tags else f"‹{name}›"  # a tag is a name
     if isinstance(value, Reference):
         return f"{_id(settings.refs[value.name].id)} (@{value.name})"
     if isinstance(value, Addresses):

@@ -3,6 +3,6 @@
 from kubeports.clouds.aws import account as account
 from kubeports.clouds.aws import facts as facts
 from kubeports.clouds.aws import read as read
-from kubeports.clouds.aws.make import create, decode, encode, limits
+from kubeports.clouds.aws.make import create, encode, limits
 
-__all__ = ["account", "create", "decode", "encode", "facts", "limits", "read"]
+__all__ = ["account", "create", "encode", "facts", "limits", "read"]

@@ -38,7 +38,6 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
     require_client("aws", "boto3")
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import ClientError
 
     with _errors():
         # boto3 reads AWS_DEFAULT_REGION alone; Pulumi and the AWS command line read AWS_REGION first.
@@ -47,10 +46,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
         retries = {"mode": "standard", "total_max_attempts": 3}
         ec2 = session.client("ec2", config=Config(retries=retries, connect_timeout=10, read_timeout=TIMEOUT))
 
-        def all_of(method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
-            pages = ec2.get_paginator(method).paginate(**arguments)
-            return [item for page in pages for item in page[key]]
-
+        all_of = partial(_pages, ec2)
         found: dict[str, dict[str, Any]] = {}
         named = named_groups(settings, given)
         if set(named) < set(settings.targets):
@@ -77,23 +73,41 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             all_of("describe_security_groups", "SecurityGroups", Filters=_filters({"group-id": sorted(others)})) if others else []
         )
         reading.raw["names"] = {group["GroupId"]: group["GroupName"] for group in (*found.values(), *more)}
-        for id in sorted({rule["PrefixListId"] for rule in rules if rule.get("PrefixListId")}):
-            try:
-                entries = all_of("get_managed_prefix_list_entries", "Entries", PrefixListId=id)
-                reading.raw["prefix_lists"].append({"PrefixListId": id, "Entries": entries})
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                reading.warnings.append(f"the prefix list {id} can't be read ({code}): nobody knows here which networks it has")
+        _read_lists(ec2, reading)
+        _read_interfaces(ec2, reading, mine)
+    return reading
+
+
+def _pages(ec2: Any, method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
+    return [item for page in ec2.get_paginator(method).paginate(**arguments) for item in page[key]]
+
+
+def _read_lists(ec2: Any, reading: Reading) -> None:
+    """Add the entries of the prefix lists that rules name; a list of another account may be unreadable."""
+    from botocore.exceptions import ClientError
+
+    for id in sorted({rule["PrefixListId"] for rule in reading.raw["rules"] if rule.get("PrefixListId")}):
         try:
-            interfaces = all_of("describe_network_interfaces", "NetworkInterfaces", Filters=mine)
+            entries = _pages(ec2, "get_managed_prefix_list_entries", "Entries", PrefixListId=id)
+            reading.raw["prefix_lists"].append({"PrefixListId": id, "Entries": entries})
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            reading.warnings.append(f"which other groups the nodes carry is not known ({code}: ec2:DescribeNetworkInterfaces)")
-        else:
-            carried = [[group["GroupId"] for group in interface["Groups"]] for interface in interfaces]
-            names = {group["GroupId"]: group["GroupName"] for interface in interfaces for group in interface["Groups"]}
-            reading.warnings += carried_too(groups, carried, names, "network interfaces")
-    return reading
+            reading.warnings.append(f"the prefix list {id} can't be read ({code}): its networks are unknown")
+
+
+def _read_interfaces(ec2: Any, reading: Reading, mine: list[dict[str, Any]]) -> None:
+    """Add a warning for other groups on the nodes' network interfaces."""
+    from botocore.exceptions import ClientError
+
+    try:
+        interfaces = _pages(ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=mine)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        reading.warnings.append(f"which other groups the nodes carry is not known ({code}: ec2:DescribeNetworkInterfaces)")
+        return
+    carried = [[group["GroupId"] for group in interface["Groups"]] for interface in interfaces]
+    names = {group["GroupId"]: group["GroupName"] for interface in interfaces for group in interface["Groups"]}
+    reading.warnings += carried_too(reading.groups, carried, names, "network interfaces")
 
 
 def _is_of(settings: Settings, target: str, group: Mapping[str, Any]) -> bool:

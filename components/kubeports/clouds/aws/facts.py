@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-TITLE = "AWS"
-#: A network that settings take where no rule depends on it.
-NETWORK_EXAMPLE = {"network": "vpc-0"}
+from kubeports.clouds.capabilities import Capabilities, Form, Tags
+
 #: How the component marks a security group and its rules.
 CLUSTER_TAG, TARGET_TAG, FAMILIES_TAG = "kubeports:cluster", "kubeports:target", "kubeports:families"
 
@@ -20,6 +19,8 @@ GROUPS = (GROUP, DEFAULT_GROUP)
 RULES = (*GROUPS, LEGACY_RULE, INGRESS, EGRESS)
 #: The SDK's types of lists of networks.
 LISTS = (PREFIX_LIST,)
+#: What ``encode`` calls its resources -> the SDK's types.
+TYPES = {"ingress": INGRESS, "egress": EGRESS}
 #: The properties that decide what a rule lets pass, but those that name groups.
 DECIDING = (
     *("ipProtocol", "fromPort", "toPort", "cidrIpv4", "cidrIpv6", "protocol", "cidrBlocks", "ipv6CidrBlocks", "type"),
@@ -27,8 +28,6 @@ DECIDING = (
 )
 #: The properties that name groups or lists.
 NAMING = ("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds", "securityGroupId")
-#: Whether a group as a source has one family; where not, its rule lets both pass (docs/decisions/0002).
-GROUPS_HAVE_FAMILY = False
 #: IP-in-IP as the API wants it written, and what another way of writing is.
 TUNNELS = {4: "4", 94: "94"}
 MISSPELT = "no protocol to EC2, which takes the number"
@@ -36,5 +35,22 @@ MISSPELT = "no protocol to EC2, which takes the number"
 #: and family; groups per network interface; the two multiplied.
 QUOTAS = {"rules": 60, "groups": 5}
 PRODUCT = 1000
-#: What an instance needs to send and get packets with the addresses of pods.
-NATIVE_PODS = "switch the source/destination check of the instances off (source_dest_check: false)"
+
+CAPABILITIES = Capabilities(
+    title="AWS",
+    groups_have_family=False,
+    refuses_equal_rules=True,
+    lists_count_entries=True,
+    # ACCOUNT/ID is a group of another account, over a peering or a shared VPC:
+    # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
+    group=Form(r"([0-9]{12}/)?sg-[0-9a-z]+", "sg-0123456789abcdef0, or 123456789012/sg-0123456789abcdef0 of another account"),
+    list=Form(r"pl-[0-9a-z]+", "pl-0123456789abcdef0"),
+    network=Form(r"vpc-[0-9a-z]+", "one such as vpc-0123456789abcdef0", "VPC id"),
+    needs_network="for new groups",
+    network_example="vpc-0",
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions: EC2's 50 without our own (Name,
+    # cluster, target or families).
+    tags=Tags(47, 128, 256, r"[\w +\-=.:/@]*", "letters, digits, spaces and +-=._:/@", "aws:"),
+    not_limits={"cidrs": "is for OpenStack, where an address group holds many CIDRs"},
+    native_pods="switch the source/destination check of the instances off (source_dest_check: false)",
+)

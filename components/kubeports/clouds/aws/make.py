@@ -8,7 +8,7 @@ tag says for which families the plan has it. A prefix list has one family of its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from kubeports.clouds.aws.facts import CLUSTER_TAG, FAMILIES_TAG, TARGET_TAG
@@ -18,9 +18,7 @@ from kubeports.clouds.resources import (
     Reference,
     Resource,
     Resources,
-    described,
     group_description,
-    marked_source,
     refuse_long_descriptions,
     refuse_long_name,
     resolve,
@@ -28,7 +26,7 @@ from kubeports.clouds.resources import (
 )
 from kubeports.errors import Problems, bad, show
 from kubeports.networks import FAMILIES, Family
-from kubeports.rules import Plan, Rule, Source
+from kubeports.rules import Plan
 from kubeports.settings import KUBERNETES_TAG, Settings
 from kubeports.table import TARGETS
 from kubeports.traffic import ICMP, ICMPV6, TCP, UDP
@@ -79,42 +77,6 @@ def encode(plan: Plan) -> Resources:
             inputs["tags"] = {FAMILIES_TAG: earlier + rule.family}
         resources[name] = Resource(rule.direction, inputs)
     return resources
-
-
-def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-    """Rules of the resources; a group without the families' tag counts for each of ``families``."""
-    families = tuple(families)
-    return frozenset(rule for resource in resources.values() for rule in _decode(resource, families))
-
-
-def _decode(resource: Resource, enabled: tuple[Family, ...]) -> Iterable[Rule]:
-    inputs = resource.inputs
-    name = inputs["ip_protocol"]
-    protocol = _NUMBERS[name] if name in _NUMBERS else int(name)
-    ported = protocol in (TCP, UDP)
-    services, why = described(inputs.get("description", ""))
-    families = enabled
-    if "referenced_security_group_id" in inputs or "prefix_list_id" in inputs:
-        source = marked_source(inputs.get("referenced_security_group_id") or inputs["prefix_list_id"])
-        tagged = inputs.get("tags", {}).get(FAMILIES_TAG, "").split()
-        families = tuple(family for family in FAMILIES if family in tagged) or enabled
-    else:
-        families = ("ipv4",) if "cidr_ipv4" in inputs else ("ipv6",)
-        text = inputs[_CIDR[families[0]]]
-        source = marked_source(text) if isinstance(text, Reference) else Source("cidr", text)
-    for family in families:
-        yield Rule(
-            "ingress" if resource.kind == "ingress" else "egress",
-            "allow",
-            family,
-            protocol,
-            inputs["from_port"] if ported else None,
-            inputs["to_port"] if ported else None,
-            source,
-            inputs["security_group_id"].target,
-            services,
-            why,
-        )
 
 
 def limits(plan: Plan, name: str) -> None:

@@ -3,6 +3,6 @@
 from kubeports.clouds.gcp import account as account
 from kubeports.clouds.gcp import facts as facts
 from kubeports.clouds.gcp import read as read
-from kubeports.clouds.gcp.make import create, decode, encode, limits
+from kubeports.clouds.gcp.make import create, encode, limits
 
-__all__ = ["account", "create", "decode", "encode", "facts", "limits", "read"]
+__all__ = ["account", "create", "encode", "facts", "limits", "read"]

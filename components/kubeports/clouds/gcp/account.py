@@ -41,7 +41,7 @@ def _read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Read
         match = _NETWORK.fullmatch(str(settings.network))
         if match is None:
             raise UnreadableError(
-                f"GCP: {settings.network} is no network", "write its name, or projects/PROJECT/global/networks/NAME"
+                f"GCP: {settings.network} is not a network", "write its name, or projects/PROJECT/global/networks/NAME"
             )
         credentials, own = google.auth.default(scopes=[_SCOPE])
         said_ = [provider.get("project"), *(os.environ.get(name) for name in _PROJECT)]

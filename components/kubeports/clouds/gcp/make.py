@@ -8,25 +8,24 @@ hides (docs/decisions/0001). A tag as a source has no family on GCP; a Firewall'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from ipaddress import ip_network
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kubeports.clouds.capabilities import SUFFIX
+from kubeports.clouds.gcp import facts
 from kubeports.clouds.resources import (
     Group,
     Made,
     Resource,
     Resources,
-    described,
     joined_description,
-    marked_source,
     resolve,
     source_marker,
 )
 from kubeports.errors import Problems, bad, show
-from kubeports.networks import FAMILIES, Family, family_of, is_internet, network
+from kubeports.networks import is_internet, network
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import SUFFIX, Ref
+from kubeports.settings import Ref
 from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def _kind(rule: Rule, refs: Mapping[str, Ref]) -> str:
     if _is_address(rule.source, refs):
         return rule.source.value
     if rule.source.kind != "cidr":
-        return "tags"
-    return "any" if is_internet(network(rule.source.value)) else "cidrs"
+        return facts.TAGS
+    return facts.ANY if is_internet(network(rule.source.value)) else facts.CIDRS
 
 
 def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:
@@ -96,43 +95,6 @@ def _firewall(rules: list[Rule], refs: Mapping[str, Ref]) -> dict[str, Any]:
     if tags:
         inputs["source_tags"] = tags
     return inputs
-
-
-def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-    """Rules of the Firewalls; tags without ranges count for the family in the name, or for each of ``families``."""
-    enabled = tuple(families)
-    return frozenset(rule for name, resource in resources.items() for rule in _decode(name, resource.inputs, enabled))
-
-
-def _decode(name: str, inputs: Mapping[str, Any], enabled: tuple[Family, ...]) -> Iterable[Rule]:
-    action = "allow" if "allows" in inputs else "deny"
-    services, why = described(inputs.get("description", ""))
-    named = tuple(family for family in FAMILIES if f"-{family}-" in name) or enabled
-    sources: list[tuple[Family, Source]] = []
-    for text in inputs.get("source_ranges", inputs.get("destination_ranges", ())):
-        if isinstance(text, str):
-            sources.append((family_of(ip_network(text)), Source("cidr", text)))
-        else:
-            sources += [(family, marked_source(text)) for family in named]
-    for marker in inputs.get("source_tags", ()):
-        sources += [(family, marked_source(marker)) for family in named]
-    for item in inputs["allows" if action == "allow" else "denies"]:
-        protocol = _NUMBERS[item["protocol"]] if item["protocol"] in _NUMBERS else int(item["protocol"])
-        for ports in item.get("ports", [None]):
-            start, _, end = (ports or "").partition("-")
-            for family, source in sources:
-                yield Rule(
-                    "ingress" if inputs["direction"] == "INGRESS" else "egress",
-                    "allow" if action == "allow" else "deny",
-                    family,
-                    protocol,
-                    int(start) if start else None,
-                    int(end or start) if start else None,
-                    source,
-                    inputs["target_tags"][0].target,
-                    services,
-                    why,
-                )
 
 
 def limits(plan: Plan, name: str) -> None:

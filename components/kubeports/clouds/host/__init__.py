@@ -3,6 +3,6 @@
 from kubeports.clouds.host import account as account
 from kubeports.clouds.host import facts as facts
 from kubeports.clouds.host import read as read
-from kubeports.clouds.host.make import create, decode, encode, limits
+from kubeports.clouds.host.make import create, encode, limits
 
-__all__ = ["account", "create", "decode", "encode", "facts", "limits", "read"]
+__all__ = ["account", "create", "encode", "facts", "limits", "read"]

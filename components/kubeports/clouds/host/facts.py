@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-TITLE = "nodes' own firewalls (nftables)"
+from kubeports.clouds.capabilities import Capabilities
+
 #: Where a stack's file names the nodes, and the configuration of ssh: ``host:nodes: nodes.yaml``, ``host:sshConfig: FILE``.
 NODES, SSH_CONFIG = "nodes", "sshConfig"
 #: A program makes no resources: it needs no SDK.
@@ -14,8 +15,6 @@ LISTS: tuple[str, ...] = ()
 #: The properties that decide what a rule lets pass, and those that name groups.
 DECIDING: tuple[str, ...] = ()
 NAMING: tuple[str, ...] = ()
-#: A set of addresses has one family.
-GROUPS_HAVE_FAMILY = True
 #: IP-in-IP as nftables wants it written: by number, for ``ipip`` is 94 in /etc/protocols, and 4 on another machine.
 TUNNELS = {4: "4", 94: "94"}
 MISSPELT = "94 in one /etc/protocols, and 4 in another"
@@ -23,3 +22,10 @@ MISSPELT = "94 in one /etc/protocols, and 4 in another"
 PRIORITY = 1 << 30
 #: nftables has no quota of rules.
 QUOTAS: dict[str, int] = {}
+
+#: A set of addresses has one family. Ids and networks, which a cloud alone knows, ``make.limits`` refuses.
+CAPABILITIES = Capabilities(
+    title="nodes' own firewalls (nftables)",
+    limits=(),
+    not_limits=dict.fromkeys(("rules", "groups", "cidrs"), "is an account's, and nftables has no such quota"),
+)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeports.clouds.host import facts
 from kubeports.clouds.resources import Group as Marker
-from kubeports.clouds.resources import Made, Resource, Resources, described, marked_source, source_marker
+from kubeports.clouds.resources import Made, Resource, Resources, source_marker
 from kubeports.errors import InputError, Problems, bad
-from kubeports.networks import Family
-from kubeports.rules import Plan, Rule, Source
+from kubeports.rules import Plan, Rule
 
 if TYPE_CHECKING:
     import pulumi
@@ -33,22 +32,6 @@ def _inputs(rule: Rule) -> dict[str, Any]:
     return inputs | {"description": rule.description}
 
 
-def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-    """Rules of the resources; every one has its family."""
-    return frozenset(_decode(resource.inputs) for resource in resources.values())
-
-
-def _decode(inputs: Mapping[str, Any]) -> Rule:
-    incoming = inputs["chain"] == "incoming"
-    marker = inputs["saddr" if incoming else "daddr"]
-    start, end = inputs.get("dport", (None, None))
-    services, why = described(inputs["description"])
-    source = Source("cidr", marker) if isinstance(marker, str) else marked_source(marker)
-    family, protocol, target = inputs["family"], inputs.get("l4proto"), inputs["node"].target
-    direction = "ingress" if incoming else "egress"
-    return Rule(direction, "allow", family, protocol, start, end, source, target, services, why)  # type: ignore[arg-type]
-
-
 def limits(plan: Plan, name: str) -> None:
     """Refuse what a cloud alone knows: a node's firewall has addresses."""
     settings, problems = plan.settings, Problems()
@@ -67,9 +50,6 @@ def limits(plan: Plan, name: str) -> None:
     if settings.network is not None:
         with problems:
             raise bad(settings.place("network"), "is a cloud's, and the rules are on the nodes", "leave it out")
-    for key in settings.limits:
-        with problems:
-            raise bad(settings.place(f"limits.{key}"), "is an account's, and nftables has no such quota", "leave it out")
     problems.raise_any()
 
 

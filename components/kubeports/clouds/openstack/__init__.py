@@ -3,6 +3,6 @@
 from kubeports.clouds.openstack import account as account
 from kubeports.clouds.openstack import facts as facts
 from kubeports.clouds.openstack import read as read
-from kubeports.clouds.openstack.make import create, decode, encode, limits
+from kubeports.clouds.openstack.make import create, encode, limits
 
-__all__ = ["account", "create", "decode", "encode", "facts", "limits", "read"]
+__all__ = ["account", "create", "encode", "facts", "limits", "read"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from kubeports.clouds.reading import (
@@ -26,24 +27,10 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
     import openstack
 
     with _errors():
-        # The timeout is for whoever does not answer at all; the SDK retries what says so.
+        # The timeout is for an API that does not answer; the SDK retries other failures.
         cloud = openstack.connect(cloud=provider.get("cloud"), region_name=provider.get("region"), api_timeout=TIMEOUT)
         with cloud:
-            network = cloud.network
-
-            def all_of(path: str, **query: Any) -> list[dict[str, Any]]:
-                items: list[dict[str, Any]] = []
-                url: str | None = path
-                while url is not None:
-                    response = network.get(url, params=query if url == path else None)
-                    openstack.exceptions.raise_from_response(response)
-                    answer = response.json()
-                    name = path.strip("/").replace("-", "_")
-                    items += answer[name]
-                    links = answer.get(f"{name}_links", [])
-                    url = next((link["href"] for link in links if link["rel"] == "next"), None)
-                return items
-
+            all_of = partial(_pages, cloud.network)
             found: dict[str, dict[str, Any]] = {}
             named = named_groups(settings, given)
             open_targets = [target for target in settings.targets if target not in named]
@@ -72,7 +59,7 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             raw = {"groups": list(found.values()), "rules": rules, "address_groups": held, "names": titles}
             reading = Reading(raw, groups)
             for id in sorted(set(lists) - {each["id"] for each in held}):
-                reading.warnings.append(f"the address group {id} can't be read: nobody knows here which networks it has")
+                reading.warnings.append(f"the address group {id} can't be read: its networks are unknown")
             ports = [
                 port
                 for port in all_of("/ports", security_groups=list(groups.ids))
@@ -82,6 +69,23 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
             titles = {group["id"]: group["name"] for group in (all_of("/security-groups", id=extra) if extra else ())}
             reading.warnings += carried_too(groups, [port["security_groups"] for port in ports], titles, "ports")
     return reading
+
+
+def _pages(network: Any, path: str, **query: Any) -> list[dict[str, Any]]:
+    """All items of a collection: https://docs.openstack.org/api-ref/network/v2/#pagination."""
+    from openstack.exceptions import raise_from_response
+
+    items: list[dict[str, Any]] = []
+    name = path.strip("/").replace("-", "_")
+    url: str | None = path
+    while url is not None:
+        response = network.get(url, params=query if url == path else None)
+        raise_from_response(response)
+        answer = response.json()
+        items += answer[name]
+        links = answer.get(f"{name}_links", [])
+        url = next((link["href"] for link in links if link["rel"] == "next"), None)
+    return items
 
 
 @contextmanager

@@ -8,7 +8,7 @@ Every field of a rule replaces it, and Neutron refuses an equal rule
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,10 +18,8 @@ from kubeports.clouds.resources import (
     Made,
     Resource,
     Resources,
-    described,
     group_description,
     joined_description,
-    marked_source,
     refuse_long_descriptions,
     refuse_long_name,
     resolve,
@@ -29,7 +27,7 @@ from kubeports.clouds.resources import (
 )
 from kubeports.errors import Problems, bad
 from kubeports.networks import Family
-from kubeports.rules import Plan, Rule, Source
+from kubeports.rules import Plan, Rule
 from kubeports.settings import Settings
 from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP
 
@@ -78,7 +76,7 @@ def encode(plan: Plan) -> Resources:
             resources[rule.key] = Resource("rule", _rule(rule, rule.description) | {"remote_ip_prefix": rule.source.value})
         elif f"{entry}-{_MANY}" not in resources:
             addresses = [each.source.value for each in entries[entry]]
-            # By its content: a change makes another group, and nobody is out while the rules go over to it.
+            # By its content: a change makes another group, and no client loses access while the rules move to it.
             name = f"addresses-{rule.family}-{sha256(' '.join(addresses).encode()).hexdigest()[:_DIGITS]}"
             resources[name] = Resource("addresses", {"addresses": addresses})
             description = joined_description(entries[entry])
@@ -101,40 +99,6 @@ def _rule(rule: Rule, description: str) -> dict[str, Any]:
     if rule.from_port is not None and (rule.from_port, rule.to_port) != (FIRST_PORT, LAST_PORT):
         inputs |= {"port_range_min": rule.from_port, "port_range_max": rule.to_port}
     return inputs
-
-
-def decode(resources: Resources, families: Iterable[Family]) -> frozenset[Rule]:
-    """Rules of the resources; every one says its family, and an address group has a rule per CIDR."""
-    return frozenset(
-        rule for resource in resources.values() if resource.kind == "rule" for rule in _decode(resource.inputs, resources)
-    )
-
-
-def _decode(inputs: Mapping[str, Any], resources: Resources) -> Iterable[Rule]:
-    name = inputs.get("protocol")
-    protocol = None if name is None else _NUMBERS[name] if name in _NUMBERS else int(name)
-    ported = protocol in (TCP, UDP)
-    services, why = described(inputs.get("description", ""))
-    remote = next((inputs[key] for key in _REMOTE.values() if key in inputs), None)
-    if isinstance(inputs.get("remote_ip_prefix"), str):
-        sources = [Source("cidr", inputs["remote_ip_prefix"])]
-    elif isinstance(remote, Addresses):
-        sources = [Source("cidr", text) for text in resources[remote.name].inputs["addresses"]]
-    else:
-        sources = [marked_source(remote)]
-    for source in sources:
-        yield Rule(
-            inputs["direction"],
-            "allow",
-            "ipv4" if inputs["ethertype"] == "IPv4" else "ipv6",
-            protocol,
-            inputs.get("port_range_min", FIRST_PORT) if ported else None,
-            inputs.get("port_range_max", LAST_PORT) if ported else None,
-            source,
-            inputs["security_group_id"].target,
-            services,
-            why,
-        )
 
 
 def limits(plan: Plan, name: str) -> None:

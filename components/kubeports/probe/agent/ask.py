@@ -10,7 +10,7 @@ from kubeports.probe.agent.kernel import BIND_LATE, ERRORS, FAMILIES, LONGEST, R
 from kubeports.probe.agent.packets import BULK, HEADERS, ICMP, ICMPV6, IPENCAP, MAGIC, TCP, UDP, echo, filled, tunnelled
 
 STAGGER = 0.02  # seconds between the tries of one question
-LARGE = 6  # packets of full size: one that is lost is no smaller MTU
+LARGE = 6  # packets of full size: one that is lost does not mean a smaller MTU
 WAITING = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EACCES)
 
 
@@ -158,7 +158,7 @@ class Question:
     def late(self, opened):
         if opened.fileno() < 0 or opened is self.filling:
             return
-        # The last look: what has come while this process had no processor time is no loss.
+        # The last look: what has come while this process had no processor time is not lost.
         events = self.waiting(opened)
         if events:
             self.answered(opened, events, False)

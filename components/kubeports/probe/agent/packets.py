@@ -25,7 +25,7 @@ def echo(protocol, token, ask, run, me, length):
 def tunnelled(token, own, to, length):
     """IP-in-IP, with a packet from this node to the peer in it.
 
-    That is of a protocol for experiments (RFC 3692): a tunnel that takes it off hands it to nobody.
+    That is of a protocol for experiments (RFC 3692): a tunnel that takes it off passes it to no program.
     """
     body = filled(token, length - 20)
     head = struct.pack(

@@ -1,0 +1,174 @@
+"""Reads a stack's settings as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any
+
+from kubeports import table
+from kubeports.clouds import CLOUDS, added, capabilities
+from kubeports.errors import bad, is_output, show, suggest
+from kubeports.networks import FAMILIES, Family
+from kubeports.settings.ids import REFS, Ids
+from kubeports.settings.keys import KEYS
+from kubeports.settings.model import Ref, Settings
+from kubeports.settings.plugin import network_plugin
+from kubeports.settings.services import Services
+from kubeports.settings.sources import DEFAULTS
+from kubeports.table import ROLES, Table
+from kubeports.values import boolean, choice, mapping, sequence
+
+#: Where an Output may stand, for it is an id or a tag: the key, and how many keys deep.
+_IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
+_DEEPEST = 10  # no setting is so deep
+#: kubeadm and KubeKey put etcd on the nodes of the control plane, where nothing else is said.
+_STACKED = {"control-plane": ("etcd",)}
+
+
+def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cluster: str | None = None) -> Settings:
+    """Check a stack's choices.
+
+    Args:
+        raw: key -> value. A value may be of its own type, or text as ``pulumi config set`` writes it: ``"true"``, digits,
+            JSON for lists and maps.
+        rows: the table whose services the choices may change; default: the package's own.
+        where: what messages put before a key.
+        cluster: the cluster's name where ``raw`` gives none; None: it is required.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    reader = Reader(where, table.load() if rows is None else rows)
+    return reader.settings(raw, cluster)
+
+
+class Reader(Services, Ids):
+    """Reads one stack's choices; collects what is wrong with them."""
+
+    def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
+        """The settings; ``cluster`` is the cluster's name where there is none."""
+        given = self.given(raw, cluster)
+
+        def get(key: str, read: Callable[[Any, str], Any], default: Any = None) -> Any:
+            if key in given:
+                with self.problems:
+                    return read(given[key], self.where + key)
+            return default
+
+        # The order matters: families and refs decide what the sources may be.
+        self.cloud = get("cloud", self.named_cloud)
+        self.families = get("families", _families, self.families)
+        self.refs = get("refs", self.references, {})
+        if wrong := self.wrong_refs(given.get("refs")):
+            # A source that names one of them is right as soon as the reference is.
+            self.refs = self.refs | {name: Ref("group", name, 0, self.families) for name in wrong}
+        roles = get("roles", boolean, False)
+        changes, own = get("services", self.services, ({}, ()))
+        cni, modes = network_plugin(given, self.where, self.problems)
+        settings = Settings(
+            cloud=self.cloud or "",
+            cluster=get("cluster", self.cluster),
+            network=get("network", self.network),
+            offline=get("offline", boolean, False),
+            nfs=get("nfs", boolean, False),
+            cni=cni,
+            modes=modes,
+            families=self.families,
+            sources=get("sources", self.sources, DEFAULTS),
+            refs=self.refs,
+            roles=roles,
+            combine=get("combine", lambda value, at: self.combined(value, at, roles), _STACKED if roles else {}),
+            services=changes,
+            own=own,
+            egress=get("egress", self.egress),
+            existing=get("existing", lambda value, at: self.existing(value, at, roles), {}),
+            limits=get("limits", self.limits, {}),
+            table=get("table", _table, table.DEFAULT),
+            tags=get("tags", self.tags, {}),
+            where=self.where,
+        )
+        self.problems.raise_any()
+        self.network_required(settings)
+        self.ids_differ(settings)
+        self.nodes_are_tagged(settings)
+        self.problems.raise_any()
+        return settings
+
+    def given(self, raw: Mapping[str, Any], cluster: str | None) -> dict[str, Any]:
+        """The keys that are known; ``cluster`` where none is given."""
+        if not isinstance(raw, Mapping) or is_output(raw):
+            raise bad(self.where or "settings", f"{show(raw)} is no map", "write key: value")
+        if wrong := [key for key in raw if not isinstance(key, str)]:
+            raise bad(self.where or "settings", f"the key {show(wrong[0])} is no text", suggest("", KEYS))
+        raw = {key: self.plain(value, (key,)) for key, value in raw.items()}
+        self.problems.raise_any()
+        self.known(raw, KEYS, "")
+        given = {key: value for key, value in raw.items() if key in KEYS}
+        if cluster is not None:
+            given.setdefault("cluster", cluster)
+        for key in ("cloud", "cluster"):
+            if key not in given:
+                with self.problems:
+                    raise bad(self.where + key, "is missing", KEYS[key].why + f": say {self.where}{key}")
+        return given
+
+    def named_cloud(self, value: Any, at: str) -> str:
+        """The cloud, whose capabilities decide what other settings may be."""
+        if value not in CLOUDS:
+            choice(value, at, (*CLOUDS, *added()))
+        self.capabilities = capabilities(value)
+        return str(value)
+
+    def combined(self, value: Any, at: str, roles: bool) -> dict[str, tuple[str, ...]]:
+        """Role -> further roles."""
+        read: dict[str, tuple[str, ...]] = {}
+        for role, others in mapping(value, at).items():
+            with self.problems:
+                choice(role, at, ROLES)
+                place = f"{at}.{role}"
+                given = enumerate(sequence(others, place))
+                further = [choice(other, f"{place}[{i}]", ROLES) for i, other in given]
+                if role in further or len(set(further)) < len(further):
+                    raise bad(place, f"{show(further)} repeats a role", "write each further role once")
+                read[role] = tuple(other for other in ROLES if other in further)
+        if not roles and read != _STACKED:
+            with self.problems:
+                raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")
+        return read if roles else {}
+
+    def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
+        """A value without Enums; an Output is refused where it is no id: who may connect must be known in a preview."""
+        if isinstance(value, Enum):
+            return value.value
+        if is_output(value):
+            if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in REFS)):
+                with self.problems:
+                    right = "it must be plain, so that a preview is exact; only ids and tags may be Outputs"
+                    raise bad(self.where + _dotted(path), "is an Output", right)
+        elif isinstance(value, Mapping) and len(path) < _DEEPEST:
+            return {key: self.plain(item, (*path, key)) for key, item in value.items()}
+        elif isinstance(value, (list, tuple)) and len(path) < _DEEPEST:
+            return [self.plain(item, (*path, i)) for i, item in enumerate(value)]
+        return value
+
+
+def _dotted(path: Iterable[Any]) -> str:
+    """``services.ssh.source[0]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _families(value: Any, where: str) -> tuple[Family, ...]:
+    given = [choice(item, f"{where}[{i}]", FAMILIES) for i, item in enumerate(sequence(value, where))]
+    if not given:
+        raise bad(where, "is empty", "write [ipv4], [ipv6] or [ipv4, ipv6]")
+    if len(set(given)) < len(given):
+        raise bad(where, f"{show(given)} repeats a family", "write each once")
+    return tuple(family for family in FAMILIES if family in given)
+
+
+def _table(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        right = f"write a name ({', '.join(table.names())}), or the path of a CSV file"
+        raise bad(where, f"{show(value)} is not a table", right)
+    return value

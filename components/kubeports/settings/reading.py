@@ -1,0 +1,35 @@
+"""What the readers of settings share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kubeports.clouds.capabilities import Capabilities
+from kubeports.errors import Problems, bad, suggest
+from kubeports.networks import Family
+from kubeports.settings.model import Ref
+from kubeports.table import Table
+
+
+class Reading:
+    """What the readers of one stack's settings share; it collects what is wrong with them."""
+
+    def __init__(self, where: str, rows: Table) -> None:
+        self.where = where
+        self.rows = rows
+        self.problems = Problems()
+        #: The cloud; None: it could not be read.
+        self.cloud: str | None = None
+        self.capabilities = Capabilities()
+        self.families: tuple[Family, ...] = ("ipv4",)
+        self.refs: dict[str, Ref] = {}
+
+    def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
+        """Refuse keys that do nothing."""
+        keys = tuple(keys)
+        for key in value:
+            if key not in keys:
+                with self.problems:
+                    place = f"{self.where}{key}" if not at else f"{at}.{key}"
+                    raise bad(place, "is not a key of the settings", suggest(key, keys))

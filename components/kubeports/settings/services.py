@@ -1,0 +1,113 @@
+"""Reads ``services``: changes to rows of the table, and rows of the stack's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kubeports import table
+from kubeports.errors import Problems, bad, suggest
+from kubeports.settings.model import SELF, Change
+from kubeports.settings.sources import Sources
+from kubeports.table import ROLES, WORDS, Row
+from kubeports.traffic import meaningful
+from kubeports.values import boolean, mapping, port
+
+_SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
+_OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
+
+
+class Services(Sources):
+    """Changes to rows, and custom rows."""
+
+    def services(self, value: Any, at: str) -> tuple[dict[str, Change], tuple[Row, ...]]:
+        """Changes by service, and custom rows."""
+        names = list(dict.fromkeys(row.service for row in self.rows))
+        changes: dict[str, Change] = {}
+        own: list[Row] = []
+        for name, item in mapping(value, at).items():
+            with self.problems:
+                place = f"{at}.{name}"
+                item = mapping(item, place)
+                if name == table.METADATA:
+                    self.known(item, ("enabled",), place)
+                    changes[name] = Change(enabled=boolean(item.get("enabled", True), f"{place}.enabled"))
+                elif name in names:
+                    changes[name] = self.change(name, item, place)
+                else:
+                    own_row, change = self.own_row(name, item, place, names)
+                    own.append(own_row)
+                    changes[name] = change
+        return changes, tuple(own)
+
+    def change(self, name: str, item: Mapping[str, Any], at: str) -> Change:
+        """A change to a row of the table."""
+        for key in ("protocol", "why"):
+            if key in item:
+                what = f"{name} is a row of the table, and its {key} stands there"
+                raise bad(f"{at}.{key}", what, "leave it out, or give a row of your own another name")
+        self.known(item, _SERVICE_KEYS, at)
+        problems = Problems()
+
+        def get(key: str, read: Callable[[Any, str], Any]) -> Any:
+            if key in item:
+                with problems:
+                    return read(item[key], f"{at}.{key}")
+            return None
+
+        words = (*WORDS, *ROLES, SELF)
+        change = Change(
+            enabled=get("enabled", boolean),
+            start=get("start", port),
+            end=get("end", port),
+            source=get("source", lambda value, place: self.source_list(value, place, words)),
+            target=get("target", table.target_name),
+        )
+        problems.raise_any()
+        for row in self.rows:
+            if row.service == name:
+                moved(row, change, at)
+        return change
+
+    def own_row(self, name: str, item: Mapping[str, Any], at: str, names: list[str]) -> tuple[Row, Change]:
+        """A custom row, and whether it is on."""
+        table.service_name(name, at)
+        if missing := [key for key in ("protocol", "source", "why") if key not in item]:
+            near = suggest(name, names)
+            near = near + " " if near.startswith("did") else ""
+            right = (
+                f"{near}a row of the stack's own needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
+            )
+            raise bad(at, f"no row of the table is called {name!r}", right)
+        self.known(item, _OWN_KEYS, at)
+        protocol, start, end = self.entry(item, at)
+        row = Row(
+            service=name,
+            protocol=protocol,
+            start=start,
+            end=end,
+            source=self.source_list(item["source"], f"{at}.source", (*WORDS, *ROLES, SELF)),
+            target=table.target_name(item.get("target", "nodes"), f"{at}.target"),
+            why=table.why_text(item["why"], f"{at}.why"),
+            families=meaningful(protocol),
+        )
+        return row, Change(enabled=boolean(item.get("enabled", True), f"{at}.enabled"))
+
+
+def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]:
+    """A row's ports after a change: ``start`` alone moves a one-port row whole and keeps a range's end."""
+    if row.start is None or row.end is None:
+        if change.start is not None or change.end is not None:
+            what = f"{row.service} is protocol {row.protocol}, which has no ports"
+            raise bad(where, what, "leave start and end out (a protocol is not a port)")
+        return None, None
+    start = row.start if change.start is None else change.start
+    end = change.end
+    if end is None:
+        end = start if row.start == row.end else row.end
+    if start > end and change.end is None:
+        raise bad(where, f"start {start} is after the end of the row, {end}", "write end too")
+    if start > end and change.start is None:
+        raise bad(where, f"end {end} is before the start of the row, {start}", "write start too")
+    table.check_ports(row.protocol, start, end, where)
+    return start, end

@@ -1,0 +1,5 @@
+"""Write docs/messages.md anew: python -m tests.messages."""
+
+from tests.messages import write
+
+write()

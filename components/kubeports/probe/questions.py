@@ -151,7 +151,7 @@ class Expected:
 
     def kind(self, host: Host) -> object:
         """What the plan knows of a host: equal for hosts that it treats alike."""
-        if id(host) not in self._kinds:  # with the host, so that its id is no other's
+        if id(host) not in self._kinds:  # with the host: an id is free again without it
             self._kinds[id(host)] = (host, self._kind(host))
         return self._kinds[id(host)][1]
 

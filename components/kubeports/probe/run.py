@@ -22,7 +22,7 @@ from kubeports.rules import Plan
 from kubeports.traffic import TCP, UDP
 
 #: Seconds that a try waits for its answer: less than the kernel's second SYN takes; and when it is asked once more.
-_PATIENCE, _MORE_PATIENCE = 0.9, 2.0
+_PATIENCE, _MORE_PATIENCE, _MOST_PATIENCE = 0.9, 2.0, 10.0
 _RAW_PATIENCE = 0.3  # for an ICMP error: what arrives is the receiver's to say
 _ROUNDS_AT_ONCE = 3
 #: Tries of a question that is asked again, where a service of the node's own listens, and elsewhere.
@@ -267,7 +267,9 @@ class _Run:
                 self.found.outcomes[pair][number] = Outcome()
             self.stage += 1
             rounds = one_at_a_time(again)
-            await self.in_rounds(rounds, _MORE_PATIENCE, f"asking again, {{}} of {len(rounds)}{of}")
+            # Where answers are late, one may be later still: ten times the longest that was measured.
+            patience = min(max(_MORE_PATIENCE, self.rtt * 10 / 1000), _MOST_PATIENCE)
+            await self.in_rounds(rounds, patience, f"asking again, {{}} of {len(rounds)}{of}")
             for (pair, number), earlier in before.items():
                 later = self.found.outcomes[pair][number]
                 self.found.outcomes[pair][number] = combined(earlier, later, self.schedule.questions[number].protocol == TCP)
@@ -345,10 +347,14 @@ class _Run:
             self.alive[i].send("sheet", id=self.sheets[key], questions=asked)
         return self.sheets[key]
 
+    @property
+    def rtt(self) -> int:
+        """The longest round trip that was measured, in milliseconds."""
+        return max((seen.rtt for known in self.found.outcomes.values() for seen in known.values()), default=0)
+
     async def arrivals(self) -> None:
         """Add what the receivers have counted."""
-        rtt = max((seen.rtt for known in self.found.outcomes.values() for seen in known.values()), default=0)
-        await asyncio.sleep(_SETTLE + rtt / 1000)
+        await asyncio.sleep(_SETTLE + self.rtt / 1000)
 
         async def one(j: int, agent: Agent) -> None:
             with suppress(LostError):

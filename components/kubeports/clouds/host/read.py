@@ -155,7 +155,7 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
     settings, given = resource.inputs.get("settings"), resource.inputs.get("rules")
     if not isinstance(settings, Mapping) or not isinstance(given, list) or settings.get("cloud") != "host":
         return
-    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the policy ``settings`` tells of outputs of another version
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the policy ``settings`` reports outputs of another version
         for flow in of_rules(map(of_json, given), {target: f"{settings['cluster']}-{target}" for target in TARGETS}):
             spelling = "any" if flow.protocol is None else str(flow.protocol)
             yield replace(flow, id=resource.urn, spelling=spelling)

@@ -1,4 +1,4 @@
-"""Measure, and print: python -m bench [plan|rules|neutron|pack|many|probe].
+"""Measure, and print: python -m bench [plan|rules|neutron|pack|many|host|probe].
 
 Ratios within one run count; single times say more about the machine.
 """
@@ -18,6 +18,7 @@ from kubeports import table
 from kubeports.plan import plan
 from kubeports.settings import parse
 
+from bench.host import bench_host
 from bench.probe import bench_probe
 from bench.rules import bench_rules
 from sandbox.openstack import OpenStack
@@ -41,6 +42,8 @@ def main(what: str) -> None:
         bench_pack()
     if what in ("many", "all"):
         bench_many()
+    if what in ("host", "all"):
+        bench_host()
     if what in ("probe", "all"):
         bench_probe()
 

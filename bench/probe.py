@@ -1,8 +1,9 @@
-"""A probe of many nodes in the lab: seconds, questions, and what the processes took."""
+"""A probe of many nodes in the lab: seconds, questions, and the processor time of all that takes part."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 
 from kubeports import table
@@ -22,19 +23,38 @@ SETTINGS = {
     "calico": "classic",
     "sources": {"admins": ["10.20.0.0/16"], "clients": ["192.0.2.0/24"]},
 }
+SIZES = (10, 25, 50)
 
 
-def bench_probe(number: int = 50) -> None:
-    """Every row of the default table, between so many nodes without rules, over IPv4; agents are entered, not reached by ssh."""
+def bench_probe() -> None:
+    """Every row of the default table, between so many nodes without rules, over IPv4."""
+    print("probe: nodes, questions, wall s, CPU s of this process and of the agents, agents' CPU microseconds a question")
+    for number in SIZES:
+        questions, seconds, own, theirs = measured(number)
+        line = f"  {number:3} {questions:8,} {seconds:6.1f} {own:6.1f} {theirs:6.1f} {theirs / questions * 1e6:6.0f}"
+        print(f"{line}   (load {os.getloadavg()[0]:.1f})")
+
+
+def measured(number: int) -> tuple[int, float, float, float]:
+    """A probe of so many nodes: questions, wall seconds, and the CPU seconds of this process and of the agents.
+
+    The agents are entered, not reached by ssh; a node's Python is the system's, where there is one.
+    """
     planned = plan(table.load(), parse(SETTINGS))
     with Lab([Node(f"node-{i}") for i in range(1, number + 1)], {}, ssh=False) as lab:
+        lab.introduce()
         script = lab.folder / "enter.sh"
         cases = "".join(f'{name}) exec {" ".join(host.enter)} sh -c "$2";;\n' for name, host in lab.nodes.items())
-        script.write_text(f'#!/bin/sh\ncase "$1" in\n{cases}esac\n', encoding="ascii")
+        script.write_text(f'#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH\ncase "$1" in\n{cases}esac\n', encoding="ascii")
         hosts = [Host(name, (), {"ipv4": host.ipv4}, name) for name, host in lab.nodes.items()]
-        before = resource.getrusage(resource.RUSAGE_SELF)
+        before = cpu()
         found = asyncio.run(run.probe(planned, hosts, run.Options(ssh=f"sh {script}"), lambda step: None))
         said = result(found)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"probe: {number} nodes, {said.questions:,} questions: {found.seconds:.0f} s; this process {seconds:.0f} s of CPU")
+        own, theirs = (after - earlier for after, earlier in zip(cpu(), before, strict=True))
+    return said.questions, found.seconds, own, theirs
+
+
+def cpu() -> tuple[float, float]:
+    """The CPU seconds of this process, and of its children that have ended."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime

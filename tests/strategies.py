@@ -48,11 +48,12 @@ def lists(families: tuple[str, ...], extra: tuple[str, ...] = ()) -> st.SearchSt
 def settings(draw: st.DrawFn, cloud: str | None = None, existing: bool = False) -> dict[str, Any]:
     """A valid stack; with ``existing`` some have a group of somebody else's."""
     cloud = cloud or draw(st.sampled_from(["aws", "gcp", "openstack"]))
+    has_groups = cloud != "host"  # nodes' own firewalls know addresses alone
     families = draw(st.sampled_from([("ipv4",), ("ipv6",), ("ipv4", "ipv6")]))
     refs: dict[str, Any] = {}
-    if draw(st.booleans()):
+    if has_groups and draw(st.booleans()):
         refs["bastion"] = {"group": GROUPS[cloud]}
-    if cloud != "gcp" and draw(st.booleans()):
+    if has_groups and cloud != "gcp" and draw(st.booleans()):
         refs["office"] = {
             "prefixes": LISTS[cloud],
             "entries": draw(st.integers(1, 20)),
@@ -81,14 +82,14 @@ def settings(draw: st.DrawFn, cloud: str | None = None, existing: bool = False) 
         "roles": draw(st.booleans()),
         "sources": sources,
         "refs": refs,
-        "limits": {"rules": 200 if cloud == "aws" else 5000},
+        "limits": {"rules": 200 if cloud == "aws" else 5000} if has_groups else {},
     }
     raw["services"] = draw(services(raw, families, names))
     if raw["roles"] and draw(st.booleans()):
         raw["combine"] = draw(st.sampled_from(({}, {"control-plane": ["etcd", "worker"], "registry": ["worker"]})))
     if draw(st.booleans()):
         sources["pods"] = draw(lists(families))
-    if cloud != "openstack":
+    if cloud in ("aws", "gcp"):
         raw["network"] = "vpc-0a" if cloud == "aws" else "default"
     if draw(st.booleans()):
         raw["egress"] = draw(lists(families))

@@ -65,20 +65,29 @@ def _largest(flows: tuple[Flow, ...]) -> tuple[Flow, ...]:
     return tuple(each for each in flows if are_most(each.addresses, each.families[0])) or flows
 
 
-def lacking(rules: Sequence[Rule], flows: Flows, peers: Mapping[Rule, Collection[str] | None]) -> dict[Rule, list[Span]]:
+def lacking(
+    rules: Sequence[Rule],
+    flows: Flows,
+    peers: Mapping[Rule, Collection[str] | None],
+    protocols: Collection[int | None] = (),
+) -> dict[Rule, list[Span]]:
     """The parts of planned rules that nothing lets pass.
 
     Args:
         rules: that allow, of one direction, family, protocol and range of ports.
         flows: those of the group that the rules are for, of their direction.
         peers: the identities that count as a rule's source where that is a group or a reference; None: any.
+        protocols: those that denials may have taken altogether, so that no flow has them.
     """
     first = rules[0]
     here = [each for each in flows.here(first.family, first.protocol) if not each.part]
     if first.protocol is None:
         # Where a denial has taken a protocol, what is left is of that protocol's ports and of the others.
-        named = dict.fromkeys(each.protocol for each in flows.all if each.protocol not in (None, UNREADABLE))
-        spans = [span for each in named for span in flows.spans(first.family, each, ALL)] if OTHERS in named else []
+        named = dict.fromkeys((*(each.protocol for each in flows.all), *protocols))
+        numbers = [each for each in named if each not in (None, UNREADABLE)] if OTHERS in named else []
+        spans = [
+            span for each in numbers for span in flows.spans(first.family, each, ALL) or [Span(first.family, each, None, ())]
+        ]
         return _unserved(rules, spans or [Span(first.family, None, None, tuple(here))], peers)
     if not has_ports(first.protocol):
         return _unserved(rules, [Span(first.family, first.protocol, None, tuple(here))], peers)

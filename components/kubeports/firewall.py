@@ -96,7 +96,7 @@ class FirewallArgs(TypedDict):
     """A firewall's settings. All but ids must be plain values, so that a preview is exact."""
 
     cloud: Cloud
-    """``aws``, ``gcp`` or ``openstack``."""
+    """``aws``, ``gcp``, ``openstack``, or ``host``: the nodes' own firewalls, as files."""
     cluster: NotRequired[str]
     """The cluster's name, in names and tags; default ``<project>-<stack>-<name>``."""
     network: NotRequired[pulumi.Input[str]]
@@ -149,6 +149,8 @@ class Firewall(pulumi.ComponentResource):
     """Target -> names of the same groups, which an OpenStack server wants; without targets with a group of ``existing``."""
     ids: pulumi.Output[Mapping[str, str]]
     """Target -> id of its one group (GCP: network tag)."""
+    files: pulumi.Output[Mapping[str, str]]
+    """With the cloud ``host``, which has no groups: target, or a node's roles with ``+`` between them -> the file for nft."""
     rules: pulumi.Output[Sequence[Mapping[str, Any]]]
     """The rules, as ``kubeports plan --format json`` prints them."""
     closed: pulumi.Output[Sequence[Mapping[str, Any]]]
@@ -191,15 +193,16 @@ class Firewall(pulumi.ComponentResource):
         for warning in planned.warnings:
             pulumi.log.warn(warning, self)
         made = backend(planned.settings.cloud).create(name, _checked(planned), pulumi.ResourceOptions(parent=self))
-        self.ids = pulumi.Output.all(**{target: group.id for target, group in made.items()}).apply(_Told)
+        self.ids = _known({target: each.id for target, each in made.items()})
+        self.files = _known({target: each.file for target, each in made.items()})
         self.groups = self.ids.apply(lambda ids: _carried(planned.settings, ids))
-        named = {target: group.name for target, group in made.items() if group.name is not None}
-        self.names = pulumi.Output.all(names=named).apply(lambda known: _carried(planned.settings, known["names"]))
+        named = _known({target: each.name for target, each in made.items()})
+        self.names = named.apply(lambda names: _carried(planned.settings, names))
         content = planned.json()
         self.rules = pulumi.Output.from_input(content["rules"])
         self.closed = pulumi.Output.from_input(content["closed"])
         self.settings = pulumi.Output.from_input(planned.settings.json())
-        names = ("groups", "names", "ids", "rules", "closed", "settings")
+        names = ("groups", "names", "ids", "files", "rules", "closed", "settings")
         self.register_outputs({name: getattr(self, name) for name in names})
 
 
@@ -245,11 +248,18 @@ def _carried(settings: model.Settings, ids: Mapping[str, str]) -> dict[str, list
     return _Told({target: [ids[each] for each in carried] for target, carried in groups.items() if set(carried) <= set(ids)})
 
 
+def _known(made: Mapping[str, pulumi.Input[str] | None]) -> pulumi.Output[Mapping[str, str]]:
+    """What there is of it, by target."""
+    return pulumi.Output.all(**{target: each for target, each in made.items() if each is not None}).apply(_Told)
+
+
 class _Told(dict[str, Any]):
     """An output by target that says which targets there are, where a program asks for another one."""
 
     def __missing__(self, target: str) -> NoReturn:
         right = f"known: {', '.join(self)}" + ("" if target not in table.TARGETS else "; with roles: true there is one per role")
+        if not self:
+            right = "on this cloud this output is empty: files are the cloud host's, and groups the others'"
         raise pulumi.RunError(f"the firewall has no {target!r}; {right}")
 
 

@@ -280,6 +280,27 @@ def of_rule(rule: Rule, identities: Mapping[str, str], lists: Collection[str] = 
     )
 
 
+def of_json(given: Mapping[str, Any]) -> Rule:
+    """A rule as ``Rule.json`` gives it; the engine leaves nulls out.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is none.
+    """
+    number = {name: None if given.get(name) is None else int(given[name]) for name in ("protocol", "from_port", "to_port")}
+    return Rule(
+        given["direction"],
+        given["action"],
+        given["family"],
+        number["protocol"],
+        number["from_port"],
+        number["to_port"],
+        Source(given["source"]["kind"], given["source"]["value"]),
+        given["target"],
+        tuple(given["services"]),
+        given["why"],
+    )
+
+
 _RANK = {name: i for names in (("ingress", "egress"), ("allow", "deny"), FAMILIES, TARGETS) for i, name in enumerate(names)}
 _KINDS = {"self": 0, "role": 1, "ref": 2, "cidr": 3}
 

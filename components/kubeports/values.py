@@ -32,7 +32,7 @@ def choice(value: Any, where: str, among: Iterable[str]) -> Any:
         raise bad(
             where,
             f"{show(value)} is not a valid value",
-            near if near.startswith("known") else f"{near} known: {', '.join(among)}",
+            near if near.startswith("known") else f"{near} Known: {', '.join(among)}",
         )
     return value
 

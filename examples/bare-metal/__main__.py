@@ -21,4 +21,4 @@ firewall = Firewall(
 
 # A provisioner writes a role's file to /etc/kubeports/kubeports.nft, and runs nft -f on it.
 for role in ("control-plane", "etcd", "worker"):
-    pulumi.export(f"{role}.nft", firewall.ids[role])
+    pulumi.export(f"{role}.nft", firewall.files[role])

@@ -176,6 +176,17 @@ class Lab:
                 raise SandboxError(f"the frames of {name} can't be carried late")
             self._late[name] = carrier
 
+    def introduce(self) -> None:
+        """Have the nodes know each other's hardware addresses for good.
+
+        All namespaces of a machine share the room for neighbours that are learnt (gc_thresh3 of the kernel's neighbour table:
+        1,024), which 33 nodes fill; from then on packets are lost. Nodes of their own have a table each.
+        """
+        known = [(address, self.mac(name)) for name, host in self.nodes.items() for address in host.addresses]
+        for name, host in self.nodes.items():
+            others = [each for each in known if each[1] != self.mac(name)]
+            ip(host, [f"neigh replace {address} lladdr {mac} dev eth0 nud permanent" for address, mac in others])
+
     def clear(self) -> None:
         """Have the lab be as it was made, but for its disks: no rules, no listeners, nothing late, no memory of connections.
 

@@ -56,7 +56,8 @@ def args(cloud: str, **changes: Any) -> Any:
 
 
 def outputs(firewall: Firewall) -> dict[str, Any]:
-    return {"groups": firewall.groups, "ids": firewall.ids, "rules": firewall.rules, "closed": firewall.closed}
+    names = ("groups", "names", "ids", "files", "rules", "closed")
+    return {name: getattr(firewall, name) for name in names}
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

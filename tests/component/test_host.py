@@ -32,11 +32,19 @@ def test_each_role_has_its_file_and_no_resource_is_made() -> None:
     configured()
     recorder, found = run(lambda: outputs(Firewall("fw", ARGS)))  # type: ignore[arg-type]
     assert [each.typ for each in recorder.resources] == ["kubeports:index:Firewall"]
-    assert set(found["ids"]) == {"nodes", "control-plane", "etcd", "worker", "registry"}
-    worker, etcd = found["ids"]["worker"], found["ids"]["etcd"]
+    assert set(found["files"]) == {"nodes", "control-plane", "etcd", "worker", "registry"}
+    worker, etcd = found["files"]["worker"], found["files"]["etcd"]
     assert worker.startswith("#!/usr/sbin/nft -f\n# c: worker\n") and "elements = { 10.0.1.0/24 }" in worker
     assert "dport 30000-32767" in worker and "dport 2379-2380" not in worker
     assert "dport 2379-2380" in etcd and "dport 30000-32767" not in etcd and 'tcp dport 22 counter accept comment "ssh"' in etcd
+
+
+def test_it_has_neither_groups_nor_ids_and_says_where_the_files_are() -> None:
+    configured()
+    _, found = run(lambda: outputs(Firewall("fw", ARGS)))  # type: ignore[arg-type]
+    assert found["ids"] == found["groups"] == found["names"] == {}
+    with pytest.raises(pulumi.RunError, match="has no 'worker'; on this cloud this output is empty: files are the cloud host's"):
+        run(lambda: {"id": Firewall("fw", ARGS).ids["worker"]})  # type: ignore[arg-type]
 
 
 def test_a_file_of_nodes_says_their_addresses_and_combinations_of_roles_have_a_file_too(tmp_path: Path) -> None:
@@ -48,8 +56,22 @@ def test_a_file_of_nodes_says_their_addresses_and_combinations_of_roles_have_a_f
     configured(**{"host:nodes": str(tmp_path / "nodes.json")})
     args = ARGS | {"sources": {**ARGS["sources"], "cluster": ["self"]}}
     _, found = run(lambda: outputs(Firewall("fw", args)))  # type: ignore[arg-type]
-    both = found["ids"]["control-plane+etcd"]
+    both = found["files"]["control-plane+etcd"]
     assert "dport 6443" in both and "dport 2379-2380" in both and "elements = { 10.0.1.1, 10.0.1.2 }" in both
+
+
+def test_a_node_of_a_role_has_the_rows_of_the_roles_that_it_combines(tmp_path: Path) -> None:
+    """By default a node of the control plane has etcd: a file without its rows would shut the members out."""
+    configured()
+    _, found = run(lambda: outputs(Firewall("fw", ARGS)))  # type: ignore[arg-type]
+    assert "dport 2379-2380" in found["files"]["control-plane"]
+    _, found = run(lambda: outputs(Firewall("fw", ARGS | {"cluster": "d", "combine": {}})))  # type: ignore[arg-type]
+    assert "dport 2379-2380" not in found["files"]["control-plane"]
+    (tmp_path / "nodes.json").write_text(json.dumps([{"name": "a", "roles": ["worker"], "addresses": ["10.0.1.1"]}]))
+    configured(**{"host:nodes": str(tmp_path / "nodes.json")})
+    args = ARGS | {"sources": {**ARGS["sources"], "cluster": ["self"]}, "combine": {"worker": ["registry"]}}
+    _, found = run(lambda: outputs(Firewall("fw", args)))  # type: ignore[arg-type]
+    assert "worker+registry" in found["files"]
 
 
 def test_nodes_that_nothing_names_are_an_error_that_says_what_to_write() -> None:

@@ -110,6 +110,18 @@ def test_arguments_cross_as_they_are_but_for_numbers_which_are_whole_again() -> 
 
 
 @pytest.mark.usefixtures("loop")
+def test_files_of_the_nodes_own_firewalls_cross_too() -> None:
+    """``cloud: host`` for other languages: no resource, and a file for each role."""
+    sources = {"cluster": ["10.0.1.0/24"], "admins": ["10.20.0.0/16"], "clients": []}
+    inputs = {"cloud": "host", "cluster": "c", "roles": True, "sources": sources}
+    pulumi.runtime.set_all_config({})
+    recorder, found = run(lambda: dict(Host().construct("fw", TYPE, inputs).state))
+    assert [each.typ for each in recorder.resources] == [TYPE]
+    assert set(found["files"]) == set(table.TARGETS) and found["ids"] == found["names"] == found["groups"] == {}
+    assert found["files"]["worker"].startswith("#!/usr/sbin/nft -f\n# c: worker\n")
+
+
+@pytest.mark.usefixtures("loop")
 @pytest.mark.parametrize(
     ("type_token", "changes", "places"),
     [

@@ -22,12 +22,11 @@ from kubeports.networks import FAMILIES
 from tests.component.test_firewall import Recorder, outputs, run
 
 HERE = Path(__file__).parent
-CLOUDS = clouds.CLOUDS
-FILES = ("interface", *CLOUDS)
 
 #: Ids of each cloud, in its own form.
 _GROUP = {"aws": "sg-0a", "gcp": "bastion", "openstack": "11111111-1111-4111-8111-111111111111"}
 _OF_THE_CLOUD: Mapping[str, Mapping[str, Any]] = {"aws": {"network": "vpc-0a"}, "gcp": {"network": "default"}, "openstack": {}}
+FILES = ("interface", *_OF_THE_CLOUD)
 _PREFIXES: Mapping[str, Mapping[str, Any]] = {
     "aws": {"office": {"prefixes": "pl-0b", "entries": 5, "family": "ipv4"}},
     "gcp": {},

@@ -33,8 +33,9 @@ def nodes_of(lab: Lab) -> nodes.Nodes:
 
 def rules_of(lab: Lab, name: str, raw: Mapping[str, Any] = STACK) -> Ruleset:
     """The rules of a node."""
-    found = nodes_of(lab)
-    return ruleset(check.check(None, raw), found, found.by_name(name).roles, name)
+    planned = check.check(None, raw)
+    found = nodes_of(lab).combined(planned.settings)
+    return ruleset(planned, found, found.by_name(name).roles, name)
 
 
 def connects(host: Host, address: str, port: int, patience: float = 0.5) -> bool:

@@ -49,7 +49,16 @@ def found(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return differences
 
 
-@pytest.mark.parametrize("change", [{}, {"roles": False}, {"egress": ["10.0.0.0/8"]}, {"calico": "classic", "offline": True}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"roles": False},
+        {"egress": ["10.0.0.0/8"]},
+        {"calico": "classic", "offline": True},
+        {"combine": {"control-plane": ["etcd", "worker"]}},
+    ],
+)
 def test_nodes_with_the_rules_of_the_plan_are_as_planned(lab: Lab, tmp_path: Path, change: dict[str, Any]) -> None:
     raw = RAW | change
     for name in lab.nodes:

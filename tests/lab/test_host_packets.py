@@ -99,9 +99,9 @@ def named(raw: Raw) -> dict[str, list[Any]]:
 
 def judge(lab: Lab, name: str, raw: Raw, seed: int, number: int = PACKETS) -> list[bool]:
     """Load the rules of a node, and send it packets: the kernel's verdict is the oracle's and the plan's."""
-    nodes = nodes_of(lab)
-    node = nodes.by_name(name)
     planned = check.check(None, raw)
+    nodes = nodes_of(lab).combined(planned.settings)
+    node = nodes.by_name(name)
     lab[name].nft(ruleset(planned, nodes, node.roles, name, named(raw)).text())
     packets = list(questions(raw, nodes, node, seed, number))
     wire = lab.wire(name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +14,11 @@ import pytest
 import yaml
 from kubeports.host.unit import FILE, FORMATS, UNIT_FILE, UNIT_TEXT
 
+from sandbox import venv
 from sandbox.lab import Host, Lab, Node
 from tests.lab.hosts import connects, rules_of
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +59,7 @@ def test_the_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
 
 
 def test_user_data_of_cloud_init_writes_the_same_files_and_starts_them(one: Lab, node: Host) -> None:
-    """What cloud-init does with write_files and runcmd, done here: cloud-init itself is not run."""
+    """What cloud-init does with write_files and runcmd, done here: it needs the first boot of a machine."""
     text = FORMATS["cloud-init"](rules_of(one, "cp"))
     assert text.startswith("#cloud-config\n")
     data = yaml.safe_load(text)
@@ -68,8 +74,50 @@ def test_user_data_of_cloud_init_writes_the_same_files_and_starts_them(one: Lab,
     assert guarded(one)
 
 
+@pytest.mark.slow
+def test_user_data_is_valid_to_cloud_init_itself(one: Lab, tmp_path: Path) -> None:
+    """Its own check, of Debian's package, which is unpacked and not installed."""
+    if shutil.which("apt-get") is None:
+        pytest.skip("cloud-init is taken from Debian's package")
+    fetch = (
+        "apt-get download -q cloud-init || { apt-get update -q && apt-get download -q cloud-init; } && dpkg -x cloud-init_*.deb ."
+    )
+    subprocess.run(["sh", "-ec", fetch], cwd=tmp_path, check=True, capture_output=True)
+    python = venv.once("cloud-init", HERE / "cloud-init.txt", "what cloud-init needs") / "bin" / "python"
+    file = tmp_path / "user-data"
+
+    def said(text: str) -> str:
+        file.write_text(text)
+        env = os.environ | {"PYTHONPATH": str(tmp_path / "usr/lib/python3/dist-packages")}
+        command = [str(python), "-m", "cloudinit.cmd.main", "schema", "--config-file", str(file)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    good = FORMATS["cloud-init"](rules_of(one, "cp"))
+    assert said(good).strip() == f"Valid cloud-config: {file}"
+    assert "Valid" not in said(good.replace("packages: [nftables]", "packages: 3"))
+
+
+@pytest.mark.slow
+def test_tasks_are_run_by_ansible_itself_and_change_nothing_the_second_time(one: Lab, node: Host, tmp_path: Path) -> None:
+    """By a connection within the node, whose systemd is the lab's."""
+    playbook = venv.once("ansible", HERE / "ansible.txt", "Ansible") / "bin" / "ansible-playbook"
+    (tmp_path / "tasks.yml").write_text(FORMATS["ansible"](rules_of(one, "cp")))
+    (tmp_path / "play.yml").write_text("- hosts: all\n  gather_facts: false\n  tasks:\n    - include_tasks: tasks.yml\n")
+    python = f"ansible_python_interpreter={sys.executable}"
+    command = [str(playbook), "-i", "localhost,", "--connection", "local", "-e", python, str(tmp_path / "play.yml")]
+
+    def changed() -> int:
+        done = node.run(command, check=False, timeout=300, env={"LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"})
+        assert not done.returncode, done.stdout + done.stderr
+        return int(re.findall(r" changed=(\d+)", done.stdout)[0])
+
+    assert (changed(), changed()) == (4, 0)
+    assert guarded(one)
+
+
 def test_tasks_of_ansible_copy_the_same_files(one: Lab, node: Host) -> None:
-    """What Ansible's copy does, done here: Ansible itself is not run."""
+    """What Ansible's copy does, done here; Ansible itself runs them in a slow test."""
     tasks = yaml.safe_load(FORMATS["ansible"](rules_of(one, "cp")))
     copies = {
         task["ansible.builtin.copy"]["dest"]: task["ansible.builtin.copy"] for task in tasks if "ansible.builtin.copy" in task

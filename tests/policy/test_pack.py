@@ -438,3 +438,60 @@ def test_an_address_of_another_resource_is_the_one_that_the_firewall_has(cloud: 
     assert set(judge([each for each in made("203.0.113.7/32") if each != rule])) == {"complete"}
     open_to_all = made("0.0.0.0/0")
     assert "world-open" in judge(open_to_all)
+
+
+# The nodes' own firewalls: the component has no resources, and the rules of its files among its outputs
+
+
+def on_nodes(plan: Plan, *rules: Any) -> list[Declaration]:
+    """A program with a Firewall on the cloud host; with other rules, those in place of the plan's."""
+    return [
+        Declaration("kubeports.Firewall", "fw", {"settings": plan.settings.json(), "rules": list(rules) or plan.json()["rules"]})
+    ]
+
+
+def of_host(**changes: Any) -> Plan:
+    return check("fw", {"cloud": "host", **SMALL, **changes})
+
+
+def test_files_of_the_nodes_own_firewalls_pass() -> None:
+    @hypothesis(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(strategies.settings("host"))
+    def whole(raw: dict[str, Any]) -> None:
+        try:
+            plan = check("fw", raw)
+        except InputError:
+            return
+        assert judge(on_nodes(plan)) == {}
+
+    whole()
+
+
+def test_files_are_judged_by_the_settings_beside_the_program() -> None:
+    said = {"cloud": "host", **SMALL, "roles": True}
+    assert judge(on_nodes(of_host(roles=True)), {"settings": said}) == {}
+    narrow = {"admins": ["10.20.1.0/24"], "clients": ["0.0.0.0/0"]}
+    found = judge(on_nodes(of_host(roles=True)), {"settings": said | {"sources": narrow}})
+    assert set(found) == {"settings", "only-table-sources"}
+    assert any("tcp/22 on dev-nodes is open to 10.20.0.0/16" in text for text in found["only-table-sources"])
+    found = judge(on_nodes(of_host(roles=True, services={"etcd": {"enabled": False}})), {"settings": said})
+    assert set(found) == {"settings", "complete"}
+    assert all("etcd (tcp/2379-2380, ipv4) is closed to the" in text for text in found["complete"])
+
+
+def test_a_rule_of_a_file_that_is_open_to_the_internet_is_found() -> None:
+    plan = of_host()
+    rules = plan.json()["rules"]
+    wide = [rule | {"source": {"kind": "cidr", "value": "0.0.0.0/0"}} for rule in rules if rule["services"] == ["ssh"]]
+    said = {"settings": {"cloud": "host", **SMALL}}
+    assert any(
+        "tcp/22 on dev-nodes is open to the world" in text for text in judge(on_nodes(plan, *rules, *wide), said)["world-open"]
+    )
+    port = [rule | {"protocol": 6, "from_port": 4, "to_port": 4} for rule in rules if rule["services"] == ["ipip"]]
+    assert any("is the number of a protocol" in text for text in judge(on_nodes(plan, *rules, *port), said)["ipip"])
+
+
+def test_outputs_of_another_version_are_told_and_never_a_traceback() -> None:
+    plan = of_host()
+    broken = [{**rule, "source": "everybody"} for rule in plan.json()["rules"]]
+    assert set(judge(on_nodes(plan, *broken))) == {"settings"}

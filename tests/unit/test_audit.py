@@ -6,7 +6,7 @@ import copy
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -208,12 +208,16 @@ def speaks(difference: Difference, packet: clouds.Packet) -> bool:
     )
 
 
-def witness(cloud: str, planned: Plan, there: Raw, raw: dict[str, Any], difference: Difference) -> bool:
-    """Whether there is a packet of a difference that the cloud and the plan treat differently, in the way that it says."""
+def witness(cloud: str, planned: Plan, there: Raw, raw: dict[str, Any], difference: Difference, near: Iterable[str] = ()) -> bool:
+    """Whether there is a packet of a difference that the cloud and the plan treat differently, in the way that it says.
+
+    ``near``: further networks that the cloud's rules name.
+    """
     groups = ids(planned)
     names = {"self": groups.identity("nodes")} | {target: groups.identity(target) for target in planned.settings.targets}
     names |= {f"@{name}": str(ref.id) for name, ref in planned.settings.refs.items()}
     networks = {ip_network(rule.source.value) for rule in planned.rules if rule.source.kind == "cidr"}
+    networks |= set(map(ip_network, near))
     networks |= {ip_network(text) for text in difference.sources if "/" in text and not text.startswith("@")}
     networks |= {network for rule in there.get("firewalls", ()) for network in map(ip_network, rule.get("sourceRanges", ()))}
     edges = {int(edge) + step for each in networks for edge in (each[0], each[-1]) for step in (-1, 0, 1)}
@@ -330,6 +334,15 @@ def test_rules_that_are_cut_otherwise_are_no_difference(cloud: str) -> None:
     ):
         of(cloud, there).append(added(cloud, f"cut-{number}", 6, ports, source))
     assert compare(planned, there, ids(planned)) == []
+
+
+def test_a_protocol_that_is_denied_to_everybody_is_taken_from_a_row_that_opens_all() -> None:
+    planned, there = case("gcp", calico="bgp")
+    assert compare(planned, there, ids(planned)) == []
+    of("gcp", there).append(rule("gcp", "no-gre", 47, None, "0.0.0.0/0", "ipv4", priority=900, deny=True, tags=["c-nodes"]))
+    (found,) = compare(planned, there, ids(planned))
+    assert (found.kind, found.entries, found.services) == ("missing", ((47, None, None),), ("pods",))
+    assert [each.id for each in found.rules] == ["no-gre"]
 
 
 @pytest.mark.parametrize("cloud", ["aws", "openstack"])

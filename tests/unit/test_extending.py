@@ -240,7 +240,10 @@ def test_another_cloud_is_a_setting_like_any_other(roles: bool) -> None:
         ({"sources": HCLOUD["sources"] | {"cluster": ["self"]}}, "self is a group, and firewalls here take CIDRs alone"),
         ({"existing": {"nodes": "1"}}, "existing: the rules are inside the firewall"),
         ({"egress": ["10.0.0.0/8"]}, "egress: is not supported on this cloud"),
-        ({"cloud": "hclod"}, "cloud: 'hclod' is not a valid value. Did you mean 'hcloud'? known: aws, gcp, openstack, hcloud"),
+        (
+            {"cloud": "hclod"},
+            "cloud: 'hclod' is not a valid value. Did you mean 'hcloud'? Known: aws, gcp, openstack, host, hcloud",
+        ),
     ],
 )
 def test_what_another_cloud_cant_do_is_said_before_anything_is_made(changes: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -23,10 +24,10 @@ from kubeports import table
 from kubeports.cli import main
 from kubeports.errors import InputError
 from kubeports.plan import plan
-from kubeports.probe import agent as sent
+from kubeports.probe import agents
 from kubeports.probe.agents import SSH, command
 from kubeports.probe.differences import KINDS, result
-from kubeports.probe.hosts import Host, check_outside, outside
+from kubeports.probe.hosts import HERE, Host, check_outside, outside
 from kubeports.probe.judge import Outcome, Receiver, judge, outcome
 from kubeports.probe.questions import Expected, Question, questions
 from kubeports.probe.run import Found, Options, combined, probe
@@ -386,11 +387,36 @@ def test_the_command_of_an_agent_is_one_line_of_shell() -> None:
 
 
 def test_the_agent_is_read_by_python_3_6_and_needs_the_standard_library_alone() -> None:
-    source = Path(sent.__file__).read_text(encoding="utf-8")
-    tree = ast.parse(source, feature_version=(3, 6))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert imported <= set(sys.stdlib_module_names) and not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
-    assert not any(isinstance(node, ast.NamedExpr) for node in ast.walk(tree))
+    sent = [Path(agents.__file__).parent / "agent" / f"{name}.py" for name in agents.MODULES]
+    assert {path.name for path in sent[0].parent.glob("*.py")} == {path.name for path in sent} | {"__init__.py"}
+    known: set[str] = set()
+    for path in sent:
+        tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        siblings = {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert imported <= set(sys.stdlib_module_names) and siblings <= known
+        assert not any(isinstance(node, ast.NamedExpr) for node in ast.walk(tree))
+        known.add(f"kubeports.probe.agent.{path.stem}")
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.9", "3"])
+def test_the_text_that_is_sent_runs_as_it_is(version: str, tmp_path: Path) -> None:
+    """In an empty folder, without kubeports; on each of these Pythons that is here, also by pyenv."""
+    python = f"python{version}"
+    env = os.environ | ({"PYENV_VERSION": version} if version != "3" else {})
+    if shutil.which(python) is None or subprocess.run([python, "-V"], env=env, capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} is not here")
+    text = agents.source()
+    shown = command(Host("here", (), {}, HERE), SSH, len(text), sudo=False)[1:]
+    start = {"do": "start", "run": "00" * 8, "me": 1, "addresses": {"4": "127.0.0.1"}, "silence": 60, "limit": 60}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([python, *shown], cwd=tmp_path, env=env, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(text)
+        assert json.loads(process.stdout.readline()) == {"ready": 1}
+        hello, complaints = process.communicate(json.dumps(start).encode() + b"\n", timeout=60)
+    assert json.loads(hello)["hello"] == 1 and not json.loads(hello)["absent"]
+    assert not complaints and not process.returncode
 
 
 @pytest.fixture

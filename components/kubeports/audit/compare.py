@@ -165,7 +165,7 @@ class _Audit:
                 together.setdefault((rule.stem, rule.family), []).append(rule)
         for rules in together.values():
             on = self._serving(rules[0].target, rules[0].direction)
-            lack = lacking(rules, on, {rule: self._peers(rule) for rule in rules})
+            lack = lacking(rules, on, {rule: self._peers(rule) for rule in rules}, self.protocols)
             for rule in rules:
                 if spans := lack.get(rule):
                     found.setdefault((rule.stem, rule.services, tuple(map(str, joined(spans)))), []).append((rule, spans))

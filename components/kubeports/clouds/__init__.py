@@ -35,10 +35,8 @@ if TYPE_CHECKING:
 
 
 #: The clouds of this package.
-Cloud = Literal["aws", "gcp", "openstack"]
+Cloud = Literal["aws", "gcp", "openstack", "host"]
 CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
-#: Those of this package that a program makes no resources for, as other packages' clouds are named.
-_BESIDES = {"host": EntryPoint("host", "kubeports.clouds.host", "kubeports.clouds")}
 #: Where other packages name theirs: https://packaging.python.org/en/latest/specifications/entry-points/
 ENTRY_POINTS = "kubeports.clouds"
 
@@ -154,8 +152,8 @@ def known() -> tuple[str, ...]:
 
 
 def added() -> dict[str, EntryPoint]:
-    """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``; and ``host``."""
-    return _installed(tuple(sys.path)) | _BESIDES
+    """The clouds of other packages, by name: the entry points of the group ``kubeports.clouds``."""
+    return _installed(tuple(sys.path))
 
 
 @lru_cache(maxsize=1)
@@ -196,9 +194,9 @@ def capabilities(cloud: str) -> Capabilities:
 def require_sdk(cloud: str) -> None:
     """Refuse a cloud whose SDK is not installed, with the command that installs it into this very environment.
 
-    ``added`` clouds require theirs themselves.
+    ``added`` clouds require theirs themselves; a cloud of files needs none.
     """
-    if cloud in CLOUDS and find_spec(f"pulumi_{cloud}") is None:
+    if cloud in CLOUDS and getattr(backend(cloud).facts, "NEEDS_SDK", True) and find_spec(f"pulumi_{cloud}") is None:
         right = f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(_wanted(cloud))}"
         raise bad("cloud", f"{cloud} needs the package pulumi-{cloud}, which is not installed", right)
 

@@ -14,3 +14,5 @@ class Cloud(StrEnum):
     """Google Cloud: firewall rules of a network, for network tags."""
     Openstack = "openstack"
     """OpenStack: security groups of Neutron."""
+    Host = "host"
+    """The nodes' own firewalls: a file for nftables for each role, and no resource."""

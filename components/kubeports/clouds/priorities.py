@@ -52,17 +52,17 @@ def _left(allowed: list[Flow], denials: list[Flow], protocols: list[int | None])
                 touched.setdefault(id(flow), []).append(part if split else replace(part, protocol=flow.protocol))
     for flow in allowed:
         parts = touched.get(id(flow), [flow] if flow.protocol == UNREADABLE else [])
-        yield from _merged(flow, parts)
+        yield from _merged(flow, parts, protocols)
 
 
 def _has(flow: Flow, protocol: int | None, split: bool) -> bool:
     return flow.protocol != UNREADABLE and (not split or flow.protocol in (None, protocol))
 
 
-def _merged(flow: Flow, parts: list[Flow]) -> Iterator[Flow]:
+def _merged(flow: Flow, parts: list[Flow], protocols: list[int | None]) -> Iterator[Flow]:
     """Parts that are the same in both families as one; all of them as the flow itself where nothing is taken."""
     whole = {each.protocol: each for each in parts if each.left is None}
-    if parts and all(each.left is None for each in parts) and flow.protocol is None and OTHERS in whole:
+    if parts and all(each.left is None for each in parts) and flow.protocol is None and set(whole) == set(protocols):
         size = {protocol: sum(_size(each.ports) for each in parts if each.protocol == protocol) for protocol in whole}
         if all(size[each] == _size(ALL) * len(flow.families) for each in whole):
             yield flow

@@ -50,15 +50,17 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A target's group in the cloud.
+    """A target's group in the cloud, or the file of its rules.
 
     Args:
-        id: its id; on GCP the network tag.
+        id: the group's id; on GCP the network tag. None: there are no groups.
         name: its name in the cloud, or None for an existing group, whose name is not known.
+        file: the text of the file; None: there is none.
     """
 
-    id: pulumi.Input[str]
+    id: pulumi.Input[str] | None
     name: pulumi.Input[str] | None
+    file: pulumi.Input[str] | None = None
 
 
 #: Logical name -> resource. The names are a contract: a new name is a new resource in the cloud.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kubeports.commands import shared
 from kubeports.errors import bad
+
+if TYPE_CHECKING:
+    from kubeports.probe.hosts import Host
 
 #: Exit codes beside those of every command, as ``audit``'s.
 DIFFERENCES, UNREACHABLE = 1, 3
@@ -76,22 +80,15 @@ def command(
     Exit codes: 0 as planned; 1 differences; 2 bad input; 3 no node answers over ssh. A bug of kubeports is 70, with a
     traceback.
     """
-    chosen = shared.chosen(stack, file)
-    from kubeports.nodes import load
-    from kubeports.probe import agents, hosts, run, show
-    from kubeports.probe.differences import result
-
-    listed, others = load(nodes).combined(chosen.plan.settings).nodes, hosts.outside(outside)
-    for host in others:
-        if any(host.name == node.name for node in listed):
-            raise bad(
-                f"--from {host.word}={host.name}", "is a node", "name a host outside the cluster: nodes ask each other anyway"
-            )
-    asked = (*hosts.of_nodes(listed), *others)
     if ssh_config is not None and ssh is not None:
         raise click.UsageError("name either a configuration (--ssh-config FILE) or a command (--ssh COMMAND)")
+    chosen = shared.chosen(stack, file)
+    from kubeports.probe import agents, run, show
+    from kubeports.probe.differences import result
+
     called = ssh or agents.SSH + (f" -F {shlex.quote(str(ssh_config))}" if ssh_config is not None else "")
     options = run.Options(seed, called, not no_sudo, all_ports)
+    asked = _hosts(chosen, nodes, outside)
     with shared.steps(f"probing {chosen.plan.settings.cluster}") as progress:
         found = asyncio.run(run.probe(chosen.plan, asked, options, progress))
     if not any(host.is_node for host in found.schedule.hosts):
@@ -105,3 +102,16 @@ def command(
     else:
         shared.write({"table": show.table, "markdown": show.markdown, "junit": show.junit}[form](said))
     ctx.exit(DIFFERENCES if said.differences or (strict and said.unasked) else 0)
+
+
+def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[Host, ...]:
+    """The nodes of the file, and the hosts of ``--from``."""
+    from kubeports.nodes import load
+    from kubeports.probe import hosts
+
+    listed, others = load(nodes).combined(chosen.plan.settings).nodes, hosts.outside(outside)
+    for host in others:
+        if any(host.name == node.name for node in listed):
+            where, right = f"--from {host.word}={host.name}", "name a host outside the cluster: nodes ask each other anyway"
+            raise bad(where, "is a node", right)
+    return (*hosts.of_nodes(listed), *others)

@@ -193,7 +193,8 @@ def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, lis
             target = rules[0].target
             if target not in on:
                 on[target] = Flows(_serving(stack, plan, target, config))
-            found = lacking(rules, on[target], {rule: _peers(rule, identities, references) for rule in rules})
+            peers = {rule: _peers(rule, identities, references) for rule in rules}
+            found = lacking(rules, on[target], peers, {flow.protocol for flow in stack.program.flows})
             yield from ((plan, rule, missing) for rule, missing in found.items())
 
 

@@ -12,7 +12,7 @@ from kubeports.errors import InputError, bad, suggest
 from kubeports.flows import UNFOUND, Flow, Peer
 from kubeports.networks import Networks, is_broad
 from kubeports.policies.program import Program
-from kubeports.rules import Rule, Source, of_rules
+from kubeports.rules import Rule, Source, of_json, of_rules
 from kubeports.table import TARGETS
 from kubeports.values import mapping
 
@@ -132,7 +132,7 @@ def from_outputs(name: str, outputs: Mapping[str, Any], urn: str = "") -> Expect
     if not isinstance(settings, Mapping) or not isinstance(rules, list):
         return None
     try:
-        plan = Expected(settings, tuple(map(_rule, rules)), urn=urn)
+        plan = Expected(settings, tuple(map(of_json, rules)), urn=urn)
         if plan.cloud not in known() or not isinstance(plan.settings["cluster"], str):
             raise ValueError(plan.cloud)
         plan.settings["existing"].items(), plan.settings["limits"].items()
@@ -220,21 +220,3 @@ def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:
 
 def _name(plan: Expected) -> tuple[str, str]:
     return plan.cloud, str(plan.settings["cluster"])
-
-
-def _rule(given: Mapping[str, Any]) -> Rule:
-    """A rule of the plan's JSON."""
-    # The engine may leave nulls out.
-    number = {name: None if given.get(name) is None else int(given[name]) for name in ("protocol", "from_port", "to_port")}
-    return Rule(
-        given["direction"],
-        given["action"],
-        given["family"],
-        number["protocol"],
-        number["from_port"],
-        number["to_port"],
-        Source(given["source"]["kind"], given["source"]["value"]),
-        given["target"],
-        tuple(given["services"]),
-        given["why"],
-    )

@@ -281,7 +281,8 @@ class _Pack:
     def declared(self, resource: PolicyResource) -> Declared:
         """A resource by its inputs; by what its provider answered where no resource policy has seen it."""
         answered = plain(resource.props)
-        inputs = dict(self.inputs.get(resource.urn, answered))
+        # A component has what it tells of itself among its outputs.
+        inputs = dict(answered if resource.resource_type == FIREWALL else self.inputs.get(resource.urn, answered))
         if isinstance(answered.get("id"), str):
             inputs["id"] = answered["id"]
         links = {name: tuple(each.urn for each in urns) for name, urns in resource.property_dependencies.items()}

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -25,6 +26,18 @@ _BEAT = 10.0
 _LINE = 1 << 26  # the longest message
 _STARTED_AT_ONCE = 8  # a jump host's sshd has MaxStartups 10:30:100
 _TAIL = 5  # lines of ssh's stderr that a message shows
+
+
+#: The agent's modules, in the order in which they import each other; and what makes them of their texts on a node.
+MODULES = ("packets", "kernel", "owners", "ask", "node")
+_FOLDER = "kubeports.probe.agent"
+_MAIN = """\
+import sys, types
+for name, text in {texts!r}:
+    sys.modules[name] = module = types.ModuleType(name)
+    exec(compile(text, name, "exec"), vars(module))
+module.main()
+"""
 
 
 class LostError(Exception):
@@ -54,12 +67,12 @@ class Agent:
         Raises:
             LostError: it does not.
         """
-        source = (files("kubeports.probe") / "agent.py").read_bytes()
+        text = source()
         pipe = asyncio.subprocess.PIPE
         try:
             # A session of its own: Ctrl-C is for this process, which ends the agents.
             self.process = await asyncio.create_subprocess_exec(
-                *command(self.host, self._ssh, len(source), self._sudo),
+                *command(self.host, self._ssh, len(text), self._sudo),
                 stdin=pipe, stdout=pipe, stderr=pipe, limit=_LINE, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
@@ -67,7 +80,7 @@ class Agent:
             raise LostError(self.lost) from None
         ready = self.expect("ready")
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._complaints())]
-        self._write(source)
+        self._write(text)
         await self.answer(ready, START)
         self._tasks.append(asyncio.create_task(self._beat()))
 
@@ -163,6 +176,14 @@ class Agent:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@cache
+def source() -> bytes:
+    """The agent as one text: nothing is written to a node, and its modules are made in memory."""
+    folder = files(_FOLDER)
+    texts = [(f"{_FOLDER}.{name}", (folder / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES]
+    return _MAIN.format(texts=texts).encode()
 
 
 def command(host: Host, ssh: str, length: int, sudo: bool) -> list[str]:

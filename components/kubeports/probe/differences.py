@@ -199,16 +199,20 @@ def result(found: Found, before_install: bool = False) -> Result:
 
 
 def _judged(found: Found) -> Iterable[_Seen]:
-    plan = found.schedule
+    plan, nothing = found.schedule, Outcome()
+    judged: dict[object, Judgement] = {}  # most of what a node is asked has the same outcome from all others
     lost = {number for number, host in enumerate(plan.hosts) if host.name in found.lost}
     for pair, known in found.outcomes.items():
         if lost.intersection(pair):
             continue
         receiver = found.receivers.get(pair[1], Receiver())
+        can_send = pair[0] in found.root
         for item in (*plan.ports[pair], *plan.raw.get(pair, ())):
             question = plan.questions[item.question]
-            outcome = known.get(item.question, Outcome())
-            judgement = judge(question, item.allowed, outcome, receiver, pair[0] in found.root)
+            outcome = known.get(item.question, nothing)
+            key = (item.question, item.allowed, id(outcome), pair[1], can_send)
+            if (judgement := judged.get(key)) is None:
+                judgement = judged[key] = judge(question, item.allowed, outcome, receiver, can_send)
             yield _Seen(pair, question, plan.verdicts[pair][item.question], judgement)
 
 

@@ -67,7 +67,7 @@ class Outcome:
 
 
 def outcome(question: Question, tries: int, large: bool, code: str, more: Mapping[str, Any]) -> Outcome:
-    """What an agent reports of a question: a letter (``agent.Question.code``), and what that does not say."""
+    """What an agent reports of a question: a letter (``agent.ask.Question.code``), and what that does not say."""
     icmp = more.get("icmp")
     is_tcp = question.protocol == TCP
     ok = more.get("ok", 0) or (tries if code == "c" else 0)

@@ -145,6 +145,7 @@ class Expected:
         self.plan = plan
         self.asked = asked
         self._known: dict[object, tuple[Verdict, ...]] = {}
+        self._kinds: dict[int, tuple[Host, object]] = {}
 
     @cached_property
     def _networks(self) -> tuple[Networks, ...]:
@@ -152,6 +153,11 @@ class Expected:
 
     def kind(self, host: Host) -> object:
         """What the plan knows of a host: equal for hosts that it treats alike."""
+        if id(host) not in self._kinds:  # with the host: an id is free again without it
+            self._kinds[id(host)] = (host, self._kind(host))
+        return self._kinds[id(host)][1]
+
+    def _kind(self, host: Host) -> object:
         inside = []
         for family, address in sorted(host.addresses.items()):
             at = int(ip_address(address))

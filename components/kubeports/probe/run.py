@@ -16,13 +16,13 @@ from kubeports.probe import agents as remote
 from kubeports.probe.agents import Agent, LostError
 from kubeports.probe.hosts import Host, check_outside
 from kubeports.probe.judge import Outcome, Receiver, is_settled, outcome, version
-from kubeports.probe.questions import Expected, questions
+from kubeports.probe.questions import Expected, Question, questions
 from kubeports.probe.schedule import Item, Pair, Schedule, one_at_a_time, oriented, schedule
 from kubeports.rules import Plan
 from kubeports.traffic import TCP, UDP
 
 #: Seconds that a try waits for its answer: less than the kernel's second SYN takes; and when it is asked once more.
-_PATIENCE, _MORE_PATIENCE = 0.9, 2.0
+_PATIENCE, _MORE_PATIENCE, _MOST_PATIENCE = 0.9, 2.0, 10.0
 _RAW_PATIENCE = 0.3  # for an ICMP error: what arrives is the receiver's to say
 _ROUNDS_AT_ONCE = 3
 #: Tries of a question that is asked again, where a service of the node's own listens, and elsewhere.
@@ -107,6 +107,8 @@ class _Run:
         self.number = 0
         self.stage = 0
         self.sheets: dict[tuple[int, object], int] = {}
+        self.plain: dict[object, Outcome] = {}
+        self.alike: dict[Outcome, Outcome] = {}  # equal outcomes are one: the judge knows what it has judged
 
     async def all(self) -> Found:
         hosts = await self.start()
@@ -247,15 +249,14 @@ class _Run:
         """Ask once more, more often and with more patience, what was not answered although it should be."""
         done: set[tuple[Pair, int]] = set()
         for alike in (_ALIKE, 0):
+            clean = self.clean_rows(done)
             again: dict[Pair, list[Item]] = defaultdict(list)
             counts: dict[object, int] = defaultdict(int)
             for pair, item in self.unsettled(window, done):
                 question = self.schedule.questions[item.question]
-                row = (question.service, question.protocol, question.family, pair[1])
+                row = _row(question, pair)
                 counts[row] += 1
-                if alike and counts[row] > alike:
-                    continue
-                if not alike and not self.came_clean(row, done):
+                if counts[row] > alike if alike else row not in clean:
                     continue
                 held = self.found.receivers[pair[1]].listener(question) == "another"
                 again[pair].append(replace(item, tries=_AGAIN_HELD if held else _AGAIN))
@@ -266,7 +267,9 @@ class _Run:
                 self.found.outcomes[pair][number] = Outcome()
             self.stage += 1
             rounds = one_at_a_time(again)
-            await self.in_rounds(rounds, _MORE_PATIENCE, f"asking again, {{}} of {len(rounds)}{of}")
+            # Where answers are late, one may be later still: ten times the longest that was measured.
+            patience = min(max(_MORE_PATIENCE, self.rtt * 10 / 1000), _MOST_PATIENCE)
+            await self.in_rounds(rounds, patience, f"asking again, {{}} of {len(rounds)}{of}")
             for (pair, number), earlier in before.items():
                 later = self.found.outcomes[pair][number]
                 self.found.outcomes[pair][number] = combined(earlier, later, self.schedule.questions[number].protocol == TCP)
@@ -284,15 +287,10 @@ class _Run:
                 if found and not is_settled(question, item.allowed, found, self.found.receivers[pair[1]]):
                     yield pair, item
 
-    def came_clean(self, row: object, done: set[tuple[Pair, int]]) -> bool:
-        """Whether one of the questions of a row that were asked again was answered then."""
-        for pair, number in done:
-            question = self.schedule.questions[number]
-            if (question.service, question.protocol, question.family, pair[1]) == row:
-                found = self.found.outcomes[pair][number]
-                if found.ok or found.arrived:
-                    return True
-        return False
+    def clean_rows(self, done: Iterable[tuple[Pair, int]]) -> set[object]:
+        """The rows of which one of the questions that were asked again was answered then."""
+        outcomes, questions = self.found.outcomes, self.schedule.questions
+        return {_row(questions[number], pair) for pair, number in done if _answered(outcomes[pair][number])}
 
     def within(self, sheet: Sequence[Item], window: frozenset[int]) -> Sequence[Item]:
         return sheet if len(window) == len(self.schedule.questions) else tuple(i for i in sheet if i.question in window)
@@ -325,8 +323,17 @@ class _Run:
                 question = self.schedule.questions[item.question]
                 # What another program receives gets no packet of full size.
                 large = item.large and self.found.receivers.get(pair[1], Receiver()).listener(question) != "another"
-                seen = outcome(question, item.tries, large, code, message["more"].get(str(number), {}))
-                known[item.question] = known.get(item.question, Outcome()) + seen
+                seen = self.outcome(question, item.tries, large, code, message["more"].get(str(number)))
+                known[item.question] = known[item.question] + seen if item.question in known else seen
+
+    def outcome(self, question: Question, tries: int, large: bool, code: str, more: Mapping[str, Any] | None) -> Outcome:
+        """What an agent reports; the same value each time for what most questions have, a letter alone."""
+        if more:
+            return outcome(question, tries, large, code, more)
+        key = (question.protocol == TCP, tries, large, code)
+        if key not in self.plain:
+            self.plain[key] = outcome(question, tries, large, code, {})
+        return self.plain[key]
 
     def sheet(self, i: int, items: Sequence[Item]) -> int:
         """The number of a sheet, which the agent has after that."""
@@ -340,10 +347,14 @@ class _Run:
             self.alive[i].send("sheet", id=self.sheets[key], questions=asked)
         return self.sheets[key]
 
+    @property
+    def rtt(self) -> int:
+        """The longest round trip that was measured, in milliseconds."""
+        return max((seen.rtt for known in self.found.outcomes.values() for seen in known.values()), default=0)
+
     async def arrivals(self) -> None:
         """Add what the receivers have counted."""
-        rtt = max((seen.rtt for known in self.found.outcomes.values() for seen in known.values()), default=0)
-        await asyncio.sleep(_SETTLE + rtt / 1000)
+        await asyncio.sleep(_SETTLE + self.rtt / 1000)
 
         async def one(j: int, agent: Agent) -> None:
             with suppress(LostError):
@@ -352,9 +363,19 @@ class _Run:
                     number = self.keys.get((family, protocol, port))
                     known = self.found.outcomes.get((i, j), {})
                     if stage == self.stage and number in known:
-                        known[number] = known[number].with_arrivals(small, large)
+                        seen = known[number].with_arrivals(small, large)
+                        known[number] = self.alike.setdefault(seen, seen)
 
         await asyncio.gather(*(one(j, agent) for j, agent in enumerate(self.alive) if agent.lost is None))
+
+
+def _row(question: Question, pair: Pair) -> object:
+    """What is asked again together: a row of a node."""
+    return (question.service, question.protocol, question.family, pair[1])
+
+
+def _answered(found: Outcome) -> bool:
+    return bool(found.ok or found.arrived)
 
 
 def combined(earlier: Outcome, later: Outcome, is_tcp: bool) -> Outcome:

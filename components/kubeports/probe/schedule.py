@@ -80,12 +80,13 @@ def schedule(expected: Expected, hosts: Sequence[Host]) -> Schedule:
         for question, verdict in zip(expected.asked, found, strict=True):
             if verdict.allowed:
                 counter[_row(question)] += 1
+    counted = {j: frozenset(counter.items()) for j, counter in asked.items()}
     sheets: dict[object, tuple[Sheet, Sheet]] = {}
     ports: dict[Pair, Sheet] = {}
     raw: dict[Pair, Sheet] = {}
     for (i, j), found in verdicts.items():
         families = frozenset(hosts[i].addresses) & frozenset(hosts[j].addresses)
-        key = (id(found), families, tuple(sorted(asked[j].items(), key=repr)), (i, j) in first)
+        key = (id(found), families, counted[j], (i, j) in first)
         if key not in sheets:
             items = _sheet(expected.asked, found, asked[j], families)
             sheets[key] = (

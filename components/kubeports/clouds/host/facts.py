@@ -6,9 +6,11 @@ from kubeports.clouds.capabilities import Capabilities
 
 #: Where a stack's file names the nodes, and the configuration of ssh: ``host:nodes: nodes.yaml``, ``host:sshConfig: FILE``.
 NODES, SSH_CONFIG = "nodes", "sshConfig"
-#: The SDK's types of groups, of what has rules, and of lists of networks: a program makes none, it puts out files.
+#: A program makes no resources: it needs no SDK.
+NEEDS_SDK = False
+#: The types of groups, of what has rules, and of lists of networks: a program puts out files, and the component has their rules.
 GROUPS: tuple[str, ...] = ()
-RULES: tuple[str, ...] = ()
+RULES = ("kubeports:index:Firewall",)
 LISTS: tuple[str, ...] = ()
 #: The properties that decide what a rule lets pass, and those that name groups.
 DECIDING: tuple[str, ...] = ()

@@ -54,14 +54,15 @@ def limits(plan: Plan, name: str) -> None:
 
 
 def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, Made]:
-    """The file for nft of each target, as its id, and of each combination of roles that the nodes have; no resource is made."""
+    """The file for nft of each target, and of each combination of roles that the nodes have; no resource is made."""
     import pulumi
 
     try:
-        found = files(plan, _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory()))
+        nodes = _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory())
+        found = files(plan, nodes and nodes.combined(plan.settings))
     except InputError as error:
         raise pulumi.RunError(str(error)) from None
-    return {target: Made(text, None) for target, text in found.items()}
+    return {target: Made(None, None, text) for target, text in found.items()}
 
 
 def files(plan: Plan, nodes: Nodes | None) -> dict[str, str]:

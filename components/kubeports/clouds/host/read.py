@@ -6,6 +6,7 @@ A packet passes if every chain lets it pass. In a chain the first rule with a ve
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from kubeports.clouds.host.ruleset import Chain, Rule, chains
 from kubeports.flows import EVERYWHERE, Flow
 from kubeports.host.ruleset import TABLE
 from kubeports.networks import FAMILIES, INTERNET, Addresses, Network, Networks, without
+from kubeports.rules import of_json, of_rules
+from kubeports.table import TARGETS
 from kubeports.traffic import ALL, Ports, has_ports
 
 
@@ -148,8 +151,19 @@ def controller(rule: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
-    """None: a program makes no resources here."""
-    return iter(())
+    """What the files of a Firewall let pass, by the rules among its outputs; a node goes by its cluster and role."""
+    settings, given = resource.inputs.get("settings"), resource.inputs.get("rules")
+    if not isinstance(settings, Mapping) or not isinstance(given, list) or settings.get("cloud") != "host":
+        return
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the policy ``settings`` reports outputs of another version
+        for flow in of_rules(map(of_json, given), {target: f"{settings['cluster']}-{target}" for target in TARGETS}):
+            spelling = "any" if flow.protocol is None else str(flow.protocol)
+            yield replace(flow, id=resource.urn, spelling=spelling)
+
+
+def undescribed(resource: Declared) -> list[str]:
+    """None: each rule of the files has its reason."""
+    return []
 
 
 def declared_list(resource: Declared, resources: Mapping[str, Declared]) -> list[Network] | None:

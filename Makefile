@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Bytecode goes into .venv and __pycache__, whatever the user's shell has set: without it each start takes seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all live torture unit lab lint apidocs fmt golden docs contract states bench release plan preview up refresh destroy sandbox-up sandbox-down pins
+.PHONY: help setup demo test test-all live torture unit lab lint site docs-serve fmt golden docs contract states bench release plan preview up refresh destroy sandbox-up sandbox-down pins
 
 help: ## list the commands
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 28
@@ -54,15 +54,18 @@ unit: setup ## the tests that need no engine, in 2 minutes
 lab: setup ## five nodes with real kernels on this machine, without a firewall and with it, and probed; as root
 	@$(PY) -m sandbox.lab
 
-lint: setup apidocs ## ruff, mypy, the prose check (docs/terms.txt), and the API reference without a warning
+lint: setup site ## ruff, mypy, the prose check (docs/terms.txt), and the site without a warning
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/codespell
 	@$(PY) -m tests.prose
 
-apidocs: setup ## the API reference, from the docstrings, into build/api
-	@$(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/api/.doctrees docs/api build/api
+site: setup ## the documentation as a site: the pages and the API reference, into build/site
+	@$(PY) -m sandbox.site
+
+docs-serve: setup ## build the site and serve it on 127.0.0.1 until Ctrl-C: make docs-serve PORT=8000
+	@$(PY) -m sandbox.site "$(or $(PORT),0)"
 
 fmt: setup ## format the code
 	@.venv/bin/ruff check --fix --quiet .

@@ -27,7 +27,7 @@ def page() -> str:
         found = list(dict.fromkeys(messages(path.read_text(encoding="utf-8"))))
         if found:
             name = path.relative_to(PACKAGE.parent).as_posix()
-            parts.append("\n".join([f"\n## {name}\n", "```text", *found, "```", ""]))
+            parts.append("\n".join([f"\n## `{name}`\n", "```text", *found, "```", ""]))
     return "".join(parts)
 
 

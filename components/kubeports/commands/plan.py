@@ -71,8 +71,8 @@ def _table(planned: Plan) -> str:
     closed, off = _closed(planned)
     if closed or off:
         parts.append(("\nclosed", "bold"))
-    parts += [f"  {_sentence(entry)}" for entry in closed]
-    parts += [f"  {_opt_in(off)}"] if off else []
+    parts += [shared.indented(_sentence(entry)) for entry in closed]
+    parts += [shared.indented(_opt_in(off))] if off else []
     parts += [(f"\nwarning: {warning}", "yellow") for warning in planned.warnings]
     return shared.rendered(*parts)
 

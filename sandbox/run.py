@@ -281,7 +281,9 @@ def _check_policies(config: Path) -> None:
     known = ["all", *(policy.name for policy in policies())]
     for name in content if isinstance(content, dict) else ():
         if name not in known:
-            raise SandboxError(advice(f"{config.name}: {name!r} is not a policy of the pack, and does nothing", suggest(name, known)))
+            raise SandboxError(
+                advice(f"{config.name}: {name!r} is not a policy of the pack, and does nothing", suggest(name, known))
+            )
 
 
 def _backend(state: Path) -> str:

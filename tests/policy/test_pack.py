@@ -379,7 +379,11 @@ def test_limits_follow_the_settings_and_the_configuration() -> None:
     ("policy", "config", "says"),
     [
         ("world-open", {"service": ["ssh"]}, "'service', which does nothing; did you mean 'services'?"),
-        ("world-open", {"services": ["nodport"]}, "'nodport' is not a service; did you mean 'nodeport', or an entry such as tcp/443?"),
+        (
+            "world-open",
+            {"services": ["nodport"]},
+            "'nodport' is not a service; did you mean 'nodeport', or an entry such as tcp/443?",
+        ),
         ("only-table-ports", {"rows": ["tcp/0"]}, "'tcp/0' is not a row; write tcp/9200"),
         ("only-table-ports", {"rows": ["tcp"]}, "'tcp' is not a row"),
         ("only-table-ports", {"rows": ["6"]}, "'6' is not a row"),

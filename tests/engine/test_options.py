@@ -161,7 +161,7 @@ def test_an_address_that_is_refused_when_it_is_known_is_one_plain_sentence(progr
     project = program(REFUSED_ADDRESS, aws.env, address="0.0.0.0/0")
     assert project.run("preview", STACK).ok
     refused = project.run("up", STACK)
-    said = "refs.nat.cidr: 0.0.0.0/0 is 100% of all ipv4 addresses; name an address or a small network"
+    said = "refs.nat.cidr: 0.0.0.0/0 is 100% of all ipv4 addresses. Fix: name an address or a small network"
     assert not refused.ok and len(refused.diagnostics) == 1 and said in refused.diagnostics[0], refused.output
     assert not any(word in refused.output for word in ("Traceback", "never retrieved", 'File "')), refused.output
     # No rule of the address was made.

@@ -15,7 +15,7 @@ from tests.oracle.clouds import Packet, Raw
 _HOOKS = {True: ("prerouting", "input"), False: ("output",)}
 _NEW = 8  # <linux/netfilter/nf_conntrack_common.h>: the bit of a packet that begins a connection
 _LOCAL = 2  # <linux/rtnetlink.h>: RTN_LOCAL
-_PROTOCOLS = {"tcp": (6,), "udp": (17,), "th": (6, 17), "icmp": (1,), "icmpv6": (58,)}
+_PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,), "th": (6, 17, 132), "icmp": (1,), "icmpv6": (58,)}
 #: Of packets as the tests send them: an echo request, from a port that is no service's.
 _FIELDS = {("icmp", "type"): 8, ("icmpv6", "type"): 128, ("icmp", "code"): 0, ("ip6", "hoplimit"): 64}
 _OTHER_PORT = 40_000

@@ -203,7 +203,8 @@ def speaks(difference: Difference, packet: clouds.Packet) -> bool:
         return False
     return any(
         protocol in (None, packet.protocol)
-        and (first is None or (packet.port is not None and first <= packet.port <= (last or 0)))
+        # All ports of a protocol are the whole of it, also for a packet without a port (SCTP that was asked so).
+        and (first is None or (first <= 1 and last == 65535) or (packet.port is not None and first <= packet.port <= (last or 0)))
         for protocol, first, last in difference.entries
     )
 

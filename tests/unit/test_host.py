@@ -66,7 +66,7 @@ def test_nodes_of_a_role_have_one_file_only_where_their_roles_are_the_same(tmp_p
     [
         (
             ("--node", "work"),
-            "is a group of the cloud's, whose addresses only the cloud knows; write its addresses: --source bastion=",
+            "is a group of the cloud's, whose addresses only the cloud knows. Fix: write its addresses: --source bastion=",
         ),
         (("--node", "work", "--source", "bastion"), "names no reference and CIDR"),
         (("--node", "work", "--source", "office=10.0.0.0/8"), "no reference is called 'office'"),

@@ -392,7 +392,7 @@ def test_what_is_used_gives_no_warning() -> None:
 
 
 ON_API = {"protocol": "tcp", "start": 6443, "source": ["clients"], "why": "x"}
-API_TO_ALL = "would be open to 100% of all ipv4 addresses; choose other ports, or add clients to services.apiserver.source"
+API_TO_ALL = "would be open to 100% of all ipv4 addresses. Fix: choose other ports, or add clients to services.apiserver.source"
 
 
 @pytest.mark.parametrize(

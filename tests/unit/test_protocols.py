@@ -115,17 +115,17 @@ def test_icmp_has_its_names(cloud: str) -> None:
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({"protocol": "icmp", "type": 8}, r"services.ngap.type: a row of ICMP allows every type and code; leave it out"),
-        ({"protocol": "icmp", "code": 0}, r"services.ngap.code: a row of ICMP allows every type and code; leave it out"),
+        ({"protocol": "icmp", "type": 8}, r"services.ngap.type: a row of ICMP allows every type and code. Fix: leave it out"),
+        ({"protocol": "icmp", "code": 0}, r"services.ngap.code: a row of ICMP allows every type and code. Fix: leave it out"),
         ({"protocol": "icmp", "start": 8}, r"services.ngap: protocol 1 has no ports"),
-        ({"protocol": "sctp", "end": 9}, r"services.ngap: sctp needs ports; write start and end"),
+        ({"protocol": "sctp", "end": 9}, r"services.ngap: sctp needs ports. Fix: write start and end"),
         (
             {"protocol": "sctp", "start": 1, "end": 65535},
-            r"services.ngap: 1-65535 is every port of SCTP; leave start and end out",
+            r"services.ngap: 1-65535 is every port of SCTP. Fix: leave start and end out",
         ),
         (
             {"protocol": "SCTP", "start": 9},
-            r"services.ngap.protocol: 'SCTP' is not a protocol; write tcp, udp, sctp, icmp, icmpv6",
+            r"services.ngap.protocol: 'SCTP' is not a protocol. Fix: write tcp, udp, sctp, icmp, icmpv6",
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_what_a_cloud_names_by_id_is_named_by_the_group_that_has_it() -> None:
 
 
 def test_the_types_of_the_resources_are_classes_of_the_sdks() -> None:
-    for type_ in (view.sdk_class(each) for cloud in CLOUDS for each in backend(cloud).facts.TYPES.values()):
+    for type_ in (view.sdk_class(each) for cloud in CLOUDS for each in getattr(backend(cloud).facts, "TYPES", {}).values()):
         package, module, name = type_.split(".")
         folder = next(Path(path) / f"pulumi_{package}" for path in sys.path if (Path(path) / f"pulumi_{package}").is_dir())
         assert any(f"class {name}(pulumi.CustomResource)" in file.read_text() for file in (folder / module).glob("*.py")), type_

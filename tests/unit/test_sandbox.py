@@ -170,7 +170,10 @@ FINE = {
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"kubeports:cluster": "12"}, "kubeports:cluster: 12 is not text, and can't be a cluster's name; put it in quotes: '12'"),
+        (
+            {"kubeports:cluster": "12"},
+            "kubeports:cluster: 12 is not text, and can't be a cluster's name. Fix: put it in quotes: '12'",
+        ),
         ({"kubeports:cluster": "true"}, "kubeports:cluster: true is not text"),
         ({"kubeports:cloud": ""}, "kubeports:cloud: is null"),
         ({"kubeports:offline": "maybe"}, "kubeports:offline: 'maybe' is not a boolean"),

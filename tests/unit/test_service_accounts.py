@@ -111,11 +111,14 @@ def test_explain_asks_an_account() -> None:
             r"refs.build.account: .* rule for nodes with a network tag takes none as a source; .*existing.nodes",
         ),
         ({"roles": True}, r"existing.nodes: is a service account, of which a node has one"),
-        ({"existing": {"nodes": "@other"}}, r"existing.nodes: no service account is called 'other'; define it as refs.other"),
+        (
+            {"existing": {"nodes": "@other"}},
+            r"existing.nodes: no service account is called 'other'. Fix: define it as refs.other",
+        ),
         ({"sources": {"admins": ["@nodes-account"], "clients": []}}, r"refs.nodes-account: @nodes-account is the nodes .*self"),
         (
             {"cloud": "openstack", "network": "", "existing": {}},
-            r"refs.build.account: OpenStack's firewall rules take no service account; name a group",
+            r"refs.build.account: OpenStack's firewall rules take no service account. Fix: name a group",
         ),
         ({"egress": ["@build"]}, r"egress\[0\]: @build can't be a destination"),
     ],
@@ -133,7 +136,7 @@ def test_tags_and_accounts_are_not_mixed() -> None:
         plan_of(stack(refs={**refs, "bastion": {"group": "bastion"}}))
     for value in ("nodes@example.com", "bastion"):
         with pytest.raises(
-            InputError, match=r"refs.build.account: .* is not an id of this cloud; write one such as nodes@PROJECT"
+            InputError, match=r"refs.build.account: .* is not an id of this cloud. Fix: write one such as nodes@PROJECT"
         ):
             plan_of(stack(refs={**refs, "build": {"account": value}}))
     with pytest.raises(InputError, match=r"refs.build.family: belongs to prefixes"):

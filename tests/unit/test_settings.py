@@ -40,7 +40,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"limits": {"rule": 1}}, "kubeports:limits.rule: is not a key", "'rules'"),
     ({"existing": {"node": "x"}}, "kubeports:existing.node: is not a key", "'nodes'"),
     # Types and choices
-    ({"cloud": None}, "kubeports:cloud: is missing", "aws, gcp or openstack"),
+    ({"cloud": None}, "kubeports:cloud: is missing", "aws, gcp, openstack or host"),
     ({"cloud": "azure"}, "kubeports:cloud: 'azure' is not a valid value", "openstack"),
     ({"cloud": 3}, "kubeports:cloud: 3 is not a valid value", "aws"),
     ({"offline": "yes"}, "kubeports:offline: 'yes' is not a boolean", "true or false"),
@@ -153,7 +153,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"etcd": {"start": 9, "end": 8}}}, "kubeports:services.etcd: start 9 is after end 8", "start 8 and end 9"),
     (
         {"services": {"web": {key: value for key, value in OWN.items() if key != "start"}}},
-        "kubeports:services.web: tcp needs ports; write start, and end where there is more than one port",
+        "kubeports:services.web: tcp needs ports. Fix: write start, and end where there is more than one port",
         "start",
     ),
     ({"services": {"ipip": {"start": 4}}}, "kubeports:services.ipip: ipip is protocol 4, which has no ports", "not a port"),
@@ -427,7 +427,7 @@ def test_values_within_themselves_are_refused() -> None:
 def test_one_output_under_two_names_is_refused_as_one_id_is() -> None:
     later = pulumi.Output.from_input("sg-1")
     refs = {"a": {"group": later}, "b": {"group": later}}
-    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too; give one id one name"
+    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too. Fix: give one id one name"
 
 
 def test_keys_are_text() -> None:
@@ -462,7 +462,7 @@ def test_the_components_arguments_are_the_same_keys() -> None:
 @pytest.mark.parametrize(
     ("cloud", "tags", "message"),
     [
-        ("openstack", {"a": "b"}, "tags: groups on OpenStack have no tags of keys and values; leave it out"),
+        ("openstack", {"a": "b"}, "tags: groups on OpenStack have no tags of keys and values. Fix: leave it out"),
         ("aws", {"aws:a": "b"}, "tags.aws:a: 'aws:a' can't be a tag's key"),
         ("aws", {"": "b"}, "can't be a tag's key"),
         ("aws", {"a" * 129: "b"}, "can't be a tag's key"),
@@ -484,6 +484,6 @@ def test_wrong_tags_are_refused(cloud: str, tags: Any, message: str) -> None:
 
 def test_kubernetes_tag_is_refused_where_the_group_of_the_nodes_is_somebody_elses() -> None:
     raw = {"cloud": "aws", "cluster": "c", "existing": {"nodes": "sg-0a"}, "tags": {"kubernetes.io/cluster/c": "owned"}}
-    with pytest.raises(InputError, match=r"existing.nodes is never tagged by us; leave it out"):
+    with pytest.raises(InputError, match=r"existing.nodes is never tagged by us. Fix: leave it out"):
         settings.parse(raw)
     assert settings.parse(raw | {"tags": {"team": ""}}).tags == {"team": ""}

@@ -112,7 +112,7 @@ class Reader(Services, Ids):
         for key in ("cloud", "cluster"):
             if key not in given:
                 with self.problems:
-                    raise bad(self.where + key, "is missing", KEYS[key].why + f": say {self.where}{key}")
+                    raise bad(self.where + key, "is missing", f"set {self.where}{key} ({KEYS[key].why})")
         return given
 
     def named_cloud(self, value: Any, at: str) -> str:

@@ -16,7 +16,7 @@ from kubeports import table
 from kubeports.check import check
 from kubeports.clouds import Cloud, backend, require_sdk
 from kubeports.conditions import Cni
-from kubeports.errors import InputError, bad, show
+from kubeports.errors import InputError, advice, bad, show
 from kubeports.known import addresses
 from kubeports.networks import Family
 from kubeports.rules import Plan
@@ -260,7 +260,7 @@ class _Told(dict[str, Any]):
         right = f"known: {', '.join(self)}" + ("" if target not in table.TARGETS else "; with roles: true there is one per role")
         if not self:
             right = "on this cloud this output is empty: files are the cloud host's, and groups the others'"
-        raise pulumi.RunError(f"the firewall has no {target!r}; {right}")
+        raise pulumi.RunError(advice(f"the firewall has no {target!r}", right))
 
 
 class _Spoken:

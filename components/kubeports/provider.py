@@ -25,7 +25,7 @@ from kubeports import firewall, table
 from kubeports.clouds import CLOUDS
 from kubeports.clouds.names import Cloud
 from kubeports.conditions import CNIS
-from kubeports.errors import InputError, Problem, bad
+from kubeports.errors import InputError, Problem, advice, bad
 from kubeports.firewall import NAMESPACE, TYPE, Firewall
 from kubeports.networks import FAMILIES
 
@@ -159,7 +159,7 @@ class Host(Provider):
             found = error if isinstance(error, InputError) else error.__context__
             problems = found.problems if isinstance(found, InputError) else [Problem(name, str(error), "correct it")]
             raise InputPropertiesError(
-                "bad settings", [{"property_path": each.where, "reason": f"{each.what}; {each.remedy}"} for each in problems]
+                "bad settings", [{"property_path": each.where, "reason": advice(each.what, each.remedy)} for each in problems]
             ) from None
         return ConstructResult(made.urn, {output: getattr(made, output) for output in Firewall.__annotations__})
 

@@ -129,7 +129,7 @@ def test_an_address_that_is_refused_when_it_is_known_is_one_plain_sentence(neutr
     with in_yaml(tmp_path, neutron.env, bad) as program:
         refused = program.pulumi("up", "--yes")
     said = refused.stdout + refused.stderr
-    assert refused.returncode != 0 and "refs.nat.cidr: " in said and "is no CIDR" in said
+    assert refused.returncode != 0 and "refs.nat.cidr: " in said and "is not a valid CIDR" in said
     assert not any(word in said for word in ("Traceback", "never retrieved", 'File "')), said
 
 

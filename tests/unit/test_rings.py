@@ -47,7 +47,7 @@ def test_the_rings_have_every_test_once() -> None:
         "make test-all REST=1",
         "",
     ]
-    assert expression("unit") == '-m "not slow" tests/unit tests/component tests/policy tests/lab'
+    assert expression("unit") == '-m "not slow" tests/unit tests/component tests/policy'
 
 
 def test_make_test_has_every_cloud_and_what_a_change_most_likely_breaks() -> None:

@@ -331,7 +331,7 @@ def misconfigured(
             for text in value:
                 if checks.parse_entry(text) is None:
                     yield f"{policy}.rows: {text!r} is not a row; write tcp/9200, udp/8000-8010, or protocol 47"
-        elif key in ("services", "groups"):
+        elif key == "services" or isinstance(value, Mapping):
             for text in value if key == "services" else [text for texts in value.values() for text in texts]:
                 if checks.parse_entry(text) is None and text not in services:
                     yield f"{policy}.{key}: {text!r} is not a service; {suggest(text, services, 'an entry such as tcp/443')}"

@@ -308,7 +308,7 @@ def test_a_parents_provider_is_the_firewalls_too() -> None:
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("master", "the firewall has no 'master'; known: nodes"),
+        ("master", "the firewall has no 'master'. Known: nodes"),
         ("worker", "has no 'worker'; known: nodes; with roles: true"),
     ],
 )

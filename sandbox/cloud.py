@@ -19,7 +19,7 @@ class Stored:
         ingress: whether it lets packets in.
         protocol: the IP protocol's number; None for every protocol.
         ports: first and last port; None for all.
-        spelling: the protocol as the cloud writes it.
+        written: the protocol as the cloud writes it.
         source: CIDRs, or whose group it is.
         id: the rule's.
     """
@@ -27,7 +27,7 @@ class Stored:
     ingress: bool
     protocol: int | None
     ports: tuple[int, int] | None
-    spelling: str
+    written: str
     source: str
     id: str
 

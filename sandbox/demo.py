@@ -296,8 +296,8 @@ def _ports(pair: tuple[int, int] | None) -> str:
 def _spelt(found: list[Stored]) -> str:
     """Protocols and ports as the cloud spells them; a bare number with its name."""
     names = {"4": "4 (IPENCAP)", "94": "94 (IPIP)", "ipip": "ipip (IPENCAP)"}
-    spellings = dict.fromkeys(names.get(rule.spelling, rule.spelling) for rule in found)
-    return f"{', '.join(spellings)} {_ports(found[0].ports)}".strip()
+    protocols = dict.fromkeys(names.get(rule.written, rule.written) for rule in found)
+    return f"{', '.join(protocols)} {_ports(found[0].ports)}".strip()
 
 
 if __name__ == "__main__":

@@ -190,8 +190,8 @@ class OpenStack:
             source = rule["remote_ip_prefix"] or ("the nodes' group" if other.endswith("-nodes") else other)
             number = protocol_number(rule["protocol"], _PROTOCOLS)
             ports = None if first is None else (first, last)
-            spelling = rule["protocol"] or "any"
-            found.append(Stored(rule["direction"] == "ingress", number, ports, spelling, source, rule["id"]))
+            written = rule["protocol"] or "any"
+            found.append(Stored(rule["direction"] == "ingress", number, ports, written, source, rule["id"]))
         return found
 
     def left(self) -> list[str]:

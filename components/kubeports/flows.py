@@ -1,7 +1,7 @@
-"""Flows: what a plan, a cloud or a program lets pass, as values that ``kubeports.coverage`` compares. Pure.
+"""Flows: what a plan, a cloud or a program allows, as values that ``kubeports.coverage`` compares. Pure.
 
-A rule is read as flows in one place per cloud (``kubeports.clouds``), and one of the plan by ``kubeports.rules``. Ports are swept
-once, from edge to edge; addresses are runs of numbers (``kubeports.networks``).
+Each cloud's reader (``kubeports.clouds``) reads its rules as flows; ``kubeports.rules`` reads the plan's. Ports are swept once,
+from edge to edge; addresses are runs of numbers (``kubeports.networks``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kubeports.networks import (
 )
 from kubeports.traffic import ALL, OTHERS, UNREADABLE, Ports, entry, has_ports
 
-#: The identity of a planned group that was not found: it may be any.
+#: The identity of a planned group that was not found: it may be any group.
 UNFOUND = "?"
 #: Every instance of a network: a rule without targets.
 EVERYWHERE = "*"
@@ -53,24 +53,24 @@ class Flow:
     """One direction, protocol, range of ports and source, on one group, that a rule allows or denies.
 
     Args:
-        where: what people call the rule or resource.
-        id: what machines call it: a URN, or the cloud's id.
+        where: the name of the rule or resource in messages.
+        id: its identity: a URN, or the cloud's id.
         group: the identity of the group that has it (see ``Peer.id``); ``EVERYWHERE``: every instance.
         direction: ``ingress`` or ``egress``.
-        protocol: the IP protocol number; None: all; ``OTHERS``: all that no other flow names; ``UNREADABLE``: it is none.
+        protocol: the IP protocol number; None: all; ``OTHERS``: all that no other flow names; ``UNREADABLE``: not a protocol.
         ports: of a protocol that has ports; else all.
         source: networks of one family, or a peer.
-        families: the families that it is about.
+        families: its IP families.
         action: what the rule does.
-        priority: the lower one decides; clouds that have none have 0.
-        spelling: the protocol as it is written.
-        ported: whether ports are written, with whichever protocol.
-        part: whether it is for a part of what it names, and serves no row: some types of ICMP, some addresses of a node.
+        priority: the lower one decides; 0 on clouds without priorities.
+        written: the protocol as the rule has it.
+        ported: whether the rule has ports, whatever its protocol.
+        part: whether it allows only a part of what it names, and serves no row: some types of ICMP, some addresses of a node.
         why: its description.
         style: how the rule is written: ``standalone``, ``legacy`` (aws.ec2.SecurityGroupRule) or ``inline``.
-        certain: whether all that decides what it lets pass is known; what is not known is as wide here as it may become.
-        network: the network in which it counts; empty: it is not known, or the cloud has no such thing.
-        left: what rules that decide earlier leave of the source; None: all.
+        certain: whether all that decides what it allows is known; what is unknown is as wide here as it may become.
+        network: the network in which it counts; empty: unknown, or the cloud has no such thing.
+        left: the part of the source that rules of a lower priority number leave; None: all.
     """
 
     where: str
@@ -83,7 +83,7 @@ class Flow:
     families: tuple[Family, ...] = FAMILIES
     action: Literal["allow", "deny"] = "allow"
     priority: int = 0
-    spelling: str = ""
+    written: str = ""
     ported: bool = False
     part: bool = False
     why: str = ""
@@ -93,7 +93,7 @@ class Flow:
     left: Addresses | None = None
 
     def __str__(self) -> str:
-        return f"protocol {self.spelling!r}" if self.protocol == UNREADABLE else entry(*self.entry)
+        return f"protocol {self.written!r}" if self.protocol == UNREADABLE else entry(*self.entry)
 
     @property
     def entry(self) -> tuple[int | None, int | None, int | None]:
@@ -102,14 +102,14 @@ class Flow:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The source as people call it: each network, or a peer."""
+        """The source as text: each network, or a peer."""
         if isinstance(self.source, Networks):
             return self.source.names
         return (f"the {self.source.kind} {self.source.id}".strip(),)
 
     @property
     def addresses(self) -> Addresses:
-        """The addresses of its source; a peer has none that are known."""
+        """The addresses of its source; those of a peer are unknown."""
         if self.left is not None or isinstance(self.source, Peer):
             return self.left or ()
         return self.source.addresses
@@ -230,7 +230,7 @@ class Flows:
 
 
 def move(active: dict[int, Flow], come: Iterable[Flow], go: Iterable[Flow]) -> None:
-    """Flows come and go: by what ``sweep`` says."""
+    """Apply the flows that come and go at a piece of ``sweep``."""
     for each in go:
         active.pop(id(each), None)
     active.update((id(each), each) for each in come)

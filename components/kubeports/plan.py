@@ -360,7 +360,7 @@ class _Planner:
             if change.target and change.target != "nodes" and not self.settings.roles:
                 self.warnings.append(self.no_roles(name, change.target))
             if replace(change, enabled=None) != Change() and change.enabled is None and all(row.service != name for row in on):
-                self.warnings.append(f"{self.settings.setting('services')}.{name} changes a row that is off: see closed")
+                self.warnings.append(f"{self.settings.setting('services')}.{name} changes a disabled row")
 
     def warn_unused(self, on: list[Row]) -> None:
         """References that open nothing, and targets that mean nothing, should not pass in silence."""

@@ -189,12 +189,12 @@ class AWS:
         names = {group["GroupId"]: group["GroupName"] for group in self.raw()["groups"]}
         found = []
         for rule in self.raw()["rules"]:
-            spelling = rule["IpProtocol"]
-            ports = (rule["FromPort"], rule["ToPort"]) if spelling in ("tcp", "udp") else None
+            written = rule["IpProtocol"]
+            ports = (rule["FromPort"], rule["ToPort"]) if written in ("tcp", "udp") else None
             group = rule.get("ReferencedGroupInfo", {}).get("GroupId", "")
             source = rule.get("CidrIpv4") or rule.get("CidrIpv6") or rule.get("PrefixListId") or _group(names.get(group, group))
-            number = protocol_number(None if spelling == "-1" else spelling, _PROTOCOLS)
-            found.append(Stored(not rule["IsEgress"], number, ports, spelling, source, rule["SecurityGroupRuleId"]))
+            number = protocol_number(None if written == "-1" else written, _PROTOCOLS)
+            found.append(Stored(not rule["IsEgress"], number, ports, written, source, rule["SecurityGroupRuleId"]))
         return found
 
     def left(self) -> list[str]:

@@ -130,13 +130,13 @@ class GCP:
                 *("the nodes' tag" if tag.endswith("-nodes") else f"tag {tag}" for tag in rule.get("sourceTags", [])),
             ]
             for entry in rule.get("allowed", []):
-                spelling = entry["IPProtocol"]
-                number = protocol_number(None if spelling == "all" else spelling, _PROTOCOLS)
+                written = entry["IPProtocol"]
+                number = protocol_number(None if written == "all" else written, _PROTOCOLS)
                 for ports in entry.get("ports", [None]):
                     first, _, last = (ports or "").partition("-")
                     pair = (int(first), int(last or first)) if first else None
                     ingress = rule["direction"] == "INGRESS"
-                    found.append(Stored(ingress, number, pair, spelling, ", ".join(sources), rule["name"]))
+                    found.append(Stored(ingress, number, pair, written, ", ".join(sources), rule["name"]))
         return found
 
     def left(self) -> list[str]:

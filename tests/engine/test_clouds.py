@@ -35,7 +35,7 @@ def test_nothing_differs_where_google_answers_ipip_for_4(tooled: None, projects:
     with GCP(spells_ipip=True) as cloud:
         project = projects(cloud)
         assert project.up("gcp-dev").ok
-        assert [rule.spelling for rule in cloud.stored() if rule.protocol == 4] == ["ipip"]
+        assert [rule.written for rule in cloud.stored() if rule.protocol == 4] == ["ipip"]
         for operation in (project.up, project.refresh, project.up):
             result = operation("gcp-dev")
             assert result.ok and not result.changes, result.output

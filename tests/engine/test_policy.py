@@ -104,7 +104,7 @@ def test_every_mutant_of_a_hand_written_stack_fails_by_its_own_policies(
     whole = told.pop(f"hand-{name}-dev", set())
     for mutant in here:
         by = set().union(*(told.pop(each.name, set()) for each in own[mutant.name]))
-        # What is closed is told of the stack, for it has no resource.
+        # What is missing is reported of the stack, because it has no resource.
         assert by == mutant.policies - ({"complete", "ipip"} if mutant.dropped else set()), mutant.name
         assert any(mutant.says in each.says for each in result.violations), mutant.name
         counts["mutants found in real previews"] += 1
@@ -158,8 +158,8 @@ backend.encode = _wrong
     assert UNREAD not in result.output
     assert {each.policy for each in result.violations} == {"complete", "ipip", "only-table-ports"}
     texts = [each.says for each in result.violations]
-    assert any("etcd (tcp/2379-2380, ipv4) is closed" in text for text in texts)
-    assert any("metrics-server (tcp/8443, ipv4) is closed" in text for text in texts)
+    assert any("etcd (tcp/2379-2380, ipv4) is missing" in text for text in texts)
+    assert any("metrics-server (tcp/8443, ipv4) is missing" in text for text in texts)
     assert any("tcp/8444" in text for text in texts)
 
 

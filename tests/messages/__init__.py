@@ -16,7 +16,7 @@ MAKERS = {"bad", "Problem", "Finding", "Closed", "echo", "warn"}
 HEAD = """# Messages
 
 Every error, warning and finding that the package's source has, by module. `{...}` is filled in when the message is shown.
-An error of input is shown as PLACE: problem; remedy. `make docs` writes this page.
+An error of input is shown as PLACE: problem. Fix: remedy. `make docs` writes this page.
 """
 
 

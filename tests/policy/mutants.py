@@ -65,7 +65,7 @@ def _undescribed(spelling: str) -> list[Written]:
 
 
 MUTANTS = (
-    Mutant("a row dropped", frozenset({"complete"}), "etcd (tcp/2379-2380, ipv4) is closed", dropped="etcd"),
+    Mutant("a row dropped", frozenset({"complete"}), "etcd (tcp/2379-2380, ipv4) is missing", dropped="etcd"),
     Mutant(
         "a port shifted",
         frozenset({"complete", "only-table-ports"}),
@@ -90,10 +90,10 @@ MUTANTS = (
     Mutant(
         "protocol 4 as port 4",
         frozenset({"ipip", "only-table-ports"}),
-        "no port",
+        "not a port",
         _one("tcp", (4, 4), SELF),
     ),
-    Mutant("protocol 4 dropped", frozenset({"ipip"}), "ipip (protocol 4, ipv4) is closed", dropped="ipip"),
+    Mutant("protocol 4 dropped", frozenset({"ipip"}), "ipip (protocol 4, ipv4) is missing", dropped="ipip"),
     Mutant(
         "protocol 4 with ports",
         frozenset({"ipip"}),
@@ -103,11 +103,11 @@ MUTANTS = (
     Mutant(
         "protocol 4 from the internet",
         frozenset({"ipip", "world-open"}),
-        "a tunnel gets past other rules",
+        "a tunnel bypasses other rules",
         lambda spelling: [Written("mutant", "ipip" if spelling == "gcp" else "4", None, (WORLD_V4,))],
     ),
     Mutant("protocol 94 without classic", frozenset({"ipip"}), "calico: classic", _one("94", None, SELF)),
-    Mutant("all protocols", frozenset({"only-table-ports"}), "no enabled row has it", _one("all", None, "10.20.0.0/16")),
+    Mutant("all protocols", frozenset({"only-table-ports"}), "no enabled row allows it", _one("all", None, "10.20.0.0/16")),
     Mutant("a toggle's row open with the toggle off", frozenset({"toggles"}), "offline: true", _one("tcp", (5000, 5000), SELF)),
     Mutant(
         "an empty source",
@@ -119,7 +119,7 @@ MUTANTS = (
     Mutant(
         "inline beside standalone",
         frozenset({"no-mixed-rules"}),
-        "take each other's rules away",
+        "delete each other's rules",
         _mixed,
         why_not=_only("aws", reason="the cloud has one way to write rules"),
     ),

@@ -37,4 +37,4 @@ def test_a_policy_of_ones_own_sees_the_stack(monkeypatch: pytest.MonkeyPatch) ->
     exec(compile(re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)[-1], "docs/policies.md", "exec"), {})
     monkeypatch.setattr(sdk, "policies", lambda: packs[0])
     ssh = declare("openstack", [Written("ssh", "tcp", (22, 22), ("10.0.0.0/8",))])
-    assert sdk.judge([*groups("openstack"), *ssh]) == {"no-ssh": ["tcp/22 is open on nodes; use the bastion"]}
+    assert sdk.judge([*groups("openstack"), *ssh]) == {"no-ssh": ["tcp/22 is open on nodes. Fix: use the bastion"]}

@@ -46,7 +46,7 @@ def test_a_mutant_is_found_by_its_own_policies_and_told_what_to_do(mutant: Mutan
     assert set(found) == mutant.policies, found
     says = [text for texts in found.values() for text in texts]
     assert any(mutant.says in text for text in says), says
-    assert all("; " in text for text in says), "a finding says what is wrong; and what would be right"
+    assert all(". Fix: " in text for text in says), "a finding has a problem and its fix"
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

@@ -86,7 +86,7 @@ def test_a_firewall_that_lost_a_rule_of_one_role_fails(cloud: str) -> None:
     lost = [each for each in component(plan) if not each.name.startswith("fw-etcd-in-tcp-2379")]
     found = judge(lost)
     assert set(found) == {"complete"}
-    assert all("etcd (tcp/2379-2380, ipv4) is closed to the" in text for text in found["complete"])
+    assert all("etcd (tcp/2379-2380, ipv4) is missing for the" in text for text in found["complete"])
 
 
 def on_group(name: str, declaration: Declaration) -> Declaration:
@@ -239,7 +239,7 @@ def test_a_port_0_on_openstack_is_every_port() -> None:
 def test_what_a_gcp_rule_denies_is_closed(deny: dict[str, Any]) -> None:
     made = component(planned("gcp"))
     wrong = Declaration("gcp.compute.Firewall", "deny", deny | {"network": "default", "description": "deny"})
-    assert "etcd (tcp/2379-2380, ipv4) is closed" in " ".join(judge([*made, wrong])["complete"])
+    assert "etcd (tcp/2379-2380, ipv4) is missing" in " ".join(judge([*made, wrong])["complete"])
     weaker = Declaration("gcp.compute.Firewall", "deny", wrong.args | {"priority": 2000})
     assert judge([*made, weaker]) == {}
 
@@ -346,7 +346,7 @@ def world(port: int) -> list[Declaration]:
 
 
 def test_what_may_be_open_to_the_world_can_be_said() -> None:
-    assert "tcp/443 on nodes is open to the world (0.0.0.0/0, by web)" in judge(world(443))["world-open"][0]
+    assert "tcp/443 on nodes is open to the internet (0.0.0.0/0, by web)" in judge(world(443))["world-open"][0]
     assert judge(world(443), {"world-open": {"services": ["tcp/443"]}}) == {}
     assert judge(world(30080)) == {}
     assert set(judge(world(30080), {"world-open": {"services": ["apiserver"]}})) == {"world-open"}
@@ -378,23 +378,23 @@ def test_limits_follow_the_settings_and_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("policy", "config", "says"),
     [
-        ("world-open", {"service": ["ssh"]}, "'service', which does nothing; did you mean 'services'?"),
+        ("world-open", {"service": ["ssh"]}, "'service', which does nothing. Did you mean 'services'?"),
         (
             "world-open",
             {"services": ["nodport"]},
-            "'nodport' is not a service; did you mean 'nodeport', or an entry such as tcp/443?",
+            "'nodport' is not a service. Did you mean 'nodeport', or an entry such as tcp/443?",
         ),
-        ("only-table-ports", {"rows": ["tcp/0"]}, "'tcp/0' is not a row; write tcp/9200"),
+        ("only-table-ports", {"rows": ["tcp/0"]}, "'tcp/0' is not a row. Fix: write tcp/9200"),
         ("only-table-ports", {"rows": ["tcp"]}, "'tcp' is not a row"),
         ("only-table-ports", {"rows": ["6"]}, "'6' is not a row"),
         ("only-table-ports", {"rows": ["tcp/9-"]}, "'tcp/9-' is not a row"),
-        ("no-mixed-rules", {"ignore": ["x"]}, "'ignore', which does nothing; it takes none"),
+        ("no-mixed-rules", {"ignore": ["x"]}, "'ignore', which does nothing. Fix: leave it out"),
         ("settings", {"cloud": "azure", "cluster": "x"}, "settings.cloud: 'azure' is not a valid value"),
         ("settings", {"cluster": "x"}, "settings.cloud: is missing"),
         (
             "settings",
             {"cloud": "aws", "cluster": "x", "ofline": True},
-            "settings.ofline: is not a key of the settings; did you mean 'offline'?",
+            "settings.ofline: is not a key of the settings. Did you mean 'offline'?",
         ),
     ],
 )
@@ -480,7 +480,7 @@ def test_files_are_judged_by_the_settings_beside_the_program() -> None:
     assert any("tcp/22 on dev-nodes is open to 10.20.0.0/16" in text for text in found["only-table-sources"])
     found = judge(on_nodes(of_host(roles=True, services={"etcd": {"enabled": False}})), {"settings": said})
     assert set(found) == {"settings", "complete"}
-    assert all("etcd (tcp/2379-2380, ipv4) is closed to the" in text for text in found["complete"])
+    assert all("etcd (tcp/2379-2380, ipv4) is missing for the" in text for text in found["complete"])
 
 
 def test_a_rule_of_a_file_that_is_open_to_the_internet_is_found() -> None:
@@ -489,7 +489,7 @@ def test_a_rule_of_a_file_that_is_open_to_the_internet_is_found() -> None:
     wide = [rule | {"source": {"kind": "cidr", "value": "0.0.0.0/0"}} for rule in rules if rule["services"] == ["ssh"]]
     said = {"settings": {"cloud": "host", **SMALL}}
     assert any(
-        "tcp/22 on dev-nodes is open to the world" in text for text in judge(on_nodes(plan, *rules, *wide), said)["world-open"]
+        "tcp/22 on dev-nodes is open to the internet" in text for text in judge(on_nodes(plan, *rules, *wide), said)["world-open"]
     )
     port = [rule | {"protocol": 6, "from_port": 4, "to_port": 4} for rule in rules if rule["services"] == ["ipip"]]
     assert any("is the number of a protocol" in text for text in judge(on_nodes(plan, *rules, *port), said)["ipip"])

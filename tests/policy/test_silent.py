@@ -132,7 +132,7 @@ def test_a_misspelt_name_under_groups_is_an_error() -> None:
     stack = by_hand("web", "balancer", 443)
     assert "settings" not in judge(stack, {"settings": SETTINGS | {"groups": {"nodes": "balancer"}}})
     (said,) = judge(stack, {"settings": SETTINGS | {"groups": {"nodes": "balancr"}}})["settings"]
-    assert said == "settings.groups.nodes: no group of the stack is called 'balancr'; did you mean 'balancer'?"
+    assert said == "settings.groups.nodes: no group of the stack is called 'balancr'. Did you mean 'balancer'?"
 
 
 def test_a_group_that_is_managed_elsewhere_may_be_open_to_the_internet_where_the_configuration_says_so() -> None:

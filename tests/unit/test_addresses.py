@@ -62,7 +62,7 @@ def test_an_address_is_a_destination_on_every_cloud(cloud: str) -> None:
         ({"cidr": "0.0.0.0/0"}, "refs.nat.cidr: 0.0.0.0/0 is 100% of all ipv4 addresses"),
         ({"cidr": "203.0.113.7", "family": "ipv6"}, "refs.nat.family: is 'ipv6', and 203.0.113.7/32 is not"),
         ({"cidr": "203.0.113.7", "entries": 3}, "refs.nat.entries: belongs to prefixes"),
-        ({"cidr": "203.0.113.7", "group": "sg-0a"}, "refs.nat: a reference is one thing"),
+        ({"cidr": "203.0.113.7", "group": "sg-0a"}, "refs.nat: a named source must have exactly one kind"),
         ({"cidr": "2001:db8::1"}, "refs.nat.cidr: 2001:db8::1/128 is ipv6, which is not enabled"),
         ({"cidr": 5}, "refs.nat.cidr: 5 is not an address"),
         ({"cidr": ["203.0.113.7"]}, "refs.nat.cidr: .* is not an address"),

@@ -214,7 +214,7 @@ class _Names:
 def _meaning(flow: Flow) -> tuple[Any, ...]:
     source = flow.source if not isinstance(flow.source, Peer) else flow.source.id
     what = (flow.direction, flow.action, flow.priority, flow.protocol, flow.ports, flow.part)
-    return (flow.group, *what, source, flow.families, flow.spelling)
+    return (flow.group, *what, source, flow.families, flow.written)
 
 
 @pytest.mark.parametrize("name", CASES)

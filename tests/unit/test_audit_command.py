@@ -156,7 +156,7 @@ def test_what_was_done_by_hand_and_by_controllers_on_aws_is_told(aws: AWS, tmp_p
     ]
     assert not [each for each in told(differences(path, aws.env, "--ignore", "Kubernetes*")) if "Kubernetes" in each[2]]
     text = audit(path, aws.env).stdout
-    assert "8 differences" in text and "quick fix" in text and "or it is an orphan of an update" in text
+    assert "8 differences" in text and "quick fix" in text and "or it is an orphan of a failed update" in text
     markdown = audit(path, aws.env, "--format", "markdown").stdout
     assert (
         markdown.startswith("**handy on aws: 8 differences") and "| world | tcp/22 | nodes | from | 0.0.0.0/0 | ssh |" in markdown

@@ -353,7 +353,7 @@ def test_no_cell_is_cut_however_narrow_the_terminal_is(arguments: list[str], wid
 
 @pytest.mark.parametrize("width", [60, 80, 132])
 def test_long_entries_of_the_closed_list_stay_indented(width: int) -> None:
-    shown = run("plan", "-s", "openstack-dev", COLUMNS=str(width)).stdout.partition("\nclosed\n")[2].splitlines()
+    shown = run("plan", "-s", "openstack-dev", COLUMNS=str(width)).stdout.partition("\ndisabled\n")[2].splitlines()
     assert shown and [line for line in shown if not line.startswith("  ")] == []
 
 

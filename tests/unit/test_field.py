@@ -123,7 +123,7 @@ def test_a_wrong_group_is_one_problem(tmp_path: Path) -> None:
     (tmp_path / "xacct.yaml").write_text(text)
     result = run("plan", "--file", str(tmp_path / "xacct.yaml"))
     assert result.exit_code == 2
-    assert "refs.bastion.group" in result.output and "no reference is called" not in result.output
+    assert "refs.bastion.group" in result.output and "no named source is called" not in result.output
 
 
 def test_restricted_egress_leaves_the_metadata_service_open_on_openstack(tmp_path: Path) -> None:

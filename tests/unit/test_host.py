@@ -69,7 +69,7 @@ def test_nodes_of_a_role_have_one_file_only_where_their_roles_are_the_same(tmp_p
             "is a group of the cloud's, whose addresses only the cloud knows. Fix: write its addresses: --source bastion=",
         ),
         (("--node", "work", "--source", "bastion"), "names no reference and CIDR"),
-        (("--node", "work", "--source", "office=10.0.0.0/8"), "no reference is called 'office'"),
+        (("--node", "work", "--source", "office=10.0.0.0/8"), "no named source is called 'office'"),
         (("--node", "work", "--source", "bastion=10.0.0.1/8"), "is not a network address in canonical form"),
         (("--node", "wrok", *NAMED), "Did you mean 'work'"),
         (("--node", "work", "--role", "worker", *NAMED), "--role is for printing, and stands without --node"),

@@ -199,7 +199,7 @@ def refused(folder: Path, message: str, *flags: object) -> None:
         ((*FLAGS, "--cni", "kube-ovn", "--mode", "vxlan"), "kube-ovn"),
         ((*FLAGS, "--mode", "native"), "native"),
         ((*FLAGS[:4], "--admins", "10.20.0.0/16 10.20.0.0/16"), "is not a valid CIDR"),
-        ((*FLAGS[:4], "--admins", "]"), "is no source"),
+        ((*FLAGS[:4], "--admins", "]"), "is not a source"),
         ((*FLAGS, "--clients", "0.0.0.0/0", "--clients", "0.0.0.0/0"), "stands twice"),
         ((*FLAGS, "--kubekey", "nowhere.yaml"), "does not exist"),
         ((*FLAGS, "--kubekey", "/"), "can't be read"),

@@ -157,7 +157,7 @@ def test_a_word_without_addresses_of_a_family_gives_a_warning() -> None:
 
 def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
     warnings = made(services={"typha": {"start": 5474}, "rpcbind": {"enabled": False}}).warnings
-    assert warnings == ("services.typha changes a row that is off: see closed",)
+    assert warnings == ("services.typha changes a disabled row",)
 
 
 def test_almost_the_world_gives_a_warning() -> None:

@@ -108,9 +108,9 @@ def test_explain_asks_an_account() -> None:
     [
         (
             {"existing": {}},
-            r"refs.build.account: .* rule for nodes with a network tag takes none as a source; .*existing.nodes",
+            r"refs.build.account: .* rule for nodes with a network tag accepts none as a source. Fix: .*existing.nodes",
         ),
-        ({"roles": True}, r"existing.nodes: is a service account, of which a node has one"),
+        ({"roles": True}, r"existing.nodes: is a service account: a node has only one"),
         (
             {"existing": {"nodes": "@other"}},
             r"existing.nodes: no service account is called 'other'. Fix: define it as refs.other",
@@ -118,7 +118,7 @@ def test_explain_asks_an_account() -> None:
         ({"sources": {"admins": ["@nodes-account"], "clients": []}}, r"refs.nodes-account: @nodes-account is the nodes .*self"),
         (
             {"cloud": "openstack", "network": "", "existing": {}},
-            r"refs.build.account: OpenStack's firewall rules take no service account. Fix: name a group",
+            r"refs.build.account: OpenStack's firewall rules do not accept service accounts. Fix: name a group",
         ),
         ({"egress": ["@build"]}, r"egress\[0\]: @build can't be a destination"),
     ],
@@ -131,7 +131,7 @@ def test_what_a_firewall_rule_can_not_have_is_refused(changes: dict[str, Any], m
 def test_tags_and_accounts_are_not_mixed() -> None:
     refs = stack()["refs"]
     with pytest.raises(
-        InputError, match=r"refs.bastion.group: is a network tag, and a firewall rule for a service account takes none"
+        InputError, match=r"refs.bastion.group: is a network tag, and a firewall rule for a service account accepts none"
     ):
         plan_of(stack(refs={**refs, "bastion": {"group": "bastion"}}))
     for value in ("nodes@example.com", "bastion"):

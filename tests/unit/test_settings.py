@@ -56,9 +56,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     # CIDRs
     (sources(admins=["10.20.0.5/16"]), "kubeports:sources.admins[0]: 10.20.0.5/16", "write 10.20.0.0/16, or 10.20.0.5/32"),
     (sources(admins=["10.20.0.5"]), "kubeports:sources.admins[0]: 10.20.0.5 ", "write 10.20.0.5/32"),
-    (sources(admins=["office"]), "kubeports:sources.admins[0]: 'office' is no source", "CIDR"),
+    (sources(admins=["office"]), "kubeports:sources.admins[0]: 'office' is not a source", "CIDR"),
     (sources(admins=["10.0.0.0/33"]), "kubeports:sources.admins[0]: '10.0.0.0/33' is not a valid CIDR", "prefix length"),
-    (sources(admins=[10]), "kubeports:sources.admins[0]: 10 is no source", "CIDR"),
+    (sources(admins=[10]), "kubeports:sources.admins[0]: 10 is not a source", "CIDR"),
     (sources(admins=["2001:db8::/32"]), "kubeports:sources.admins[0]: 2001:db8::/32 is ipv6", "add ipv6 to kubeports:families"),
     (sources(admins=["10.0.0.0/8", "10.0.0.0/8"]), "kubeports:sources.admins[1]: 10.0.0.0/8 stands twice", "once"),
     (
@@ -76,7 +76,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:sources.admins[0]: ::ffff:a14:0/112",
         "write 10.20.0.0/16",
     ),
-    ({"egress": ["@x"]}, "kubeports:egress[0]: no reference", "refs"),
+    ({"egress": ["@x"]}, "kubeports:egress[0]: no named source", "refs"),
     (
         {"services": {"nodeport": {"start": 40000}}},
         "kubeports:services.nodeport: start 40000 is after the end of the row",
@@ -124,11 +124,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"sources": {"admins": ["10.0.0.0/8"]}}, "kubeports:sources.clients: is missing, and nodeport needs it", "[] closes"),
     ({"sources": {"clients": []}}, "kubeports:sources.admins: is missing, and ssh needs it", "[] closes"),
     (sources(cluster=[]), "kubeports:sources.cluster: is empty", "self"),
-    (sources(admins=["@bastion"]), "kubeports:sources.admins[0]: no reference is called 'bastion'", "kubeports:refs"),
+    (sources(admins=["@bastion"]), "kubeports:sources.admins[0]: no named source is called 'bastion'", "kubeports:refs"),
     ({**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": ID}}}, "kubeports:sources.admins[0]", "'bastion'"),
-    ({"refs": {"etcd": {"group": ID}}}, "kubeports:refs.etcd: 'etcd' is a word of the table", "another name"),
+    ({"refs": {"etcd": {"group": ID}}}, "kubeports:refs.etcd: 'etcd' is reserved", "another name"),
     ({"refs": {"b": {"group": ""}}}, "kubeports:refs.b.group: '' is not an id", "id"),
-    ({"refs": {"b": {"group": "x", "prefixes": "y"}}}, "kubeports:refs.b: a reference is one thing", "either"),
+    ({"refs": {"b": {"group": "x", "prefixes": "y"}}}, "kubeports:refs.b: a named source must have exactly one kind", "either"),
     ({"refs": {"a": {"group": ID}, "b": {"group": ID}}}, f"kubeports:refs.b: {ID} is kubeports:refs.a too", "one name"),
     (
         {"families": ["ipv4", "ipv6"], "refs": {"b": {"prefixes": "x"}}},
@@ -172,16 +172,16 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     # Names, networks, groups
     ({"cluster": None}, "kubeports:cluster: is missing", "kubeports:cluster"),
     ({"cluster": "no spaces"}, "kubeports:cluster: 'no spaces'", "letters"),
-    ({"cluster": 12}, "kubeports:cluster: 12 is no text, and can't be a cluster's name", "put it in quotes: '12'"),
-    ({"cluster": True}, "kubeports:cluster: true is no text", "put it in quotes: 'true'"),
-    ({"cluster": -1}, "kubeports:cluster: -1 is no text", "write letters"),
-    ({"cloud": "gcp", "network": "n", "cluster": 12}, "kubeports:cluster: 12 is no text", "a letter first"),
-    ({"cluster": "x" * 250}, "kubeports:cluster: ", "never cut"),
+    ({"cluster": 12}, "kubeports:cluster: 12 is not text, and can't be a cluster's name", "put it in quotes: '12'"),
+    ({"cluster": True}, "kubeports:cluster: true is not text", "put it in quotes: 'true'"),
+    ({"cluster": -1}, "kubeports:cluster: -1 is not text", "write letters"),
+    ({"cloud": "gcp", "network": "n", "cluster": 12}, "kubeports:cluster: 12 is not text", "a letter first"),
+    ({"cluster": "x" * 250}, "kubeports:cluster: ", "never shortened"),
     ({"cloud": "gcp", "network": "n", "cluster": "Prod"}, "kubeports:cluster: 'Prod' can't be", "lower-case"),
     ({"cloud": "gcp", "network": "n", "cluster": "c" * 50}, "kubeports:cluster: ", "at most 49"),
     ({"cloud": "aws"}, "kubeports:network: is missing", "vpc-"),
     ({"cloud": "gcp"}, "kubeports:network: is missing", "self link"),
-    ({"cloud": "aws", "network": "my-vpc"}, "kubeports:network: 'my-vpc' is no VPC id", "vpc-"),
+    ({"cloud": "aws", "network": "my-vpc"}, "kubeports:network: 'my-vpc' is not a VPC id", "vpc-"),
     ({"network": "n"}, "kubeports:network: is not used on openstack", "leave it out"),
     ({"existing": {"etcd": "x"}}, "kubeports:existing.etcd: without roles there is one group", "roles: true"),
     (
@@ -251,7 +251,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"cloud": "gcp", "network": "n", "refs": {"b": {"group": "c-nodes"}}},
         "kubeports:refs.b: c-nodes is the firewall's own tag of nodes too",
-        "the nodes are self",
+        "self for the nodes",
     ),
     ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "pl-0a"}}}, "kubeports:refs.b.entries: is missing", "rule"),
 ]
@@ -344,7 +344,7 @@ def test_a_network_on_gcp_is_a_name_or_a_self_link(network: str, good: bool) -> 
         # Terraform's provider compares no path that starts with global/.
         assert settings.parse(GOOD | {"cloud": "gcp", "network": network}).network == network.removeprefix("global/networks/")
     else:
-        assert "is no network. Fix: write its name, or projects/PROJECT" in message(cloud="gcp", network=network)
+        assert "is not a network. Fix: write its name, or projects/PROJECT" in message(cloud="gcp", network=network)
 
 
 def test_all_problems_are_named_at_once() -> None:
@@ -431,7 +431,7 @@ def test_one_output_under_two_names_is_refused_as_one_id_is() -> None:
 
 
 def test_keys_are_text() -> None:
-    with pytest.raises(InputError, match=r"settings: the key 1 is no text. Known: cloud, cluster"):
+    with pytest.raises(InputError, match=r"settings: the key 1 is not text. Known: cloud, cluster"):
         settings.parse({1: 2} | GOOD)  # type: ignore[arg-type]
 
 
@@ -469,8 +469,8 @@ def test_the_components_arguments_are_the_same_keys() -> None:
         ("aws", {"a?": "b"}, "can't be a tag's key"),
         ("aws", {"a": 5}, "tags.a: 5 can't be a tag's value. Fix: write text, in quotes"),
         ("aws", {"a": "b" * 257}, "can't be a tag's value"),
-        ("aws", {"Name": "b"}, "tags.Name: is a tag of the component's own"),
-        ("aws", {"kubeports:cluster": "b"}, "is a tag of the component's own"),
+        ("aws", {"Name": "b"}, "tags.Name: is a tag that the component sets"),
+        ("aws", {"kubeports:cluster": "b"}, "is a tag that the component sets"),
         ("aws", {f"a{i}": "b" for i in range(48)}, "has 48 tags. Fix: write at most 47"),
         ("aws", ["a"], "is not a map"),
     ],
@@ -484,6 +484,6 @@ def test_wrong_tags_are_refused(cloud: str, tags: Any, message: str) -> None:
 
 def test_kubernetes_tag_is_refused_where_the_group_of_the_nodes_is_somebody_elses() -> None:
     raw = {"cloud": "aws", "cluster": "c", "existing": {"nodes": "sg-0a"}, "tags": {"kubernetes.io/cluster/c": "owned"}}
-    with pytest.raises(InputError, match=r"existing.nodes is never tagged by us. Fix: leave it out"):
+    with pytest.raises(InputError, match=r"kubeports never tags existing.nodes. Fix: leave it out"):
         settings.parse(raw)
     assert settings.parse(raw | {"tags": {"team": ""}}).tags == {"team": ""}

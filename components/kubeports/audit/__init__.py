@@ -1,1 +1,1 @@
-"""What a cloud has open, read from it, against the plan."""
+"""Compares what a cloud allows with the plan."""

@@ -1,6 +1,6 @@
-"""A stack's plan against what a cloud has open. Pure.
+"""Compares a stack's plan with what a cloud allows. Pure.
 
-What counts is what a node lets pass, all of its groups together, and not how the rules are cut.
+The audit compares what a node allows, all of its groups together, and not how the rules are divided.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def compare(plan: Plan, raw: Raw, groups: Groups) -> list[Difference]:
     """The differences, the worst first, and by target and port within a kind.
 
     Args:
-        plan: what should be open.
-        raw: what the cloud answers (``kubeports.clouds``: ``Reader.of_api``), and with it ``names``: id -> name of groups.
+        plan: what the cloud should allow.
+        raw: the cloud's answer (``kubeports.clouds``: ``Reader.of_api``), and with it ``names``: id -> name of groups.
         groups: the stack's groups.
     """
     found = list(_Audit(plan, raw, groups).differences())
@@ -46,7 +46,7 @@ class _Audit:
     plan: Plan
     raw: Raw
     groups: Groups
-    told: set[tuple[str, str]] = field(default_factory=set)  # rule and target of which a difference speaks
+    reported: set[tuple[str, str]] = field(default_factory=set)  # rule and target of the differences so far
     _on: dict[str, list[Flow]] = field(default_factory=dict)
     _serve: dict[tuple[str, str], Flows] = field(default_factory=dict)
     _deny: dict[str, list[Flow]] = field(default_factory=dict)
@@ -79,14 +79,14 @@ class _Audit:
 
     @cached_property
     def named(self) -> dict[str, str]:
-        """Id -> how the plan calls it: ``self``, a role, ``@reference``."""
+        """Id -> its name in the plan: ``self``, a role, ``@name``."""
         names = {str(ref.id): f"@{name}" for name, ref in self.plan.settings.refs.items()}
         roles = {self.groups.identity(target): target for target in reversed(self.plan.settings.targets)}
         return names | roles | {self.groups.identity("nodes"): "self"}
 
     @cached_property
     def planned(self) -> list[Flow]:
-        """What the plan opens, in the cloud's ids; on some clouds a group has no family (docs/decisions/0002)."""
+        """What the plan allows, in the cloud's ids; on some clouds a group has no family (docs/decisions/0002)."""
         identities = {target: self.groups.identity(target) for target in self.plan.settings.targets}
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
         lists = [name for name, ref in self.plan.settings.refs.items() if ref.kind == "prefixes"]
@@ -104,14 +104,14 @@ class _Audit:
         return frozenset(str(ref.id) for ref in self.plan.settings.refs.values() if ref.kind == "prefixes")
 
     def on(self, target: str) -> list[Flow]:
-        """What is open on a node of a target, by the ids that stand for the groups."""
+        """What a node of a target allows, by the ids that represent its groups."""
         if target not in self._on:
             found = effective(self.plan.settings.cloud, self._carried(target), self.protocols)
             self._on[target] = [self._canonical(each) for each in expanded(found, self.held, self.lists)]
         return self._on[target]
 
     def _carried(self, target: str) -> list[Flow]:
-        """What is about a node of a target, by its groups: a rule for several of them counts once."""
+        """The flows of a node of a target, by its groups: a rule for several of them counts once."""
         found: dict[tuple[Any, ...], Flow] = {}
         for one in self.plan.settings.carried(target):  # that of all nodes first, then the target's own
             ids = {*self.groups.of[one], *([EVERYWHERE] if one == "nodes" else [])}
@@ -127,19 +127,19 @@ class _Audit:
         return replace(flow, group=self.groups.canonical(flow.group), source=source)
 
     def own(self, target: str) -> list[Flow]:
-        """What a target's own groups open; what is for every instance of the network counts for ``nodes``."""
+        """What a target's own groups allow; a rule for every instance of the network counts for ``nodes``."""
         mine = {self.groups.identity(target)} | ({EVERYWHERE} if target == "nodes" else set())
         return [each for each in self.on(target) if each.group in mine and each.direction in self.directions]
 
     def allowed(self, target: str) -> list[Flow]:
-        """What the plan opens on a node of a target."""
+        """What the plan allows on a node of a target."""
         carried = {self.groups.identity(each) for each in self.plan.settings.carried(target)}
         here = [each for each in self.planned if each.group in carried]
         return with_roles(here, {each: self.groups.identity(each) for each in self.plan.settings.targets})
 
     @cached_property
     def directions(self) -> tuple[str, ...]:
-        """Where the group is somebody else's, its egress is theirs (docs/decisions/0007)."""
+        """The directions that the plan has: not the egress of an existing, externally managed group (docs/decisions/0007)."""
         return tuple(way for way in ("ingress", "egress") if any(rule.direction == way for rule in self.plan.rules))
 
     def differences(self) -> Iterator[Difference]:
@@ -152,7 +152,7 @@ class _Audit:
                 yield from self.opened(target)
                 yield from self.surplus(target)
 
-    # What is closed
+    # What is missing
 
     def missing(self) -> Iterator[Difference]:
         found: dict[tuple[Any, ...], list[tuple[Rule, list[Span]]]] = {}
@@ -181,7 +181,7 @@ class _Audit:
                 sources=tuple(dict.fromkeys(_source(rule) for rule, _ in rows)),
                 families=tuple(family for family in FAMILIES if any(rule.family == family for rule, _ in rows)),
                 services=first.services,
-                rules=self._closing(first),
+                rules=self._denying(first),
                 why=first.why,
             )
 
@@ -198,7 +198,7 @@ class _Audit:
         return [self.groups.identity("nodes" if rule.source.kind == "self" else rule.source.value)]
 
     def _denied(self, rule: Rule) -> bool:
-        """Whether the baseline that denies the rest is there."""
+        """Whether the cloud has the baseline that denies the rest."""
         return any(
             each.direction == rule.direction
             and each.protocol is None
@@ -219,27 +219,27 @@ class _Audit:
     def _partly(self, rule: Rule) -> Iterator[Difference]:
         if not any(map(self._denials, self.plan.settings.targets)):
             return
-        asked, entries, told = self._asked(rule), self._entries([_whole(rule)]), set[str]()
+        asked, entries, seen = self._asked(rule), self._entries([_whole(rule)]), set[str]()
         # A denial on a role's tag takes from that role what every node has.
         for target in self.plan.settings.targets if rule.target == "nodes" else (rule.target,):
             whole = target != rule.target
             taken = partly_denied(self.plan.settings.cloud, asked, self._denials(target), whole)
-            names = [name for name in dict.fromkeys(each.id for each in taken) if name not in told]
-            told.update(names)
+            names = [name for name in dict.fromkeys(each.id for each in taken) if name not in seen]
+            seen.update(names)
             if names:
                 rules = tuple(self._rule(name) for name in names)
                 yield Difference(
                     "denied", target, rule.direction, entries, (_source(rule),), (rule.family,), rule.services, rules, rule.why
                 )
 
-    def _closing(self, rule: Rule) -> tuple[LiveRule, ...]:
-        """The rules that deny what a row wants, before the row's own."""
+    def _denying(self, rule: Rule) -> tuple[LiveRule, ...]:
+        """The rules that deny a row's traffic, before the row's own rules."""
         if rule.action == "deny" or not self._denials(rule.target):
             return ()
         taken = partly_denied(self.plan.settings.cloud, self._asked(rule), self._denials(rule.target), whole=True)
         return tuple(self._rule(id) for id in dict.fromkeys(each.id for each in taken))
 
-    # What is open
+    # What is allowed
 
     def opened(self, target: str) -> Iterator[Difference]:
         own = self.own(target)
@@ -251,9 +251,9 @@ class _Audit:
             here = [each for each in planned if each.direction == direction]
             allowed = Flows([*here, *expanded(here, self.held, self.lists)])
             for flow in own:
-                if flow.direction != direction or self._is_theirs(flow):
+                if flow.direction != direction or self._is_implied(flow):
                     continue
-                kind: Kind = "tunnel" if is_tunnel_as_port(flow, here) or self._misspelt(flow) else "beyond"
+                kind: Kind = "tunnel" if is_tunnel_as_port(flow, here) or self._is_misnamed(flow) else "beyond"
                 more = beyond(flow, allowed)
                 others = excess(flow, allowed)
                 if kind == "tunnel" and not more and not others:
@@ -263,20 +263,20 @@ class _Audit:
                         left = [span for span in spans if not _within(span, flow, worldwide)]
                         if left:
                             found.setdefault((each, flow.id, direction), []).append((part, left))
-        for (told, id, _), here_ in found.items():
-            yield from self._told(told, target, id, here_)
+        for (reported, id, _), here_ in found.items():
+            yield from self._reported(reported, target, id, here_)
 
-    def _misspelt(self, flow: Flow) -> bool:
-        """Whether IP-in-IP is written by a name that others read as another protocol."""
-        right, number = self.cloud.facts.TUNNELS, protocol_of(flow.spelling)
-        return number is not None and number in right and flow.spelling not in (right[number], str(number))
+    def _is_misnamed(self, flow: Flow) -> bool:
+        """Whether IP-in-IP is written by a name that means another protocol elsewhere."""
+        right, number = self.cloud.facts.TUNNELS, protocol_of(flow.written)
+        return number is not None and number in right and flow.written not in (right[number], str(number))
 
-    def _is_theirs(self, flow: Flow) -> bool:
-        """What every network lets out, in a family that the plan does not speak of."""
+    def _is_implied(self, flow: Flow) -> bool:
+        """Whether it is every network's own egress, in a family that the plan does not have."""
         return bool(self.rules[flow.id].get("implied")) and not set(flow.families) & set(self.plan.settings.families)
 
     def _worldwide(self, target: str, own: list[Flow]) -> list[Span]:
-        """What half of the internet or more may reach by a target's own groups, and the plan opens to fewer."""
+        """What a target's own groups allow from half of the internet or more, where the plan allows fewer sources."""
         ids = {each.id for each in own}
         meant = Flows(each for each in self.allowed(target) if each.direction == "ingress" and not isinstance(each.source, Peer))
         found = []
@@ -296,7 +296,7 @@ class _Audit:
             found[tuple(dict.fromkeys(each.id for each in span.flows))].append(span)
         for ids, here in found.items():
             flows = [each for span in here for each in span.flows]
-            self.told |= {(id, target) for id in ids}
+            self.reported |= {(id, target) for id in ids}
             yield Difference(
                 kind="world",
                 target=self._target(target, flows[0]),
@@ -308,8 +308,8 @@ class _Audit:
                 rules=tuple(map(self._rule, ids)),
             )
 
-    def _told(self, kind: Kind, target: str, id: str, parts: list[tuple[Flow, list[Span]]]) -> Iterator[Difference]:
-        """One difference per rule and what it opens: sources that open the same are told together."""
+    def _reported(self, kind: Kind, target: str, id: str, parts: list[tuple[Flow, list[Span]]]) -> Iterator[Difference]:
+        """One difference per rule and traffic: sources with the same traffic are reported together."""
         by_what: dict[tuple[Any, ...], list[Flow]] = {}
         whats: dict[tuple[Any, ...], list[Span]] = {}
         for flow, spans in parts:
@@ -322,7 +322,7 @@ class _Audit:
             there[0].extend(entries)
             there[1].extend(flows)
             there[2].extend(whats[entries])
-        self.told.add((id, target))
+        self.reported.add((id, target))
         for sources, (entries_, flows, spans) in together.items():
             yield Difference(
                 kind=kind,
@@ -336,7 +336,7 @@ class _Audit:
             )
 
     def surplus(self, target: str) -> Iterator[Difference]:
-        """The rules that open nothing by themselves and are not the plan's own; of equal ones, those beyond its number."""
+        """The rules that add nothing and are not the plan's own; of equal ones, those that exceed the plan's number."""
         left: defaultdict[str, list[Flow]] = defaultdict(list)
         for each in self.on(target):
             left[each.id].append(each)
@@ -348,7 +348,7 @@ class _Audit:
         ours = {id for id in mine if self._rule(id).by == KUBEPORTS}
         for id in sorted(mine, key=lambda id: (id in exact, id in ours, id)):
             flows = left[id]
-            if (id, target) in self.told or (id in exact and any(there[key] <= planned[key] for key in _meanings(flows))):
+            if (id, target) in self.reported or (id in exact and any(there[key] <= planned[key] for key in _meanings(flows))):
                 continue
             others = [each for other, flows in left.items() if other != id for each in flows]
             if _are_covered(flows, others):
@@ -387,7 +387,7 @@ class _Audit:
         return LiveRule(id, text, KUBEPORTS if ours else by)
 
     def _entries(self, spans: Iterable[Span]) -> tuple[tuple[int | None, int | None, int | None], ...]:
-        """Protocols and ports; the protocols that nothing names one by one, for machines."""
+        """Protocols and ports; the protocols that nothing names are listed one by one, for programs."""
         found: list[tuple[int | None, int | None, int | None]] = []
         for span in joined(spans):
             if span.protocol == OTHERS:
@@ -397,7 +397,7 @@ class _Audit:
         return tuple(dict.fromkeys(found))
 
     def _rows(self, spans: Iterable[Span]) -> tuple[str, ...]:
-        """The rows of the table, and of the plan, that have a part of what is open inbound."""
+        """The rows of the table, and of the plan, that have a part of the inbound traffic."""
         named: dict[str, None] = {}
         for span in spans:
             for row in (*table.load(), *self.plan.settings.own):
@@ -427,7 +427,7 @@ def _within(span: Span, flow: Flow, worldwide: Iterable[Span]) -> bool:
 
 
 def _meanings(flows: Iterable[Flow]) -> Iterator[tuple[Any, ...]]:
-    """What tells flows apart, network by network."""
+    """What makes flows differ, network by network."""
     for flow in flows:
         what = (flow.group, flow.direction, *flow.entry)
         if isinstance(flow.source, Peer):
@@ -437,7 +437,7 @@ def _meanings(flows: Iterable[Flow]) -> Iterator[tuple[Any, ...]]:
 
 
 def _are_covered(flows: Iterable[Flow], others: list[Flow]) -> bool:
-    """Whether others let pass all that flows do; a part of what a rule names covers nothing."""
+    """Whether others allow all that flows allow; a part of what a rule names covers nothing."""
     flows = list(flows)
     protocols = {None} | {each.protocol for each in flows}
     whole = [each for each in others if not each.part and each.protocol in protocols]

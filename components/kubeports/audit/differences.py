@@ -1,4 +1,4 @@
-"""What an audit finds: kinds of differences, and a difference as people and machines read it. Pure."""
+"""What an audit finds: kinds of differences, and a difference as text and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from typing import Any, Literal
 from kubeports.networks import Family
 from kubeports.traffic import entry
 
-#: What a cloud's API answers.
+#: The answer of a cloud's API.
 Raw = Mapping[str, Any]
-#: Who made a rule that looks like one of ours.
+#: The author of a rule that looks like a rule of kubeports.
 KUBEPORTS = "kubeports"
 Kind = Literal["world", "tunnel", "beyond", "source", "missing", "denied", "surplus"]
-#: The kinds of differences, what is worst first: kind -> what it is, and what would be right.
+#: The kinds of differences, the worst first: kind -> what it means, and how to fix it.
 KINDS: Mapping[Kind, tuple[str, str]] = {
     "world": (
-        "open to half of the internet or more, and the plan has it for fewer",
-        "take the rule away, or name the networks that need it",
+        "open to half of the internet or more, but the plan allows fewer sources",
+        "remove the rule, or name the networks that need it",
     ),
     "tunnel": (
-        "the number of IP-in-IP is open as a port, or its name means another protocol elsewhere",
-        "take the rule away: the plan's own rule opens the protocol, by its number and without ports",
+        "IP-in-IP is opened as a port, or by a name that means another protocol elsewhere",
+        "remove the rule: the plan's own rule allows the protocol, by its number and without ports",
     ),
-    "beyond": ("open, and no row of the plan has it", "take the rule away, enable its row, or add one under {}services"),
+    "beyond": ("unexpected: no row of the plan allows it", "remove the rule, enable its row, or add a row under {}services"),
     "source": (
-        "a row of the plan, open to somebody whom it does not name",
-        "take the rule away, or add the source under {}sources or to the service's source",
+        "a row of the plan, open to a source that it does not name",
+        "remove the rule, or add the source under {}sources or to the service's source",
     ),
     "missing": (
-        "a row of the plan that is closed to one of its sources",
-        "where Pulumi made the groups: pulumi refresh, then pulumi up; else open it",
+        "a row of the plan that the cloud lacks for one of its sources",
+        "where Pulumi made the groups: pulumi refresh, then pulumi up; otherwise add the rule",
     ),
     "denied": (
-        "a row of the plan that a rule closes for some of its sources",
-        "take the rule away, or give it a larger priority",
+        "a row of the plan that a rule denies to some of its sources",
+        "remove the rule, or give it a larger priority",
     ),
-    "surplus": ("opens nothing that another rule does not open", "take the rule away, if nobody else counts on it"),
+    "surplus": ("adds nothing: other rules allow the same", "remove the rule, if no one else needs it"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRule:
-    """A rule of the cloud's.
+    """A rule in the cloud.
 
     Args:
         id: the cloud's id; on GCP its name.
-        description: what it says of itself.
-        by: who made it, as far as it says (``_Audit.by``).
+        description: its description in the cloud.
+        by: who made it, where the rule shows it; else empty.
     """
 
     id: str
@@ -68,12 +68,12 @@ class Difference:
         kind: see ``KINDS``.
         target: whose group has it, ``nodes`` or a role; ``*``: every instance of the network.
         direction: ``ingress`` or ``egress``.
-        entries: protocols and ports, as (protocol, first, last); None: every protocol, and no ports.
-        sources: who is at the other end: CIDRs, ``self``, roles, ``@references``, ids of the cloud's.
-        families: the families that it is about.
-        services: the rows of the plan that it is about.
-        rules: the cloud's rules that it is about.
-        why: of a row, what it is for.
+        entries: protocols and ports, as (protocol, first, last); None: every protocol, or no ports.
+        sources: the other end: CIDRs, ``self``, roles, ``@names``, ids in the cloud.
+        families: the IP families concerned.
+        services: the rows of the plan concerned.
+        rules: the cloud's rules concerned.
+        why: the purpose of a row.
         node: where each node has rules of its own, the node; else empty.
     """
 
@@ -90,14 +90,14 @@ class Difference:
 
     @property
     def whats(self) -> tuple[str, ...]:
-        """Protocols and ports as people write them."""
+        """Protocols and ports as text."""
         numbers = {protocol for protocol, first, _ in self.entries if first is None and protocol is not None}
         if len(numbers) > _MANY:
-            # Beneath a denial of one protocol, all the others are open one by one.
+            # Below a rule that denies one protocol, all the others are allowed one by one.
             ported = [entry(*each) for each in self.entries if each[1] is not None]
             known = {protocol for protocol, _, _ in self.entries}
-            closed = [entry(number, None, None) for number in range(256) if number not in known]
-            return (*ported, "every other protocol" + (f" but {', '.join(closed)}" if closed else ""))
+            denied = [entry(number, None, None) for number in range(256) if number not in known]
+            return (*ported, "every other protocol" + (f" but {', '.join(denied)}" if denied else ""))
         return tuple(entry(*each) for each in self.entries)
 
     @property
@@ -120,6 +120,6 @@ class Difference:
         }
 
 
-#: How people call a target that is every instance of a GCP network.
+#: The name of a target that is every instance of a GCP network.
 EVERY_INSTANCE = "every instance"
-_MANY = 100  # protocols that are told one by one
+_MANY = 100  # protocols that are listed one by one

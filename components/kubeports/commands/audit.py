@@ -1,4 +1,4 @@
-"""``kubeports audit``: what a cloud has open, against a stack's plan."""
+"""``kubeports audit``: compares what a cloud allows with a stack's plan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIFFERENCES, UNREADABLE = 1, 3
     "given",
     metavar="ROLE=ID",
     multiple=True,
-    help="A group that Pulumi did not make: nodes=sg-0a1b, or a network tag. Repeat it for several of one role, too.",
+    help="A group that Pulumi did not make: nodes=sg-0a1b, or a network tag. Repeat it for more groups, also of one role.",
 )
 @click.option(
     "--ignore",
@@ -42,22 +42,22 @@ DIFFERENCES, UNREADABLE = 1, 3
 def command(
     ctx: click.Context, stack: str | None, file: Path | None, given: tuple[str, ...], ignore: tuple[str, ...], form: str
 ) -> None:
-    """Compare what a cloud has open with a stack's plan. It only reads.
+    """Compare what a cloud allows with a stack's plan. It changes nothing.
 
     \b
     kubeports audit -s aws-prod
     kubeports audit -s openstack-dev --group nodes=7a0e3f52-43a3-4a5b-9a0f-8b6f0d7a8f61
     kubeports audit -s gcp-dev --ignore 'Kubernetes*' --format json
 
-    It finds rows that are closed, what is open beyond the plan (the world first), wrong sources, IP-in-IP opened as port 4,
-    and rules that open nothing of their own; and says which rules a controller of Kubernetes made. What counts is what
-    passes, not how rules are cut: groups that were made by hand are audited alike.
+    It finds missing rows, unexpected traffic (open to the internet first), wrong sources, IP-in-IP opened as port 4, and
+    rules that add nothing. It shows which rules a Kubernetes controller made. It compares what nodes allow, not how rules
+    are divided, so it can audit groups that were made manually.
 
     Without --group the groups are those that the stack made: by tags on AWS (kubeports:cluster, kubeports:target), by name on
     OpenStack (CLUSTER-nodes), by network tag on GCP. Credentials are those of the cloud's own client.
 
-    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 the cloud can't be read, and the message says what would help. A bug
-    of kubeports is 70, with a traceback.
+    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 the cloud can't be read, and the message says how to
+    fix it; 70 a bug of kubeports, with a traceback.
     """
     chosen = shared.chosen(stack, file)
     from kubeports.audit.compare import compare
@@ -84,9 +84,9 @@ def command(
         ctx.exit(UNREADABLE)
     except InputError:
         raise
-    except Exception as error:  # of a cloud's client, or of an answer that is none: never an exit code that says "differences"
+    except Exception as error:  # of a cloud's client, or of its answer: never the exit code of differences
         what = printable(f"{type(error).__name__}: {error}")
-        right = f"look at the credentials, the endpoint and what answers there ({settings.cloud})"
+        right = f"check the credentials and the endpoint ({settings.cloud})"
         problem = f"{settings.cloud} can't be read, or its answer can't be understood ({what})"
         click.echo(f"error: {advice(problem, right)}", err=True)
         ctx.exit(UNREADABLE)
@@ -100,7 +100,7 @@ def command(
 
 
 def _is_ignored(difference: Difference, patterns: Sequence[str]) -> bool:
-    """Whether every rule of a difference is to be left out; a row that is closed has none."""
+    """Whether every rule of a difference is ignored; a missing row has no rules."""
     texts = [(rule.id, rule.description, rule.by) for rule in difference.rules]
     return (
         bool(texts)
@@ -119,7 +119,7 @@ class _Report:
         self.ignored = ignored
         self.warnings = warnings
         self.warnings += [
-            f"there is no group for {target}, and its rows are closed" for target, ids in groups.of.items() if not ids
+            f"no group was found for {target}: its rows are missing" for target, ids in groups.of.items() if not ids
         ]
 
     def json(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class _Report:
     def table(self) -> str:
         parts: list[object] = [(self.title(), "bold")]
         if self.differences:
-            parts += [self.sheet().table(), ("\nwhat it is, and what would be right", "bold")]
+            parts += [self.sheet().table(), ("\nwhat each means, and how to fix it", "bold")]
             parts += [shared.indented(f"{kind}: {text}") for kind, text in self.remedies()]
         parts += [(f"\nwarning: {warning}", "yellow") for warning in self.warnings]
         return shared.rendered(*parts)
@@ -154,7 +154,7 @@ class _Report:
         number = len(self.differences)
         groups = ", ".join(f"{target} {' + '.join(ids)}" for target, ids in self.groups.of.items() if ids)
         result = "as planned" if not number else "1 difference" if number == 1 else f"{number} differences"
-        more = (f", {self.ignored} ignored" if number else f" but for {self.ignored} ignored") if self.ignored else ""
+        more = f", {self.ignored} ignored" if self.ignored else ""
         return f"{self.settings.cluster} on {self.settings.cloud}: {result}{more} ({groups})"
 
     def sheet(self) -> shared.Sheet:
@@ -172,17 +172,15 @@ class _Report:
         return shared.Sheet(("what", "ports", "on", "", "who", "row", "rule", "made by"), rows, styles)
 
     def remedies(self) -> list[tuple[str, str]]:
-        """Each kind that was found: what it is, and what would be right."""
+        """Each kind that was found: what it means, and how to fix it."""
         from kubeports.audit.differences import KINDS, KUBEPORTS
 
         found: list[tuple[str, str]] = [
-            (kind, f"{what}; {right.format(self.settings.setting(''))}")
+            (kind, advice(what, right.format(self.settings.setting(""))))
             for kind, (what, right) in KINDS.items()
             if any(each.kind == kind for each in self.differences)
         ]
         if any(rule.by == KUBEPORTS for each in self.differences for rule in each.rules):
-            what = (
-                "kubeports made the rule, and the plan does not have it: other settings are in force, or it is an orphan of an "
-            )
-            found.append(("made by kubeports", f"{what}update that failed; pulumi up, and if it stays, docs/failures.md"))
+            what = "the plan does not have the rule: other settings were deployed, or it is an orphan of a failed update"
+            found.append(("made by kubeports", advice(what, "run pulumi up; if the rule remains, see docs/failures.md")))
         return found

@@ -136,7 +136,7 @@ def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Netw
                     "--source", f"{show(text)} names no reference and CIDR", "write NAME=CIDR, such as office=203.0.113.0/24"
                 )
             if name not in refs:
-                raise bad("--source", f"no reference is called {show(name)}", suggest(name, refs) if refs else "leave it out")
+                raise bad("--source", f"no named source is called {show(name)}", suggest(name, refs) if refs else "leave it out")
             found.setdefault(name, []).append(cidr(network, f"--source {name}", FAMILIES, "families"))
     problems.raise_any()
     return found

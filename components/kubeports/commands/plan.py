@@ -1,4 +1,4 @@
-"""``kubeports plan``: what a stack opens, to whom and why, and what stays closed."""
+"""``kubeports plan``: what a stack allows, from where and why, and which rows are disabled."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 )
 @shared.format_option(*shared.FORMATS)
 def command(stack: str | None, file: Path | None, other: str | None, form: str) -> None:
-    """Show what a stack opens, to whom and why, and what stays closed; with --diff, what would change.
+    """Show what a stack allows, from where and why, and what is disabled; with --diff, what would change.
 
     \b
     kubeports plan -s aws-prod
     kubeports plan --file stacks/Pulumi.aws-prod.yaml --format json
     kubeports plan -s aws-dev --diff aws-prod
 
-    json has every rule, with a key that says what it means; csv has a line per rule, per closed row and per warning.
+    json has every rule, with a key that says what it means; csv has a line per rule, per disabled row and per warning.
 
     --diff leads from the stack that -s or --file names to the one that --diff names: "+" is what the latter has more. For what
     your edit changes, begin with the older file:
@@ -70,7 +70,7 @@ def _table(planned: Plan) -> str:
     parts: list[object] = [(title(planned), "bold"), _sheet(planned).table()]
     closed, off = _closed(planned)
     if closed or off:
-        parts.append(("\nclosed", "bold"))
+        parts.append(("\ndisabled", "bold"))
     parts += [shared.indented(_sentence(entry)) for entry in closed]
     parts += [shared.indented(_opt_in(off))] if off else []
     parts += [(f"\nwarning: {warning}", "yellow") for warning in planned.warnings]
@@ -79,7 +79,7 @@ def _table(planned: Plan) -> str:
 
 def _markdown(planned: Plan) -> str:
     closed, off = _closed(planned)
-    lists = [("Closed", [*map(_sentence, closed), *([_opt_in(off)] if off else [])]), ("Warnings", list(planned.warnings))]
+    lists = [("Disabled", [*map(_sentence, closed), *([_opt_in(off)] if off else [])]), ("Warnings", list(planned.warnings))]
     text = [f"**{title(planned)}**", _sheet(planned).markdown()]
     text += [f"{name}:\n\n" + "\n".join(f"- {shared.escaped(item)}" for item in items) for name, items in lists if items]
     return "\n\n".join(text)
@@ -111,7 +111,7 @@ def _sheet(planned: Plan) -> shared.Sheet:
 
 
 def _lines(planned: Plan) -> shared.Sheet:
-    """A line per rule, per closed row and per warning."""
+    """A line per rule, per disabled row and per warning."""
     columns = ("state", "services", "entry", "target", "direction", "family", "source", "why", "remedy", "key")
     rows: list[tuple[object, ...]] = []
     for rule in planned.rules:
@@ -127,7 +127,7 @@ def _lines(planned: Plan) -> shared.Sheet:
 
 
 def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
-    """What is closed, and the opt-in services that are not enabled."""
+    """What is disabled, and the opt-in services that are not enabled."""
     closed = [entry for entry in planned.closed if not entry.opt_in]
     return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.opt_in))
 

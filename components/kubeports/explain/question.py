@@ -267,7 +267,7 @@ def _who(word: str, text: str, settings: Settings) -> tuple[Peer, ...]:
     if word.startswith("@"):
         if word[1:] not in settings.refs:
             right = suggest(word[1:], settings.refs) if settings.refs else f"define it under {settings.setting('refs')}"
-            raise bad(_place(text), f"no reference is called {word[1:]!r}", right)
+            raise bad(_place(text), f"no named source is called {word[1:]!r}", right)
         return _terms((word,), word, text, settings)
     network = _network(word, text, (EVERYONE, SELF, *TARGETS, *WORDS, *(f"@{ref}" for ref in settings.refs)))
     return (Peer(family_of(network), network, frozenset(), word, str(network)),)

@@ -1,6 +1,6 @@
-"""The policies' checks: a stack's flows against its plan, or against what makes sense without one. Pure.
+"""The policies' checks: a stack's flows against its plan, or against general rules without one. Pure.
 
-A check takes a ``Stack`` and its own configuration, and gives findings: what is wrong, where, and what would be right.
+A check takes a ``Stack`` and its own configuration, and yields findings: what is wrong, where, and how to fix it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Finding:
     """One thing that is wrong.
 
     Args:
-        says: what, and what would be right, in one sentence.
-        urn: of the resource that it is about; empty: the stack.
+        says: the problem and its fix, in the form of every message: ``WHAT. Fix: REMEDY``.
+        urn: of the resource concerned; empty: the stack.
     """
 
     says: str
@@ -41,11 +41,11 @@ Config = Mapping[str, Any]
 Check = Callable[[Stack, Config], Iterable[Finding]]
 
 
-# Open to the world
+# Open to the internet
 
 
 def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
-    """Nothing but rows for clients is open to the world, by one rule or by several on a group that add up to it."""
+    """Only rows for clients are open to the internet, by one rule or by several on a group that add up to it."""
     found: dict[tuple[str, tuple[str, ...]], list[Span]] = {}
     for group, span in stack.worldly:
         if all(stack.ignored(flow, config) for flow in span.flows):
@@ -54,24 +54,26 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
         more = [text for name, texts in of.items() if fnmatchcase(stack.program.name(group), name) for text in texts]
         if not _named(span, more) and not _public(stack, group, span, config.get("services")):
             found.setdefault((group, tuple(dict.fromkeys(each.id for each in span.flows))), []).append(span)
-    for (group, by_whom), here in found.items():
+    for (group, ids), here in found.items():
         names = ", ".join(dict.fromkeys(each.where for each in here[0].flows))
         what = ", ".join(dict.fromkeys(map(str, joined(here))))
         sources = dict.fromkeys(name for each in here[0].flows for name in widest(each))
-        told = ", ".join(list(sources)[:3]) + (", ..." if len(sources) > 3 else "")
-        by = "open to the world" if len(sources) == 1 else "open to half or more of all addresses, as its rules add up"
-        says = f"{what} on {stack.program.name(group)} is {by} ({told}, by {names}){_no_source(stack, by_whom)}"
+        shown = ", ".join(list(sources)[:3]) + (", ..." if len(sources) > 3 else "")
+        by = "open to the internet" if len(sources) == 1 else "open to half or more of all addresses, as its rules add up"
+        says = f"{what} on {stack.program.name(group)} is {by} ({shown}, by {names}){_no_source(stack, ids)}"
         yield Finding(
-            f"{says}; name the networks that need it: only {_who_may(stack, config)} may be open to the world", by_whom[0]
+            f"{says}. Fix: name the networks that need it: only {_who_may(stack, config)} may be open to the internet", ids[0]
         )
     for flow in stack.ingress:
         if flow.protocol == UNREADABLE and not stack.ignored(flow, config) and are_most(flow.addresses, flow.families[0]):
-            says = f"{flow} on {stack.group(flow)} is open to the world ({', '.join(widest(flow))}), and nobody knows it"
-            yield Finding(f"{says}; name the networks that need it, and write the protocol's number", flow.id)
+            says = (
+                f"{flow} on {stack.group(flow)} is open to the internet ({', '.join(widest(flow))}), and the protocol is unknown"
+            )
+            yield Finding(f"{says}. Fix: name the networks that need it, and write the protocol's number", flow.id)
 
 
 def _public(stack: Stack, group: str, span: Span, services: list[str] | None) -> bool:
-    """Whether the world may reach a span: by a row that the plan opens as wide, or by the configuration."""
+    """Whether the internet may reach a span: by a row that the plan opens as wide, or by the configuration."""
     if _named(span, services or ()):
         return True
     cloud = stack.cloud(span.flows[0])
@@ -99,7 +101,7 @@ def _within(span: Span, protocol: int | None, ports: Ports) -> bool:
 
 @cache
 def _public_services() -> frozenset[str]:
-    """The services that the internet may reach where nobody has written a plan: the table's, and extras on the same ports."""
+    """The services that the internet may reach where there is no plan: the table's, and extras on the same ports."""
     ports = {row.ports for row in table.load() if row.public and row.origin == table.REQUIREMENT}
     return frozenset(row.service for row in table.load() if row.public and row.ports in ports)
 
@@ -109,12 +111,12 @@ def _who_may(stack: Stack, config: Config) -> str:
     if services is not None:
         return ", ".join(services) or "nothing"
     if stack.plans:
-        return f"what {stack.setting}sources.clients opens to it"
+        return f"what {stack.setting}sources.clients allows"
     return ", ".join(sorted(_public_services()))
 
 
 def _no_source(stack: Stack, ids: tuple[str, ...]) -> str:
-    """A rule without a source does not show that it means every one."""
+    """Why a rule is open to every source, where it names none; empty: it names one."""
     for id in ids:
         resource, read = stack.program.resources[id], stack.program.backend(id).read
         if hasattr(read, "no_source") and (found := read.no_source(resource)):
@@ -137,9 +139,9 @@ def only_table_ports(stack: Stack, config: Config) -> Iterator[Finding]:
         if not any(row.is_of(flow) for row in stack.off(cloud, group)):
             for span in joined(beyond(flow, allowed[cloud, group])):
                 what = str(span if flow.protocol != UNREADABLE else flow)
-                says = f"{what} from {stack.source(flow)} is open on {stack.group(flow)}, and no enabled row has it there"
-                right = f"take it away, enable its row, or add one under {stack.setting}services (or only-table-ports' rows)"
-                yield Finding(f"{says}; {right}", flow.id)
+                says = f"{what} from {stack.source(flow)} is open on {stack.group(flow)}, but no enabled row allows it there"
+                right = f"remove the rule, enable its row, or add a row under {stack.setting}services (or only-table-ports' rows)"
+                yield Finding(f"{says}. Fix: {right}", flow.id)
 
 
 def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
@@ -151,17 +153,18 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
             worldwide.setdefault(each, []).append(world_span)
     for flow in stack.mine(config):
         if not beyond(flow, extra):
-            continue  # the configuration takes it
+            continue  # the configuration allows it
         for part, found in excess(flow, stack.allowed(stack.cloud(flow), flow.group)):
-            spans = [span for span in found if not _is_told(span, worldwide.get(flow, ()))]
+            spans = [span for span in found if not _is_reported(span, worldwide.get(flow, ()))]
             if not spans:
-                continue  # world-open speaks of it
+                continue  # world-open reports it
             what = ", ".join(map(str, spans))
-            says = f"{what} on {stack.group(flow)} is open to {stack.source(part)}, and its row names no such source"
-            yield Finding(f"{says}; take it away, or add it under {stack.setting}sources or to the service's source", flow.id)
+            says = f"{what} on {stack.group(flow)} is open to {stack.source(part)}, which its row does not name"
+            right = f"remove the source, or add it under {stack.setting}sources or to the service's source"
+            yield Finding(f"{says}. Fix: {right}", flow.id)
 
 
-def _is_told(span: Span, worldwide: Iterable[Span]) -> bool:
+def _is_reported(span: Span, worldwide: Iterable[Span]) -> bool:
     """Whether a span of a flow is among those of the flow that are open to the internet."""
     return any(
         each.protocol is None
@@ -171,15 +174,15 @@ def _is_told(span: Span, worldwide: Iterable[Span]) -> bool:
 
 
 def complete(stack: Stack, config: Config) -> Iterator[Finding]:
-    """Each enabled row is open to the sources that it must serve."""
+    """Each enabled row allows the sources that it must serve."""
     for plan, rule, missing in _missing(stack, config):
         if rule.protocol not in TUNNELS:
-            yield _closed(stack, plan, rule, missing)
+            yield _unserved(stack, plan, rule, missing)
     for plan in stack.plans:
         for rule, denials in _denied(stack, plan):
             names = ", ".join(dict.fromkeys(each.where for each in denials))
             says = f"{', '.join(rule.services)} ({rule.entry}, {rule.family}) is denied to some of its sources by {names}"
-            yield Finding(f"{says}; take that rule away, or give it a larger priority", denials[0].id)
+            yield Finding(f"{says}. Fix: remove that rule, or give it a larger priority", denials[0].id)
 
 
 def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, list[Span]]]:
@@ -199,9 +202,9 @@ def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, lis
 
 
 def _serving(stack: Stack, plan: Expected, target: str, config: Config) -> list[Flow]:
-    """What lets in on a target's nodes: of the groups that they carry, and of those that are not known."""
+    """The inbound flows of a target's nodes: of the groups that they carry, and of unknown groups."""
     identities = stack.identities(plan)
-    # A group that is not there may be any.
+    # A group that was not found may be any group.
     groups = {identities[each] for each in plan.carried(target) if each in identities}
     groups = groups if target in identities else set(stack.groups(plan.cloud))
     flows = stack.on(plan.cloud, sorted((*groups, "")), plan.network)
@@ -209,7 +212,7 @@ def _serving(stack: Stack, plan: Expected, target: str, config: Config) -> list[
 
 
 def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
-    """The rules of a plan that a denial closes for some of their peers, which ones the rules don't say."""
+    """The rules of a plan that other rules deny to some of their peers; the rules don't show to which."""
     identities = stack.identities(plan)
     known: dict[str, str] = {**dict.fromkeys(table.TARGETS, UNFOUND), **identities}
     for rule in plan.ingress:
@@ -224,7 +227,7 @@ def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
 
 
 def _is_of(flow: Flow, rule: Rule, known: Mapping[str, str]) -> bool:
-    """Whether a flow lets pass all that a rule of the plan does."""
+    """Whether a flow allows all that a rule of the plan allows."""
     asked = of_rule(rule, known)
     same = (flow.direction, flow.source) == (rule.direction, asked.source) and flow.protocol in (None, rule.protocol)
     return same and flow.ports.covers(rule.range) and rule.family in flow.families
@@ -237,7 +240,7 @@ def _peers(rule: Rule, identities: Mapping[str, str], references: Mapping[str, s
     return [identities[name]] if name in identities else None
 
 
-def _closed(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Finding:
+def _unserved(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Finding:
     what = ", ".join(map(str, joined(missing)))
     source = {"self": "the nodes themselves", "role": f"the {rule.source.value} nodes", "ref": f"@{rule.source.value}"}.get(
         rule.source.kind, rule.source.value
@@ -245,9 +248,9 @@ def _closed(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Fi
     group = stack.identities(plan).get(rule.target)
     on = f" on {stack.program.name(group)}" if group else f" on {rule.target}"
     services = ", ".join(rule.services)
-    says = f"{services} ({what}, {rule.family}) is closed to {source}{on}, and its row is enabled: {rule.why}"
-    right = f"open it, or close the row with {plan.where}services.{rule.services[0]}.enabled: false"
-    return Finding(f"{says}; {right}")
+    says = f"{services} ({what}, {rule.family}) is missing for {source}{on}, but its row is enabled: {rule.why}"
+    right = f"allow it, or disable the row with {plan.where}services.{rule.services[0]}.enabled: false"
+    return Finding(f"{says}. Fix: {right}")
 
 
 def toggles(stack: Stack, config: Config) -> Iterator[Finding]:
@@ -262,8 +265,8 @@ def toggles(stack: Stack, config: Config) -> Iterator[Finding]:
             if row.when in ("offline", "nfs") and off.is_of(flow) and beyond(flow, stack.allowed(cloud, group)):
                 disabled = all(plan.settings[row.when] for plan in stack.plans_of(cloud, group))
                 setting = f"services.{row.service}.enabled" if disabled else row.when
-                says = f"{row.service} ({row}) is open on {stack.group(flow)}, and {setting} is false"
-                yield Finding(f"{says}; set {stack.setting}{setting}: true, or take {flow.where} away", flow.id)
+                says = f"{row.service} ({row}) is open on {stack.group(flow)}, but {setting} is false"
+                yield Finding(f"{says}. Fix: set {stack.setting}{setting}: true, or remove {flow.where}", flow.id)
 
 
 def _rows(config: Config) -> list[Flow]:
@@ -272,7 +275,7 @@ def _rows(config: Config) -> list[Flow]:
 
 
 def parse_entry(text: str) -> tuple[int, Ports] | None:
-    """``tcp/443``, ``udp/8000-8010``, ``sctp``, ``47`` or ``protocol 47`` as protocol and ports; None: it is none of these."""
+    """``tcp/443``, ``udp/8000-8010``, ``sctp``, ``47`` or ``protocol 47`` as protocol and ports; None: none of these."""
     name, slash, ports = text.removeprefix("protocol ").partition("/")
     protocol = protocol_of(name)
     if protocol in (None, 0, UNREADABLE):
@@ -293,10 +296,10 @@ def parse_entry(text: str) -> tuple[int, Ports] | None:
 
 
 def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
-    """Protocol 4 is open with Calico ipip or classic, 94 with classic alone; never to the world; spelt as the cloud wants it."""
+    """Protocol 4 is open with Calico ipip or classic, 94 with classic alone; never to the internet; as the cloud writes it."""
     for plan, rule, missing in _missing(stack, config):
         if rule.protocol in TUNNELS:
-            yield _closed(stack, plan, rule, missing)
+            yield _unserved(stack, plan, rule, missing)
     for flow in stack.ingress:
         if stack.ignored(flow, config):
             continue
@@ -304,9 +307,9 @@ def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
             yield from _tunnel(stack, flow, flow.protocol)
         elif is_tunnel_as_port(flow, [*stack.planned(stack.cloud(flow), flow.group), *_rows(config)]):
             number = flow.ports.first
-            says = f"{flow} is open on {stack.group(flow)}: {number} is the number of a protocol (IP-in-IP) and no port"
+            says = f"{flow} is open on {stack.group(flow)}: {number} is the number of a protocol (IP-in-IP), not a port"
             yield Finding(
-                f"{says}; open protocol {stack.program.backend(flow.id).facts.TUNNELS[number]!r} without ports", flow.id
+                f"{says}. Fix: allow protocol {stack.program.backend(flow.id).facts.TUNNELS[number]!r} without ports", flow.id
             )
 
 
@@ -314,14 +317,14 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
     backend = stack.program.backend(flow.id)
     plans = stack.plans_of(stack.cloud(flow), flow.group)
     right, group = backend.facts.TUNNELS[number], stack.group(flow)
-    if flow.spelling != right:
-        yield Finding(f"protocol {flow.spelling!r} on {group} is {backend.facts.MISSPELT}; write {right!r}", flow.id)
+    if flow.written != right:
+        yield Finding(f"protocol {flow.written!r} on {group} is {backend.facts.MISSPELT}. Fix: write {right!r}", flow.id)
     if flow.ported:
         right = backend.read.without_ports(flow)
-        yield Finding(f"protocol {number} on {group} has ports, and IP-in-IP has none; {right}", flow.id)
+        yield Finding(f"protocol {number} on {group} has ports, but IP-in-IP has none. Fix: {right}", flow.id)
     if not isinstance(flow.source, Peer) and list(world([flow])):
-        says = f"protocol {number} on {group} is open to the world ({', '.join(widest(flow))}): a tunnel gets past other rules"
-        yield Finding(f"{says}; name the nodes' group or their networks", flow.id)
+        says = f"protocol {number} on {group} is open to the internet ({', '.join(widest(flow))}): a tunnel bypasses other rules"
+        yield Finding(f"{says}. Fix: name the nodes' group or their networks", flow.id)
     if plans and all(rule.protocol != number for plan in plans for rule in plan.ingress):
         row = next(row for row in table.load() if row.protocol == number)
         right_modes = row.conditions.values("calico")
@@ -330,15 +333,15 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
         cni = ", ".join(" ".join(carrier) for carrier in carriers)
         why = f"{stack.setting}services.{row.service}.enabled is false" if disabled else f"the CNI is {cni}"
         right = f"services.{row.service}.enabled: true" if disabled else f"calico: {' or '.join(right_modes)}"
-        says = f"protocol {number} is open on {group}, and {why}"
-        yield Finding(f"{says}; set {stack.setting}{right}, or take {flow.where} away", flow.id)
+        says = f"protocol {number} is open on {group}, but {why}"
+        yield Finding(f"{says}. Fix: set {stack.setting}{right}, or remove {flow.where}", flow.id)
 
 
 # How rules are written
 
 
 def no_mixed_rules(stack: Stack, config: Config) -> Iterator[Finding]:
-    """Rules of one group are written in one way, where those of another take them away."""
+    """Rules of one group are written in one way, where the cloud's SDK has ways that delete each other's rules."""
     for cloud in stack.program.clouds.values():
         if hasattr(cloud.read, "mixed"):
             yield from (Finding(*each) for each in cloud.read.mixed(stack.program.resources, stack.program))
@@ -351,9 +354,9 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
     for flow in stack.program.flows:
         can, tunnels = capabilities(stack.cloud(flow)), stack.program.backend(flow.id).facts.TUNNELS
         unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
-        misspelt = flow.protocol in TUNNELS and (flow.ported or flow.spelling != tunnels[flow.protocol])
-        # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports what is misspelt.
-        if not can.refuses_equal_rules or unknown or misspelt or flow.part:
+        misnamed = flow.protocol in TUNNELS and (flow.ported or flow.written != tunnels[flow.protocol])
+        # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports a wrong name of a protocol.
+        if not can.refuses_equal_rules or unknown or misnamed or flow.part:
             continue
         sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
         for source in sources:
@@ -366,11 +369,11 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
         way = "from" if flow.direction == "ingress" else "to"
         says = f"{flow.where} is equal to {other.where}: {flow} {way} {stack.source(flow)} on {stack.group(flow)}"
         title = capabilities(stack.cloud(flow)).title
-        yield Finding(f"{says}; remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
+        yield Finding(f"{says}. Fix: remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
 
 
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:
-    """No more rules and groups than the cloud takes by default, or than the settings or the configuration say."""
+    """No more rules and groups than the cloud's defaults, the settings or the configuration allow."""
     of = {plan.cloud: plan.settings["limits"] for plan in stack.plans}
     entries = {
         plan.references(stack.program)[name]: int(ref.get("entries", 1))
@@ -383,22 +386,22 @@ def limits(stack: Stack, config: Config) -> Iterator[Finding]:
         given = {**of.get(name, {}), **{key: int(most) for key, most in config.items()}}
         flows = [flow for flow in stack.program.flows if stack.cloud(flow) == name]
         for says, urn, key in cloud.read.excess(stack.program.resources, flows, given, entries):
-            right = f"join sources, or raise the quota and say so in {stack.setting}limits.{key} (or limits' {key})"
+            right = f"join sources, or raise the quota and set {stack.setting}limits.{key} (or limits' {key})"
             known = urn if urn in stack.program.resources else ""
             says = f"{stack.program.name(urn)} {says}" if urn else says
-            yield Finding(f"{says}; {right if key else 'join some'}", known)
+            yield Finding(f"{says}. Fix: {right if key else 'join some'}", known)
 
 
 # One resource
 
 
 def described(resource: Declared) -> Iterator[str]:
-    """Each rule says why it is there."""
+    """Each rule has a description."""
     program = Program([resource])
     if program.cloud(resource.urn):
         read = program.backend(resource.urn).read
         for name in read.undescribed(resource) if hasattr(read, "undescribed") else _undescribed(resource):
-            yield f"{name} has no description; write why it is open"
+            yield f"{name} has no description. Fix: write why it is open"
 
 
 def _undescribed(resource: Declared) -> list[str]:
@@ -406,11 +409,11 @@ def _undescribed(resource: Declared) -> list[str]:
 
 
 def literal(stack: Stack, config: Config) -> Iterator[Finding]:
-    """What decides what a rule opens is known at preview: a policy can't judge what it can't read."""
+    """The properties that decide what a rule allows are known at preview, so that policies can judge it."""
     for resource in stack.program.resources.values():
         if names := stack.program.unreadable(resource):
             says = f"{', '.join(names)} of {resource.name} is not known at preview, and no policy can judge it"
-            yield Finding(f"{says}; write plain values, or an Output of values that are known", resource.urn)
+            yield Finding(f"{says}. Fix: write plain values, or an Output of values that are known", resource.urn)
 
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeports import table
 from kubeports.clouds import capabilities, known
-from kubeports.errors import InputError, bad, suggest
+from kubeports.errors import InputError, advice, bad, suggest
 from kubeports.flows import UNFOUND, Flow, Peer
 from kubeports.networks import Networks, is_broad
 from kubeports.policies.program import Program
@@ -28,9 +28,9 @@ class Expected:
 
     Args:
         settings: as ``kubeports.settings.Settings.json`` gives them.
-        rules: what the plan opens.
+        rules: the plan's rules.
         where: what remedies put before a setting: ``kubeports:`` for the stack's config, else empty.
-        groups: target -> logical name of its group, where somebody wrote that down.
+        groups: target -> logical name of its group, where the configuration has it.
         urn: of the component that has it; empty: there is none.
     """
 
@@ -52,7 +52,7 @@ class Expected:
 
     @property
     def network(self) -> str:
-        """The network in which its rules count; empty: it is not known yet, or the cloud has no such thing."""
+        """The network in which its rules count; empty: unknown at preview, or the cloud has no such thing."""
         return str(self.settings.get("network") or "").rpartition("/")[2]
 
     def carried(self, target: str) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Expected:
         return tuple(dict.fromkeys(("nodes", target, *self.settings.get("combine", {}).get(target, ()))))
 
     def identities(self, program: Program) -> dict[str, str]:
-        """Target -> the identity of its group, for the groups that are found: by their marks, tags, or ``existing``."""
+        """Target -> the identity of its group, for the groups that are found: by their tags, names, or ``existing``."""
         cluster, cloud = self.settings["cluster"], program.clouds.get(self.cloud)
         own = {urn: each for urn, each in program.groups.items() if self.urn and each.parent == self.urn}
         found: dict[str, str] = {}
@@ -74,7 +74,7 @@ class Expected:
         return {target: id for target, id in (found | given | named).items() if target in TARGETS}
 
     def resolved(self, program: Program) -> Expected:
-        """The plan with the CIDRs of its references, where the program knows them by now; one that is broad is not meant."""
+        """The plan with the CIDRs of its references, where the program has them by now; broad ones are left out."""
         names = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "cidr"]
         known = {
             Source("ref", name): [
@@ -93,7 +93,7 @@ class Expected:
         return replace(self, rules=tuple(rules))
 
     def references(self, program: Program) -> dict[str, str]:
-        """Reference -> the identity of its group or list, by its id or the firewall's own rules; empty: it is not known."""
+        """Reference -> the identity of its group or list, by its id or the firewall's own rules; empty: unknown."""
         refs = self.settings.get("refs", {})
         return {
             name: program.known(ref["id"]) if isinstance(ref.get("id"), str) else self._reference(name, program)
@@ -123,7 +123,7 @@ class Expected:
 
 
 def from_outputs(name: str, outputs: Mapping[str, Any], urn: str = "") -> Expected | None:
-    """The plan in a Firewall's outputs; None where they are not known, or are of a version that has no settings.
+    """The plan in a Firewall's outputs; None where they are unknown, or of a version that has no settings.
 
     Raises:
         InputError: they are not what a Firewall puts out.
@@ -165,18 +165,18 @@ def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
 
 
 def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple[list[Expected], list[str]]:
-    """The plans that somebody wrote down beside the program, and what is wrong with what they wrote.
+    """The plans of the stack's config and of the pack's configuration, and what is wrong with them.
 
     Args:
-        config: the stack's (``kubeports:KEY`` -> text); empty where the engine hands none over.
-        settings: the configuration of the policy ``settings``; None or empty: there is none.
+        config: the stack's (``kubeports:KEY`` -> text); empty where the engine passes none.
+        settings: the configuration of the policy ``settings``; None or empty: no settings.
     """
     found: list[Expected] = []
     problems: list[str] = []
     keys = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("kubeports:")}
     # A custom table is a path from the project's folder, which a pack does not know: the component's outputs have the plan.
-    told = "cloud" in keys and keys.get("table", table.DEFAULT) in table.names()
-    for given, where in ((keys if told else {}, "kubeports:"), (settings or {}, "settings.")):
+    usable = "cloud" in keys and keys.get("table", table.DEFAULT) in table.names()
+    for given, where in ((keys if usable else {}, "kubeports:"), (settings or {}, "settings.")):
         if given:
             try:
                 found.append(from_settings(given, where))
@@ -186,7 +186,7 @@ def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple
 
 
 def joined(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> list[Expected]:
-    """The plans of a stack: those in the outputs of its Firewalls; what somebody wrote down for one of these goes first."""
+    """The plans of a stack: those in its Firewalls' outputs; settings beside the program take precedence."""
     found = list(of_outputs)
     for plan in {(plan.cloud, plan.settings["cluster"]): plan for plan in said}.values():
         same = [i for i, each in enumerate(found) if _name(each) == _name(plan)]
@@ -198,14 +198,14 @@ def joined(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> list[Exp
 
 
 def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Iterator[str]:
-    """Where a Firewall's outputs are not what the settings beside it make: the pack goes by the settings."""
+    """Where a Firewall's outputs differ from the settings beside it: the pack uses the settings."""
     planned = {_name(plan): plan for plan in said}
     for each in of_outputs:
         plan = planned.get(_name(each))
         if plan is not None and frozenset(plan.rules) != frozenset(each.rules):
             what = f"the outputs of the Firewall of {each.settings['cluster']} are not what {plan.where or 'the settings'} make"
             keys = sorted(rule.key for rule in frozenset(plan.rules) ^ frozenset(each.rules))
-            yield f"{what} ({keys[0]}); give both the same settings: the policies go by {plan.where or 'the settings'}"
+            yield f"{what} ({keys[0]}). Fix: give both the same settings: the policies use {plan.where or 'the settings'}"
 
 
 def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:
@@ -214,8 +214,8 @@ def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:
     for plan in said:
         for target, name in plan.groups.items():
             if name not in names:
-                right = suggest(name, names) if names else "the stack has no security group: leave groups out"
-                yield f"{plan.where}{GROUPS}.{target}: no group of the stack is called {name!r}; {right}"
+                right = suggest(name, names) if names else "leave groups out: the stack has no security group"
+                yield advice(f"{plan.where}{GROUPS}.{target}: no group of the stack is called {name!r}", right)
 
 
 def _name(plan: Expected) -> tuple[str, str]:

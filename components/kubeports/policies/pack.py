@@ -1,7 +1,7 @@
 """The policy pack: the checks as policies of Pulumi's SDK, with their severities, remedies, pages and configuration.
 
-Stack policies get what a resource's provider answered, which on AWS has standalone rules inline after a refresh. Resource
-policies, which run before, get what the program says: the pack remembers that.
+Stack policies get the answers of a resource's provider: on AWS a refresh adds standalone rules inline. Resource policies run
+before and get the program's inputs: the pack remembers these.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 from kubeports.clouds.fields import UNKNOWN, Declared
-from kubeports.errors import InputError, suggest
+from kubeports.errors import InputError, advice, suggest
 from kubeports.policies import checks
 from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said, unfound
 from kubeports.policies.program import Program
@@ -48,10 +48,10 @@ class _Described:
 
     Args:
         name: as the engine shows it.
-        says: what it wants, in a sentence.
+        says: what it checks, in a sentence.
         severity: how bad a violation is.
-        remedy: what to do, in general; a finding says it of the case at hand.
-        page: where that is written.
+        remedy: the fix, in general; each finding has its own.
+        page: the documentation of the reason.
         level: what a violation does to a preview.
         config: key -> JSON schema of what it takes.
     """
@@ -74,7 +74,7 @@ class StackPolicy(_Described):
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcePolicy(_Described):
-    """A policy over one resource; ``check`` gives sentences."""
+    """A policy over one resource; ``check`` yields the texts of findings."""
 
     check: Callable[[Declared], Iterable[str]]
 
@@ -103,7 +103,7 @@ STACK_POLICIES = (
         name="only-table-ports",
         says="No port or protocol is open that no enabled row of the table covers.",
         severity=Severity.HIGH,
-        remedy="Take the rule away, enable its row, or add a custom row.",
+        remedy="Remove the rule, enable its row, or add a custom row.",
         check=checks.only_table_ports,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
@@ -111,7 +111,7 @@ STACK_POLICIES = (
         name="only-table-sources",
         says="No enabled row is open to more sources than the plan gives it.",
         severity=Severity.HIGH,
-        remedy="Take the source away, or add it to the stack's sources.",
+        remedy="Remove the source, or add it to the stack's sources.",
         check=checks.only_table_sources,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
@@ -119,7 +119,7 @@ STACK_POLICIES = (
         name="complete",
         says="Each enabled row of the table is open to the sources that it must serve.",
         severity=Severity.HIGH,
-        remedy="Open what is closed, or close the row with enabled: false.",
+        remedy="Allow what is missing, or disable the row with enabled: false.",
         check=checks.complete,
         config={"ignore": _IGNORE},
     ),
@@ -127,7 +127,7 @@ STACK_POLICIES = (
         name="toggles",
         says="The ports of local-registry, local-apt and rpcbind are open only with offline or nfs.",
         severity=Severity.MEDIUM,
-        remedy="Set offline or nfs, or take the rule away.",
+        remedy="Set offline or nfs, or remove the rule.",
         check=checks.toggles,
         config={"rows": _ROWS, "ignore": _IGNORE},
     ),
@@ -160,7 +160,7 @@ STACK_POLICIES = (
         name="limits",
         says="There are no more rules, groups and sources than the cloud takes.",
         severity=Severity.MEDIUM,
-        remedy="Join sources into larger networks, or raise the quota and say so in limits.",
+        remedy="Join sources into larger networks, or raise the quota and set limits.",
         page="https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html",
         check=checks.limits,
         config={
@@ -256,8 +256,8 @@ class _Pack:
                 return
             try:
                 findings = list(described.check(stack, config))
-            except Exception as error:  # a check of somebody's own: without this the engine names no policy
-                report(f"{described.name} can't judge this stack ({type(error).__name__}: {error}); mend its check", None)
+            except Exception as error:  # of a custom check: without this the engine names no policy
+                report(f"{described.name} can't judge this stack ({type(error).__name__}: {error}). Fix: correct its check", None)
                 return
             for finding in findings:
                 report(finding.says, finding.urn or None)
@@ -265,12 +265,12 @@ class _Pack:
         return StackValidationPolicy(validate=validate, **_metadata(described))
 
     def stack(self, policy: str, resources: list[PolicyResource]) -> checks.Stack:
-        """The stack as the checks see it, read once for all policies: one that asks again has another stack before it."""
+        """The stack as the checks see it, read once for all policies: a policy that asks again judges another stack."""
         if self._read is None or policy in self._read[1]:
             of_outputs = []
             for each in resources:
                 if each.resource_type == FIREWALL:
-                    with suppress(InputError):  # ``settings`` tells it
+                    with suppress(InputError):  # ``settings`` reports it
                         of_outputs.append(from_outputs(each.name, plain(each.props), each.urn))
             plans = joined(filter(None, of_outputs), self.said)
             self._read = (checks.Stack(map(self.declared, resources), plans), set())
@@ -279,9 +279,9 @@ class _Pack:
         return stack
 
     def declared(self, resource: PolicyResource) -> Declared:
-        """A resource by its inputs; by what its provider answered where no resource policy has seen it."""
+        """A resource by its inputs; by its provider's answer where no resource policy has seen it."""
         answered = plain(resource.props)
-        # A component has what it tells of itself among its outputs.
+        # A component's settings and rules are among its outputs.
         inputs = dict(answered if resource.resource_type == FIREWALL else self.inputs.get(resource.urn, answered))
         if isinstance(answered.get("id"), str):
             inputs["id"] = answered["id"]
@@ -291,10 +291,10 @@ class _Pack:
 
 
 def policies(*own: StackPolicy) -> list[Policy]:
-    """The policies of the pack, for ``PolicyPack`` in policy/__main__.py or in a pack of one's own.
+    """The policies of the pack, for ``PolicyPack`` in policy/__main__.py or in a custom pack.
 
     Args:
-        own: checks of one's own, which see the stack as the others do.
+        own: custom checks, which see the stack as the others do.
     """
     return _Pack().policies(own)
 
@@ -315,30 +315,31 @@ def _metadata(described: _Described) -> dict[str, Any]:
 def misconfigured(
     policy: str, config: Mapping[str, Any], schema: Mapping[str, Mapping[str, Any]], services: Collection[str]
 ) -> Iterator[str]:
-    """What is wrong with a policy's configuration: the engine checks types, and takes any key.
+    """What is wrong with a policy's configuration: the engine checks types, and accepts any key.
 
     Args:
         policy: its name.
         config: as it is given.
         schema: what the policy takes.
-        services: those of the table and of the stack's own rows.
+        services: those of the table and of custom rows.
     """
     for key, value in config.items():
         if key not in schema:
-            right = suggest(key, schema) if schema else "it takes none"
-            yield f"the configuration of {policy} has {key!r}, which does nothing; {right}"
+            right = suggest(key, schema) if schema else "leave it out: the policy takes none"
+            yield advice(f"the configuration of {policy} has {key!r}, which does nothing", right)
         elif key == "rows":
             for text in value:
                 if checks.parse_entry(text) is None:
-                    yield f"{policy}.rows: {text!r} is not a row; write tcp/9200, udp/8000-8010, or protocol 47"
+                    yield f"{policy}.rows: {text!r} is not a row. Fix: write tcp/9200, udp/8000-8010, or protocol 47"
         elif key in ("services", "groups"):
             for text in value if key == "services" else [text for texts in value.values() for text in texts]:
                 if checks.parse_entry(text) is None and text not in services:
-                    yield f"{policy}.{key}: {text!r} is not a service; {suggest(text, services, 'an entry such as tcp/443')}"
+                    right = suggest(text, services, "an entry such as tcp/443")
+                    yield advice(f"{policy}.{key}: {text!r} is not a service", right)
 
 
 def plain(value: Any) -> Any:
-    """Properties without the SDK's proxies, which raise where a value is not known: ``UNKNOWN`` stands there."""
+    """Properties without the SDK's proxies, which raise where a value is unknown: ``UNKNOWN`` replaces it."""
     if isinstance(value, Mapping):
         return {key: _item(value, key) for key in value}
     if isinstance(value, list | tuple) or (hasattr(value, "__getitem__") and not isinstance(value, str | bytes)):

@@ -1,4 +1,4 @@
-"""A stack's resources as flows, by the readers of the clouds, and who is who among its groups. Pure."""
+"""A stack's resources as flows, by the readers of the clouds, and the identities of its groups. Pure."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Program:
         return {urn: each for urn, each in self.resources.items() if each.type in types}
 
     def cloud(self, urn: str) -> str:
-        """The cloud of a resource that has rules; empty: it has none."""
+        """The cloud of a resource that has rules; empty: no rules."""
         return self._rules.get(self.resources[urn].type, "")
 
     def backend(self, urn: str) -> Backend:
-        """The same as what it can do."""
+        """The backend of that cloud."""
         return self.clouds[self.cloud(urn)]
 
     @cached_property
@@ -56,7 +56,7 @@ class Program:
         return found
 
     def unreadable(self, resource: Declared) -> list[str]:
-        """The properties of a rule that decide what is open and are not known at preview, where nothing else tells them."""
+        """The properties of a rule that decide what it allows, and are unknown at preview even by dependencies."""
         if resource.type not in self._rules:
             return []
         facts = self.backend(resource.urn).facts
@@ -65,18 +65,18 @@ class Program:
         return sorted((*found, *(name for name in unlinked if "" in self.of(resource, name))))
 
     def name(self, identity: str) -> str:
-        """A group's identity as people call it: its logical name, or its id."""
+        """A group's name in messages: its logical name, or its id."""
         if identity == EVERYWHERE:
             return "every instance of the network"
         return self._things[identity].name if identity in self._things else identity or "a group that is not known yet"
 
     def of(self, resource: Declared, property: str, value: Any = None) -> list[str]:
-        """The identities of the groups or lists that a property may name: where several may be meant, all of them, in order.
+        """The identities of the groups or lists that a property may name, in order; all of them where it is ambiguous.
 
         Args:
             resource: a rule.
-            property: on which dependencies stand.
-            value: what is given where the property is a block; None: the property itself.
+            property: the property whose dependencies are read.
+            value: the value where the property is a block; None: the property itself.
         """
         given = resource.inputs.get(property) if value is None else value
         linked = sorted(urn for urn in resource.links.get(property, ()) if urn in self._things)

@@ -1,4 +1,4 @@
-"""A stack as the checks see it: what it lets pass, what it should, and who is who. Pure."""
+"""A stack as the checks see it: what it allows, what it should allow, and names. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kubeports.traffic import TUNNELS, UNREADABLE, Ports
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """A row of the table that another policy speaks of while it is off, and what it would open."""
+    """A row of the table that another policy reports while it is disabled, and what it would allow."""
 
     row: Row
     opens: Flows
@@ -58,7 +58,7 @@ class Stack:
 
     Args:
         resources: all of the stack.
-        plans: what it should let pass; none: there is none that is known.
+        plans: what it should allow; empty: unknown.
     """
 
     def __init__(self, resources: Iterable[Declared], plans: Iterable[Expected] = ()) -> None:
@@ -68,7 +68,7 @@ class Stack:
         self._allowed: dict[tuple[str, str, bool], Flows] = {}
         self._off: dict[tuple[str, str], list[Conditional]] = {}
 
-    # What it lets pass
+    # What it allows
 
     @cached_property
     def _flows(self) -> dict[str, dict[str, list[Flow]]]:
@@ -83,7 +83,7 @@ class Stack:
         return frozenset({row.protocol for row in table.load()} | {rule.protocol for plan in self.plans for rule in plan.ingress})
 
     def on(self, cloud: str, groups: Iterable[str], network: str = "") -> list[Flow]:
-        """What a node lets pass that carries groups; what counts in another network does not count."""
+        """What a node with these groups allows; rules in another network do not count."""
         of = self._flows.get(cloud, {})
         given = [flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())]
         if network:
@@ -97,9 +97,9 @@ class Stack:
 
     @cached_property
     def flows(self) -> list[Flow]:
-        """What the stack lets pass and what it may: of each group, beneath what is denied to it.
+        """What the stack allows, or may allow: of each group, below what is denied to it.
 
-        What is for every instance counts as the nodes have it, where a plan says which they are.
+        Rules for every instance count as the nodes have them, where a plan says which group the nodes have.
         """
         found: dict[Flow, None] = {}
         for cloud, groups in self._flows.items():
@@ -112,11 +112,11 @@ class Stack:
 
     @cached_property
     def ingress(self) -> list[Flow]:
-        """What it surely lets in."""
+        """The inbound flows that are certain."""
         return [each for each in self.flows if each.direction == "ingress" and each.certain]
 
     def denials(self, cloud: str, groups: Iterable[str]) -> list[Flow]:
-        """What is surely denied to a node that carries groups."""
+        """What is certainly denied to a node that carries groups."""
         of = self._flows.get(cloud, {})
         given = (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ()))
         return [flow for flow in given if flow.action == "deny" and flow.certain]
@@ -136,7 +136,7 @@ class Stack:
                     found.append((group, span))
         return found
 
-    # What it should
+    # What it should allow
 
     @cached_property
     def _identities(self) -> dict[int, dict[str, str]]:
@@ -147,17 +147,17 @@ class Stack:
         return self._identities[id(plan)]
 
     def plans_of(self, cloud: str, group: str) -> list[Expected]:
-        """The plans that a group belongs to; all of its cloud where it is none that a plan is known to have."""
+        """The plans that a group belongs to; all of its cloud where no plan is known to have it."""
         here = [plan for plan in self.plans if plan.cloud == cloud]
         return [plan for plan in here if group in self.identities(plan).values()] or here
 
     def planned(self, cloud: str, group: str) -> list[Flow]:
-        """What may be open on a group: what its target and every node have; on a group of no plan, all that its cloud has."""
+        """What a group may allow: what its target and every node have; for a group of no plan, all that its cloud has."""
         if (cloud, group) not in self._planned:
             found: list[Flow] = []
             for plan in self.plans_of(cloud, group):
                 targets = {target for target, identity in self.identities(plan).items() if identity == group}
-                # What every instance has, nodes of every role have; and a node has what the roles have that it combines.
+                # Nodes of every role have what every instance has; a node also has the rows of the roles that it combines.
                 targets = {
                     each for target in targets or ({"nodes"} if group == EVERYWHERE else ()) for each in plan.carried(target)
                 }
@@ -168,7 +168,7 @@ class Stack:
         return self._planned[cloud, group]
 
     def allowed(self, cloud: str, group: str, lists: bool = True) -> Flows:
-        """``planned``, to be asked what covers what; with the networks of the lists that it names, or without."""
+        """``planned`` as ``Flows``; with the networks of the lists that it names, or without."""
         key = (cloud, group, lists)
         if key not in self._allowed:
             planned = self.planned(cloud, group)
@@ -176,7 +176,7 @@ class Stack:
         return self._allowed[key]
 
     def off(self, cloud: str, group: str) -> list[Conditional]:
-        """The rows of the policies ``toggles`` and ``ipip`` that no plan of a group has on."""
+        """The rows of the policies ``toggles`` and ``ipip`` that no plan of a group enables."""
         if (cloud, group) not in self._off:
             plans = self.plans_of(cloud, group)
             served = {(service, rule.protocol) for plan in plans for rule in plan.ingress for service in rule.services}
@@ -187,7 +187,7 @@ class Stack:
 
     @cached_property
     def setting(self) -> str:
-        """What remedies put before a setting."""
+        """The prefix of a setting in remedies."""
         return self.plans[0].where if self.plans else ""
 
     @cached_property
@@ -201,11 +201,11 @@ class Stack:
         return self.program.cloud(flow.id)
 
     def group(self, flow: Flow) -> str:
-        """The group of a flow, as people call it."""
+        """The name of a flow's group in messages."""
         return self.program.name(flow.group)
 
     def source(self, flow: Flow) -> str:
-        """The source of a flow, as people call it."""
+        """The source of a flow in messages."""
         if isinstance(flow.source, Peer) and flow.source.kind == "group":
             return f"the group {self.program.name(flow.source.id)}"
         return some(flow.sources)
@@ -216,5 +216,5 @@ class Stack:
         return any(fnmatchcase(name, pattern) or fnmatchcase(flow.where, pattern) for pattern in config.get("ignore", ()))
 
     def mine(self, config: Mapping[str, Any]) -> list[Flow]:
-        """What it surely lets in, but for what is ignored."""
+        """The inbound flows that are certain, without the ignored ones."""
         return [each for each in self.ingress if not self.ignored(each, config)]

@@ -1,7 +1,7 @@
 """A stack's choices, checked: one model for Pulumi config, stack files and the component's arguments.
 
-The keys, their values and their defaults stand in ``KEYS``; a key that is not there is an error at every depth, for Pulumi
-ignores a mistyped key silently, and a toggle that does nothing is a hole or an outage.
+``KEYS`` has the keys and their defaults. An unknown key is an error at every depth: Pulumi ignores a mistyped key silently, and
+a flag without effect opens a port or causes an outage.
 """
 
 from kubeports.settings.keys import KEYS as KEYS

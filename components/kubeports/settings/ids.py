@@ -1,4 +1,4 @@
-"""Reads names and ids of the cloud: cluster, network, groups, lists, tags and limits, in the forms that the cloud has."""
+"""Reads names and ids: cluster, network, groups, lists, tags and limits, in the form that the cloud takes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kubeports.values import address, choice, identifier, mapping, positive
 
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 _NAME_LENGTH = 40
-#: The kinds of references, which are the keys of their ids.
+#: The kinds of named sources, which are the keys of their ids.
 REFS = ("group", "prefixes", "cidr", "account")
 _OURS = "the firewall's own tag"
-_OWN_TAG = "name another tag; as a source the nodes are self, and those of a role the role's name"
+_OWN_TAG = "name another tag; as a source write self for the nodes, or a role's name"
 
 
 class Ids(Reading):
@@ -33,26 +33,26 @@ class Ids(Reading):
         if isinstance(value, int):
             text = str(value).lower() if isinstance(value, bool) else show(value)
             quotes = f"put it in quotes: '{text}'" if re.fullmatch(form.pattern, text) else right
-            raise bad(where, f"{text} is no text, and can't be a cluster's name", quotes)
+            raise bad(where, f"{text} is not text, and can't be a cluster's name", quotes)
         if not isinstance(value, str) or not re.fullmatch(form.pattern, value):
             on = f" on {self.cloud}" if self.cloud else ""
             raise bad(where, f"{show(value)} can't be a cluster's name{on}", right)
         if form.longest and len(value) > form.longest:
-            raise bad(where, f"{show(value)} has {len(value)} characters, and names are never cut", right)
+            raise bad(where, f"{show(value)} has {len(value)} characters, and names are never shortened", right)
         return value
 
     def network(self, value: Any, where: str) -> object:
-        """The network that the rules are in, as the cloud's provider compares it."""
+        """The network of the rules, in the form that the cloud's provider compares."""
         form = self.capabilities.network
         if value == "":
             return None
         if self.capabilities.needs_network == "unused":
-            raise bad(where, f"is not used on {self.cloud}: security groups belong to the project", "leave it out")
+            raise bad(where, f"is not used on {self.cloud}: its rules do not belong to a network", "leave it out")
         identifier(value, where)
         if not isinstance(value, str) or form is None:
             return value
         if not re.fullmatch(form.pattern, value):
-            raise bad(where, f"{show(value)} is no {form.what}", f"write {form.example}")
+            raise bad(where, f"{show(value)} is not a {form.what}", f"write {form.example}")
         return value.removeprefix(form.cut)
 
     def references(self, value: Any, at: str) -> dict[str, Ref]:
@@ -64,27 +64,33 @@ class Ids(Reading):
         return refs
 
     def wrong_refs(self, given: Any) -> list[str]:
-        """The references that could not be read."""
+        """The named sources that could not be read."""
         return [name for name in given if name not in self.refs] if isinstance(given, Mapping) else []
 
     def reference(self, name: str, value: Any, at: str) -> Ref:
         """One of ``refs``."""
         if not _REFERENCE.fullmatch(name) or len(name) > _NAME_LENGTH:
             right = f"write letters, digits and single hyphens, a letter first, at most {_NAME_LENGTH}"
-            raise bad(at, f"{show(name)} is no name for a reference", right)
+            raise bad(at, f"{show(name)} can't be the name of a named source", right)
         if name in (SELF, *TARGETS, *WORDS):
-            raise bad(at, f"{name!r} is a word of the table", "take another name")
+            raise bad(at, f"{name!r} is reserved: it is a source keyword or a target", "choose another name")
         item = mapping(value, at)
         self.known(item, (*REFS, "entries", "family"), at)
         if sum(kind in item for kind in REFS) != 1:
-            raise bad(at, "a reference is one thing", "write either group: ID, or cidr: CIDR, or prefixes: ID and entries: N")
+            raise bad(
+                at,
+                "a named source must have exactly one kind",
+                "write either group: ID, or cidr: CIDR, or prefixes: ID and entries: N",
+            )
         if "cidr" in item:
             return self.address(name, item, at)
         if extra := [key for key in ("entries", "family") if key in item and "prefixes" not in item]:
             raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
         if "account" in item:
             if self.capabilities.account is None:
-                raise bad(f"{at}.account", f"{self.capabilities.title}'s firewall rules take no service account", "name a group")
+                raise bad(
+                    f"{at}.account", f"{self.capabilities.title}'s firewall rules do not accept service accounts", "name a group"
+                )
             id = identifier(item["account"], f"{at}.account", _form(self.capabilities.account))
             return Ref("account", id, 0, self.families, routable=False)
         if "group" in item:
@@ -92,7 +98,7 @@ class Ids(Reading):
             return Ref("group", id, 0, self.families, routable=self.capabilities.egress_can_name_groups)
         if not self.capabilities.takes_lists:
             right = "list the CIDRs, or use a group" + (" (a network tag)" if self.capabilities.groups_are_tags else "")
-            raise bad(f"{at}.prefixes", f"{self.capabilities.title}'s firewall rules take no prefix list", right)
+            raise bad(f"{at}.prefixes", f"{self.capabilities.title}'s firewall rules do not accept prefix lists", right)
         entries = 1
         if "entries" in item:
             entries = positive(item["entries"], f"{at}.entries")
@@ -102,9 +108,9 @@ class Ids(Reading):
         return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", _form(self.capabilities.list)), entries, families)
 
     def address(self, name: str, item: Mapping[str, Any], at: str) -> Ref:
-        """A reference to a CIDR: one that is an Output is checked when it is known (``kubeports.known``)."""
+        """A named CIDR: an Output is checked when its value is known (``kubeports.known``)."""
         if name in self.capabilities.reserved:
-            raise bad(at, f"{name!r} is part of the names of rules", "take another name")
+            raise bad(at, f"{name!r} is part of the names of rules", "choose another name")
         if "entries" in item:
             raise bad(f"{at}.entries", "belongs to prefixes, not to a CIDR", "leave it out")
         value = item["cidr"]
@@ -116,7 +122,7 @@ class Ids(Reading):
         return Ref("cidr", value, 0, self.family(item, at, "an address"))
 
     def family(self, item: Mapping[str, Any], at: str, what: str) -> tuple[Family, ...]:
-        """The family that a reference names; where one alone is enabled, that."""
+        """The family of a named source; its default is the only enabled family."""
         if "family" in item:
             family: Family = choice(item["family"], f"{at}.family", FAMILIES)
             if family not in self.families:
@@ -149,12 +155,12 @@ class Ids(Reading):
         return read
 
     def nodes_account(self, name: str, at: str, roles: bool) -> object:
-        """The service account that the nodes have: a reference, for it may be an Output."""
+        """The service account of the nodes: a named source, because it may be an Output."""
         ref = self.refs.get(name)
         if ref is None or ref.kind != "account":
             raise bad(at, f"no service account is called {name!r}", f"define it as {self.where}refs.{name}.account")
         if roles:
-            what = "is a service account, of which a node has one, and roles has several groups"
+            what = "is a service account: a node has only one, but roles needs several groups"
             raise bad(at, what, "leave roles out, or name a network tag")
         self.account = name
         return ref.id
@@ -168,11 +174,11 @@ class Ids(Reading):
         for name, ref in settings.refs.items():
             with self.problems:
                 if ref.kind == "account" and not settings.account:
-                    what = "is a service account, and a firewall rule for nodes with a network tag takes none as a source"
+                    what = "is a service account, and a firewall rule for nodes with a network tag accepts none as a source"
                     right = f"name a network tag, or the service account of the nodes too: {self.where}existing.nodes: '@NAME'"
                     raise bad(f"{self.where}refs.{name}.account", what, right)
                 if ref.kind == "group" and settings.account:
-                    what = "is a network tag, and a firewall rule for a service account takes none as a source"
+                    what = "is a network tag, and a firewall rule for a service account accepts none as a source"
                     raise bad(f"{self.where}refs.{name}.group", what, "name a service account, or CIDRs")
         if settings.account and f"@{settings.account}" in settings.named:
             with self.problems:
@@ -180,25 +186,25 @@ class Ids(Reading):
                 raise bad(f"{self.where}refs.{settings.account}", what, "as a source write self")
 
     def limits(self, value: Any, at: str) -> dict[str, int]:
-        """The account's limits, as far as the cloud has them."""
+        """The account's limits, those that the cloud has."""
         given = mapping(value, at)
         self.known(given, LIMITS, at)
         for key in given:
             if self.cloud and key in LIMITS and key not in self.capabilities.limits:
                 with self.problems:
-                    what = self.capabilities.not_limits.get(key, f"means nothing on {self.capabilities.title}")
+                    what = self.capabilities.not_limits.get(key, f"has no effect on {self.capabilities.title}")
                     raise bad(f"{at}.{key}", what, "leave it out")
         return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in LIMITS}
 
     def tags(self, value: Any, at: str) -> dict[str, object]:
-        """Further tags, where the cloud's groups have some."""
+        """Further tags, where the cloud's groups have tags."""
         given, form = mapping(value, at), self.capabilities.tags
         if not given or not self.cloud:
             return {}
         if form is None:
             raise bad(at, f"groups on {self.capabilities.title} have no tags of keys and values", "leave it out")
         if len(given) > form.most:
-            right = f"write at most {form.most}: the component has some of its own"
+            right = f"write at most {form.most}: the component adds its own"
             raise bad(at, f"has {len(given)} tags", right)
         for key, item in given.items():
             with self.problems:
@@ -206,7 +212,7 @@ class Ids(Reading):
                     right = f"write 1-{form.key} {form.words}, and not {form.reserved} first"
                     raise bad(f"{at}.{key}", f"{show(key)} can't be a tag's key", right)
                 if key == "Name" or key.startswith("kubeports:"):
-                    raise bad(f"{at}.{key}", "is a tag of the component's own", "take another key")
+                    raise bad(f"{at}.{key}", "is a tag that the component sets", "choose another key")
                 text = item if isinstance(item, str) else ""
                 if not is_output(item) and (text is not item or not re.fullmatch(form.pattern, text) or len(text) > form.value):
                     right = f"write text, in quotes if need be: at most {form.value} {form.words}"
@@ -214,11 +220,11 @@ class Ids(Reading):
         return dict(given)
 
     def nodes_are_tagged(self, settings: Settings) -> None:
-        """Kubernetes' tag is for the group of all nodes, and one of somebody else's is not ours to tag."""
+        """Kubernetes' tag is for the group of all nodes; kubeports does not tag an existing, externally managed group."""
         for key in settings.tags:
             if key.startswith(KUBERNETES_TAG) and "nodes" in settings.existing:
                 with self.problems:
-                    what = f"is for the group of all nodes, and {self.where}existing.nodes is never tagged by us"
+                    what = f"is for the group of all nodes, and kubeports never tags {self.where}existing.nodes"
                     raise bad(f"{self.where}tags.{key}", what, "leave it out, and tag the group where it is made")
 
     def network_required(self, settings: Settings) -> None:
@@ -232,7 +238,7 @@ class Ids(Reading):
                 raise bad(at, "is missing", f"write the {form.what}: {form.example}" if form else "write the network's id")
 
     def ids_differ(self, settings: Settings) -> None:
-        """Equal ids under two names would be equal rules, which clouds refuse halfway, or open on other nodes than is meant."""
+        """Refuse one id under two names: clouds refuse equal rules halfway, or the rules would apply to unintended nodes."""
         own = settings.own_tags.items() if self.capabilities.groups_are_tags else ()
         seen: dict[object, str] = {tag: f"{_OURS} of {target}" for target, tag in own}
         places = {f"refs.{name}": ref.id for name, ref in settings.refs.items()}

@@ -10,20 +10,20 @@ from kubeports import table
 from kubeports.clouds import CLOUDS
 from kubeports.settings.model import EVERYWHERE
 
-#: What ``limits`` may say; ``cidrs`` is how many CIDRs of one entry have a rule each, where more go into an address group.
+#: The keys of ``limits``; ``cidrs`` is how many CIDRs of one entry have a rule each before an address group holds them.
 LIMITS = ("rules", "groups", "cidrs")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the settings: its type in Pulumi.yaml (empty: none), its default, and one line for a human."""
+    """A key of the settings: its type in Pulumi.yaml (empty: none), its default, and a description in one line."""
 
     kind: str
     default: object
     why: str
 
 
-#: Every key, in the order in which people read them. A default of None: the key is required.
+#: Every key, in the order of the documentation. A default of None: the key is required.
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "cloud": Key("string", None, f"which cloud: {', '.join(CLOUDS[:-1])} or {CLOUDS[-1]}"),
@@ -36,13 +36,13 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "cilium": Key("", [], "how Cilium carries pod traffic: vxlan, geneve or native; empty: vxlan"),
         "flannel": Key("", [], "how flannel carries pod traffic: vxlan, wireguard or host-gw; empty: vxlan"),
         "families": Key("", ["ipv4"], "the IP families of the nodes: ipv4, ipv6 or both"),
-        "sources": Key("", {}, "who may connect: CIDRs and @references per word (admins, clients, ...)"),
+        "sources": Key("", {}, "who may connect: CIDRs and @names per source keyword (admins, clients, ...)"),
         "refs": Key("", {}, "names for groups, prefix lists and addresses that the stack does not make itself"),
         "roles": Key("boolean", False, "one group per role of node instead of one for all"),
         "combine": Key("", {"control-plane": ["etcd"]}, "role -> the further roles that its nodes have; {}: every node has one"),
-        "services": Key("", {}, "changes to rows of the table, and rows of the stack's own"),
-        "egress": Key("", EVERYWHERE, "everywhere, or where nodes may connect: CIDRs, @references, ports"),
-        "existing": Key("", {}, "role -> id of a group that somebody else owns, to put the rules on"),
+        "services": Key("", {}, "changes to rows of the table, and custom rows"),
+        "egress": Key("", EVERYWHERE, "everywhere, or where nodes may connect: CIDRs, @names, ports"),
+        "existing": Key("", {}, "role -> id of an existing, externally managed group that gets the rules"),
         "limits": Key("", {}, "the account's limits where they differ: rules, groups, cidrs"),
         "table": Key("string", table.DEFAULT, "the port table: a name (kubeports table --list), or a CSV file"),
         "tags": Key(

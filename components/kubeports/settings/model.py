@@ -14,29 +14,29 @@ from kubeports.networks import Family, Network, network
 from kubeports.table import TARGETS, Row
 from kubeports.traffic import entry
 
-#: What may stand in a list of sources, besides CIDRs and @references: the group of all nodes.
+#: The source that means the group of all nodes.
 SELF = "self"
 #: The default of ``egress``.
 EVERYWHERE = "everywhere"
-#: Kubernetes' controllers put rules on the group that has such a tag, and want exactly one on a node:
+#: Kubernetes' controllers put rules on the group with such a tag, and need exactly one on a node:
 #: findSecurityGroupForInstance in https://github.com/kubernetes/cloud-provider-aws/blob/master/pkg/providers/v1/aws.go, and
 #: https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1897.
 KUBERNETES_TAG = "kubernetes.io/cluster/"
 
 Term = str | Network
-"""A source: a word, a role, ``self``, ``@reference``, or a network."""
+"""A source: a source keyword, a role, ``self``, ``@name``, or a network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A group of somebody else's, a list of prefixes that the cloud keeps, or a CIDR.
+    """A named source: an existing, externally managed group, a list of prefixes in the cloud, or a CIDR.
 
     Args:
         kind: ``group`` (a security group or a network tag), ``account`` (a service account), ``prefixes`` (a prefix list or
-            address group), or ``cidr`` (an address or CIDR that another resource makes, such as a NAT gateway's).
+            address group), or ``cidr`` (an address or CIDR that another resource has, such as a NAT gateway's).
         id: the cloud's id, or the CIDR; maybe an Output.
         entries: how many prefixes the list may hold: on some clouds each counts as a rule.
-        families: the families that the reference covers.
+        families: the families that it covers.
     """
 
     kind: str
@@ -48,13 +48,13 @@ class Ref:
 
     @property
     def network(self) -> Network | None:
-        """The network of a CIDR that is known; None: it is none, or an Output."""
+        """The network of a known CIDR; None: another kind, or an Output."""
         return network(self.id) if self.kind == "cidr" and isinstance(self.id, str) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a stack changes in a service of the table; None leaves the row's own."""
+    """A stack's changes to a service of the table; None keeps the row's value."""
 
     enabled: bool | None = None
     start: int | None = None
@@ -65,12 +65,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """Where nodes may connect, of those that ``egress`` lists.
+    """An entry of ``egress``: where nodes may connect.
 
     Args:
-        to: a network, or the ``@name`` of a reference.
+        to: a network, or the ``@name`` of a named source.
         protocol: the IP protocol number; None: every protocol.
-        start, end: the ports, where the protocol has some.
+        start, end: the ports, where the protocol has ports.
     """
 
     to: Term
@@ -92,10 +92,10 @@ class Settings:
     offline: bool = False
     nfs: bool = False
     cni: str = "calico"
-    #: How the CNI carries pod traffic: some of its modes, none where it has no modes.
+    #: How the CNI carries pod traffic: some of its modes; empty where it has no modes.
     modes: tuple[str, ...] = ("ipip",)
     families: tuple[Family, ...] = ("ipv4",)
-    #: Word -> terms; a word that the stack does not say is absent (admins, clients).
+    #: Source keyword -> its sources; a keyword that the stack leaves out is absent (admins, clients).
     sources: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
     refs: Mapping[str, Ref] = field(default_factory=dict)
     roles: bool = False
@@ -106,14 +106,14 @@ class Settings:
     #: Where nodes may connect; None: everywhere.
     egress: tuple[Outbound, ...] | None = None
     existing: Mapping[str, object] = field(default_factory=dict)
-    #: The reference whose service account the nodes have, in place of a group; empty: none.
+    #: The named source whose service account the nodes have, in place of a group; empty: none.
     account: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     #: Key -> value, maybe an Output.
     tags: Mapping[str, object] = field(default_factory=dict)
     #: The name of a table, or the file of a custom one.
     table: str = table.DEFAULT
-    #: What messages put before a key: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
+    #: The prefix of a key in messages: ``kubeports:`` or ``stacks/Pulumi.prod.yaml: kubeports:``.
     where: str = ""
 
     def setting(self, key: str) -> str:
@@ -132,7 +132,7 @@ class Settings:
 
     @property
     def chosen(self) -> Chosen:
-        """What the conditions of rows ask."""
+        """The choices that the conditions of rows read."""
         flags = {key: ("true",) for key in ("offline", "nfs") if getattr(self, key)}
         return {**flags, "cni": (self.cni,), self.cni: self.modes}
 
@@ -149,7 +149,7 @@ class Settings:
 
     @property
     def named(self) -> set[Term]:
-        """What the sources, the services and egress name."""
+        """Every source that the sources, the services and egress name."""
         changed = [change.source or () for change in self.services.values()]
         lists = (*self.sources.values(), *changed, *(row.source for row in self.own))
         return {term for terms in lists for term in terms} | {each.to for each in self.egress or ()}
@@ -159,7 +159,7 @@ class Settings:
         return self.where + key
 
     def json(self) -> dict[str, Any]:
-        """What other programs and policies ask of a firewall's choices, as plain data; ids that are Outputs are left out."""
+        """The choices as plain data, for other programs and policies; ids that are Outputs are left out."""
         return {
             "cloud": self.cloud,
             "cluster": self.cluster,

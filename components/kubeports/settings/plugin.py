@@ -53,6 +53,6 @@ def _modes(value: Any, cni: str, where: str) -> tuple[str, ...]:
     if len(set(given)) < len(given) or (_ABSENT in given and len(given) > 1):
         raise bad(where, f"{show(given)} contradicts itself", "write each mode once")
     if given == ["cross-subnet"]:
-        what = "cross-subnet says where a tunnel is not used, and names no tunnel"
+        what = "cross-subnet limits a tunnel, and no tunnel is named"
         raise bad(where, what, "write [ipip, cross-subnet] or [vxlan, cross-subnet]")
     return tuple(mode for mode in known if mode in given)

@@ -1,4 +1,4 @@
-"""Reads a stack's settings as a whole."""
+"""Reads all settings of a stack."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kubeports.settings.sources import DEFAULTS
 from kubeports.table import ROLES, Table
 from kubeports.values import boolean, choice, mapping, sequence
 
-#: Where an Output may stand, for it is an id or a tag: the key, and how many keys deep.
+#: Where an Output is allowed, because it is an id or a tag: the key, and how many keys deep.
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
-_DEEPEST = 10  # no setting is so deep
-#: kubeadm and KubeKey put etcd on the nodes of the control plane, where nothing else is said.
+_DEEPEST = 10  # no setting is nested deeper
+#: kubeadm and KubeKey put etcd on the nodes of the control plane by default.
 STACKED = {"control-plane": ("etcd",)}
 
 
@@ -33,7 +33,7 @@ def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cl
         raw: key -> value. A value may be of its own type, or text as ``pulumi config set`` writes it: ``"true"``, digits,
             JSON for lists and maps.
         rows: the table whose services the choices may change; default: the package's own.
-        where: what messages put before a key.
+        where: the prefix of a key in messages.
         cluster: the cluster's name where ``raw`` gives none; None: it is required.
 
     Raises:
@@ -44,7 +44,7 @@ def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cl
 
 
 class Reader(Services, Ids):
-    """Reads one stack's choices; collects what is wrong with them."""
+    """Reads one stack's choices and collects the problems."""
 
     def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
         """The settings; ``cluster`` is the cluster's name where there is none."""
@@ -61,7 +61,7 @@ class Reader(Services, Ids):
         self.families = get("families", _families, self.families)
         self.refs = get("refs", self.references, {})
         if wrong := self.wrong_refs(given.get("refs")):
-            # A source that names one of them is right as soon as the reference is.
+            # A source that names one of them is not a second problem.
             self.refs = self.refs | {name: Ref("group", name, 0, self.families) for name in wrong}
         roles = get("roles", boolean, False)
         changes, own = get("services", self.services, ({}, ()))
@@ -98,11 +98,11 @@ class Reader(Services, Ids):
         return settings
 
     def given(self, raw: Mapping[str, Any], cluster: str | None) -> dict[str, Any]:
-        """The keys that are known; ``cluster`` where none is given."""
+        """The known keys; ``cluster`` is the default of the cluster's name."""
         if not isinstance(raw, Mapping) or is_output(raw):
-            raise bad(self.where or "settings", f"{show(raw)} is no map", "write key: value")
+            raise bad(self.where or "settings", f"{show(raw)} is not a map", "write key: value")
         if wrong := [key for key in raw if not isinstance(key, str)]:
-            raise bad(self.where or "settings", f"the key {show(wrong[0])} is no text", suggest("", KEYS))
+            raise bad(self.where or "settings", f"the key {show(wrong[0])} is not text", suggest("", KEYS))
         raw = {key: self.plain(value, (key,)) for key, value in raw.items()}
         self.problems.raise_any()
         self.known(raw, KEYS, "")
@@ -116,7 +116,7 @@ class Reader(Services, Ids):
         return given
 
     def named_cloud(self, value: Any, at: str) -> str:
-        """The cloud, whose capabilities decide what other settings may be."""
+        """The cloud, whose capabilities decide which other settings are valid."""
         if value not in CLOUDS:
             choice(value, at, (*CLOUDS, *added()))
         self.capabilities = capabilities(value)
@@ -140,7 +140,7 @@ class Reader(Services, Ids):
         return read if roles else {}
 
     def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
-        """A value without Enums; an Output is refused where it is no id: who may connect must be known in a preview."""
+        """A value without Enums; an Output must be an id or a tag, because a preview must show who may connect."""
         if isinstance(value, Enum):
             return value.value
         if is_output(value):

@@ -13,7 +13,7 @@ from kubeports.table import Table
 
 
 class Reading:
-    """What the readers of one stack's settings share; it collects what is wrong with them."""
+    """What the readers of one stack's settings share; it collects the problems."""
 
     def __init__(self, where: str, rows: Table) -> None:
         self.where = where
@@ -24,11 +24,11 @@ class Reading:
         self.capabilities = Capabilities()
         self.families: tuple[Family, ...] = ("ipv4",)
         self.refs: dict[str, Ref] = {}
-        #: The reference whose service account the nodes have; empty: none.
+        #: The named source whose service account the nodes have; empty: none.
         self.account = ""
 
     def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
-        """Refuse keys that do nothing."""
+        """Refuse unknown keys."""
         keys = tuple(keys)
         for key in value:
             if key not in keys:

@@ -1,4 +1,4 @@
-"""Reads ``services``: changes to rows of the table, and rows of the stack's own."""
+"""Reads ``services``: changes to rows of the table, and custom rows."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Services(Sources):
         """A change to a row of the table."""
         for key in ("protocol", "why"):
             if key in item:
-                what = f"{name} is a row of the table, and its {key} stands there"
-                raise bad(f"{at}.{key}", what, "leave it out, or give a row of your own another name")
+                what = f"{name} is a row of the table, which sets its {key}"
+                raise bad(f"{at}.{key}", what, "leave it out, or give a custom row another name")
         self.known(item, _SERVICE_KEYS, at)
         problems = Problems()
 
@@ -70,7 +70,7 @@ class Services(Sources):
         return change
 
     def own_row(self, name: str, item: Mapping[str, Any], at: str, names: list[str]) -> tuple[Row, Change]:
-        """A custom row, and whether it is on."""
+        """A custom row, and whether it is enabled."""
         table.service_name(name, at)
         if missing := [key for key in ("protocol", "source", "why") if key not in item]:
             near = suggest(name, names)
@@ -95,7 +95,7 @@ class Services(Sources):
 
 
 def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]:
-    """A row's ports after a change: ``start`` alone moves a one-port row whole and keeps a range's end."""
+    """A row's ports after a change: ``start`` alone changes the port of a single-port row, and keeps the end of a range."""
     if row.start is None or row.end is None:
         if change.start is not None or change.end is not None:
             what = f"{row.service} is protocol {row.protocol}, which has no ports"

@@ -47,7 +47,7 @@ class Sources(Reading):
         return read
 
     def terms(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
-        """A list of words, @references and CIDRs, each once."""
+        """A list of source keywords, @names and CIDRs, each once."""
         problems = Problems()
         read: list[Term] = []
         seen: set[Term] = set()
@@ -64,24 +64,24 @@ class Sources(Reading):
     def term(self, item: Any, at: str, words: tuple[str, ...]) -> Term:
         """A keyword, ``@name`` or CIDR."""
         if not isinstance(item, str):
-            raise bad(at, f"{show(item)} is no source", _expected(words))
+            raise bad(at, f"{show(item)} is not a source", _expected(words))
         if item in words:
             return item
         if item.startswith("@"):
             if item[1:] not in self.refs:
                 right = suggest(item[1:], self.refs) if self.refs else f"define it under {self.where}refs"
-                raise bad(at, f"no reference is called {item[1:]!r}", right)
+                raise bad(at, f"no named source is called {item[1:]!r}", right)
             return item
         if "/" not in item and not _looks_like_address(item):
             near = suggest(item, words) if words else _expected(words)
-            raise bad(at, f"{show(item)} is no source", near)
+            raise bad(at, f"{show(item)} is not a source", near)
         return cidr(item, at, self.families, f"{self.where}families")
 
     def source_list(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
         """The sources of one row."""
         terms = self.terms(value, at, words)
         if not terms:
-            raise bad(at, "is empty", "name a source, or close the row with enabled: false")
+            raise bad(at, "is empty", "name a source, or disable the row with enabled: false")
         for term in terms:
             if not isinstance(term, str) and is_internet(term):
                 refuse_internet(at, str(term), self.rows)
@@ -111,7 +111,7 @@ class Sources(Reading):
         protocol, start, end = self.entry(item, at)
         to = sequence(item["to"], f"{at}.to")
         if not to:
-            raise bad(f"{at}.to", "is empty", "name a CIDR or a reference, or leave the entry out")
+            raise bad(f"{at}.to", "is empty", "name a CIDR or a named source, or leave the entry out")
         return [Outbound(self.destination(each, f"{at}.to[{i}]"), protocol, start, end) for i, each in enumerate(to)]
 
     def destination(self, item: Any, at: str) -> Term:
@@ -134,7 +134,7 @@ class Sources(Reading):
 
 
 def _expected(words: tuple[str, ...]) -> str:
-    return "write a CIDR such as 10.20.0.0/16, " + "".join(f"{word}, " for word in words) + "or @NAME of a reference"
+    return "write a CIDR such as 10.20.0.0/16, " + "".join(f"{word}, " for word in words) + "or @NAME of a named source"
 
 
 def _looks_like_address(item: str) -> bool:
@@ -142,7 +142,7 @@ def _looks_like_address(item: str) -> bool:
 
 
 def refuse_internet(where: str, what: str, rows: Table) -> NoReturn:
-    """The error for a source that is the internet where it may not be."""
+    """Raise the error for a source that must not be the internet."""
     names = ", ".join((*table.public(rows), "custom rows"))
     right = f"name the networks that need it; only sources.clients may be the internet, for {names}"
     if not table.public(rows):

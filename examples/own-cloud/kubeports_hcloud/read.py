@@ -51,7 +51,7 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
                 ports=port_range(number, first or None, last or first or None),
                 source=source,
                 families=families,
-                spelling=text(rule.get("protocol")),
+                written=text(rule.get("protocol")),
                 ported=bool(ports),
                 why=why,
                 certain=certain(source, rule.get("protocol"), rule.get("port")),

@@ -66,7 +66,7 @@ class _Rule:
                     ports=port_range(number, self.start, self.end) if number in facts.PORTED else ALL,
                     source=source,
                     families=families,
-                    spelling=text(self.protocol),
+                    written=text(self.protocol),
                     ported=ported,
                     part=number in (ICMP, ICMPV6) and written and UNKNOWN not in (self.start, self.end),
                     why=self.why,
@@ -250,8 +250,8 @@ def mixed(resources: Mapping[str, Declared], who: Identities) -> Iterator[tuple[
             names = " and ".join(f"{style} ({each.name})" for style, each in sorted(used.items()))
             name = resources[group].name if group in resources else group
             beside = next(each for _, each in sorted(used.items()) if each.urn != group)
-            says = f"the security group {name} has {names}, which take each other's rules away"
-            yield f"{says}; write all its rules in one way, best as aws.vpc.SecurityGroupIngressRule", beside.urn
+            says = f"the security group {name} has {names}, which delete each other's rules"
+            yield f"{says}. Fix: write all its rules in one way, best as aws.vpc.SecurityGroupIngressRule", beside.urn
 
 
 def excess(

@@ -1,4 +1,4 @@
-"""Firewall rules of a network on GCP, by Google's API client (docs/decisions/0012 says why this one)."""
+"""Firewall rules of a network on GCP, by Google's API client (docs/decisions/0019 says why this one)."""
 
 from __future__ import annotations
 

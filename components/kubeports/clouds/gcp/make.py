@@ -116,11 +116,11 @@ def limits(plan: Plan, name: str) -> None:
         room = min(room, CLUSTER)
     elif len(settings.cluster) > CLUSTER:
         with problems:
-            what = f"{settings.cluster!r} has {len(settings.cluster)} characters, and names are never cut"
+            what = f"{settings.cluster!r} has {len(settings.cluster)} characters, and names are never shortened"
             raise bad(settings.place("cluster"), what, f"write at most {CLUSTER} characters")
     if len(name) > room:
         with problems:
-            what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never cut"
+            what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never shortened"
             raise bad(settings.place("cluster"), what, f"name the firewall with at most {room} characters")
     if not re.fullmatch(_NAME, name):
         with problems:

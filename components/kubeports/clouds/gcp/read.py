@@ -53,7 +53,7 @@ def of_api(raw: Mapping[str, Any]) -> Iterator[Flow]:
     networks = dict.fromkeys(network_name(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]) or [_DEFAULT]
     for network in networks:
         for family in FAMILIES:
-            flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, EVERYBODY[family], (family,), spelling="all")
+            flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, EVERYBODY[family], (family,), written="all")
             yield replace(flow, priority=facts.LAST_PRIORITY, network=network)
 
 
@@ -105,7 +105,7 @@ def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
                         families=families,
                         action="allow" if action == "allowed" else "deny",
                         priority=_priority(rule.get("priority"), action),
-                        spelling=text(item["IPProtocol"]),
+                        written=text(item["IPProtocol"]),
                         ported=ports is not None,
                         part=bool(rule.get(other)),
                         why=text(rule.get("description")),

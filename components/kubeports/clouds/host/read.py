@@ -59,7 +59,7 @@ def _flows(chain: Chain, number: int, rule: Rule) -> Iterator[Flow]:
                     families=(family,),
                     action="allow" if rule.accepts else "deny",
                     priority=number,
-                    spelling="any" if protocol is None else str(protocol),
+                    written="any" if protocol is None else str(protocol),
                     ported=match.ports is not None,
                     why=rule.comment,
                     network=chain.id,
@@ -157,8 +157,8 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
         return
     with suppress(KeyError, TypeError, ValueError, AttributeError):  # the policy ``settings`` reports outputs of another version
         for flow in of_rules(map(of_json, given), {target: f"{settings['cluster']}-{target}" for target in TARGETS}):
-            spelling = "any" if flow.protocol is None else str(flow.protocol)
-            yield replace(flow, id=resource.urn, spelling=spelling)
+            written = "any" if flow.protocol is None else str(flow.protocol)
+            yield replace(flow, id=resource.urn, written=written)
 
 
 def undescribed(resource: Declared) -> list[str]:

@@ -71,8 +71,8 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
     families: tuple[Family, ...] = ("ipv6",) if given == "ipv6" else FAMILIES if rule.get("ethertype") is UNKNOWN else ("ipv4",)
     # 0 is any: https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule
     name = rule.get("protocol")
-    spelling = text(name) or "any"
-    number = None if spelling == "0" else protocol(UNKNOWN if name is UNKNOWN else spelling)
+    written = text(name) or "any"
+    number = None if written == "0" else protocol(UNKNOWN if name is UNKNOWN else written)
     icmp = number in (ICMP, ICMPV6)
     # The provider leaves a port 0 out, and Neutron takes a rule without ports for every port; a type of ICMP may be 0.
     start, end = rule.get("port_range_min"), rule.get("port_range_max")
@@ -92,7 +92,7 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
                     ports=port_range(number, start, end),
                     source=source,
                     families=families if isinstance(source, Peer) else _,
-                    spelling=spelling if name is not UNKNOWN else "",
+                    written=written if name is not UNKNOWN else "",
                     ported=start is not None or end is not None,
                     part=icmp and start is not None and start is not UNKNOWN,
                     why=text(rule.get("description")),
@@ -153,7 +153,7 @@ def without_ports(flow: Flow) -> str:
 def no_source(resource: Declared) -> str:
     """Why a rule that names no source is open to every one; empty: it names one."""
     keys = ("remoteIpPrefix", "remoteGroupId", "remoteAddressGroupId")
-    return "" if any(resource.inputs.get(key) for key in keys) else "no prefix and no group is everybody"
+    return "" if any(resource.inputs.get(key) for key in keys) else "no prefix and no group is every source"
 
 
 def excess(

@@ -232,7 +232,7 @@ def witness(cloud: str, planned: Plan, there: Raw, raw: dict[str, Any], differen
             for source in difference.sources:
                 carries = frozenset() if "/" in source and not source.startswith("@") else frozenset({names.get(source, source)})
                 for peer in dict.fromkeys(peers):
-                    for port in (first, last) if number in (6, 17) and first else (None,):
+                    for port in (first, last) if number in (6, 17, 132) and first else (None,):
                         packet = clouds.Packet(number, port, peer, carries, node, difference.direction == "ingress")
                         passes, meant = clouds.ALLOWS[cloud](there, packet), allowed(planned, packet)
                         if (meant and not passes) if difference.kind == "missing" else (passes and not meant):

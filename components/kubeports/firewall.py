@@ -259,7 +259,7 @@ class _Told(dict[str, Any]):
     def __missing__(self, target: str) -> NoReturn:
         right = f"known: {', '.join(self)}" + ("" if target not in table.TARGETS else "; with roles: true there is one per role")
         if not self:
-            right = "on this cloud this output is empty: files are the cloud host's, and groups the others'"
+            right = "use files on the cloud host, and groups on other clouds: this output is empty here"
         raise pulumi.RunError(advice(f"the firewall has no {target!r}", right))
 
 

@@ -309,7 +309,7 @@ def test_a_parents_provider_is_the_firewalls_too() -> None:
     ("target", "says"),
     [
         ("master", "the firewall has no 'master'. Known: nodes"),
-        ("worker", "has no 'worker'; known: nodes; with roles: true"),
+        ("worker", "has no 'worker'. Known: nodes; with roles: true"),
     ],
 )
 def test_a_target_that_is_none_is_told_with_those_that_are(target: str, says: str) -> None:

@@ -43,7 +43,7 @@ def test_it_has_neither_groups_nor_ids_and_says_where_the_files_are() -> None:
     configured()
     _, found = run(lambda: outputs(Firewall("fw", ARGS)))  # type: ignore[arg-type]
     assert found["ids"] == found["groups"] == found["names"] == {}
-    with pytest.raises(pulumi.RunError, match="has no 'worker'; on this cloud this output is empty: files are the cloud host's"):
+    with pytest.raises(pulumi.RunError, match=r"has no 'worker'\. Fix: use files on the cloud host"):
         run(lambda: {"id": Firewall("fw", ARGS).ids["worker"]})  # type: ignore[arg-type]
 
 

@@ -200,7 +200,7 @@ def _pulumi(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
     ("config", "says"),
     [
         ({"world-open": {"services": "ssh"}}, "services"),
-        ({"world-open": {"service": ["ssh"]}}, "did you mean 'services'?"),
+        ({"world-open": {"service": ["ssh"]}}, "Did you mean 'services'?"),
     ],
 )
 def test_a_wrong_configuration_fails_the_preview(judged: Callable[[str], Project], config: dict[str, Any], says: str) -> None:

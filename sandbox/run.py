@@ -350,7 +350,7 @@ def stack_file(folder: Path, stack: str) -> Path:
     file = stacks / f"Pulumi.{stack}.yaml"
     if not re.fullmatch(r"[A-Za-z0-9._-]+", stack) or not file.is_file():
         known = ", ".join(sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in stacks.glob("Pulumi.*.yaml")))
-        raise SandboxError(f"stack {stack!r}: {file.relative_to(folder)} does not exist; known: {known}")
+        raise SandboxError(f"stack {stack!r}: {file.relative_to(folder)} does not exist. Known: {known}")
     return file
 
 

@@ -149,7 +149,7 @@ def test_settings_are_written_into_the_copy_alone(tmp_path: Path, machine: Path)
 def test_an_unknown_stack_is_refused_with_those_that_there_are(stack: str) -> None:
     with pytest.raises(SandboxError) as refused:
         run.stack_file(run.ROOT, stack)
-    assert set(STACKS) <= set(str(refused.value).rpartition("known: ")[2].split(", "))
+    assert set(STACKS) <= set(str(refused.value).rpartition("Known: ")[2].split(", "))
 
 
 def test_a_preview_without_a_cloud_says_how_to_get_one(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,10 +57,10 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The arguments before a command's name; what is wrong with them is a message and exit code 2."""
+        if not args:  # click prints the help
+            return super().parse_args(ctx, args)
         try:
             return super().parse_args(ctx, args)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
         except click.UsageError as error:
             _refuse(error, ctx)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from kubeports.conditions import OPT_IN, Condition
+from kubeports.conditions import MODES, OPT_IN, Condition
 from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
@@ -108,11 +108,14 @@ class _Planner:
             return "it is opt-in", f"set {enabled}: true"
         if key in ("offline", "nfs"):
             return f"{key} is false", f"set {at.setting(key)}: true"
+        if key in MODES and key != at.cni:
+            mode = "" if MODES[key][0] in condition.values else f" and {at.setting(key)}: {' or '.join(condition.values)}"
+            return f"cni is {at.cni}", f"set {at.setting('cni')}: {key}{mode}"
         values = [value for value in condition.values if value != "cross-subnet"]
         right = f"set {at.setting(key)}: {' or '.join(values)}" + (
             ", or add cross-subnet" if values != [*condition.values] else ""
         )
-        if key == "cni" or key != at.cni:
+        if key == "cni":
             return f"cni is {at.cni}", right
         return f"{key} is {' and '.join(at.modes)}", right
 

@@ -75,6 +75,8 @@ def test_nodes_of_a_role_have_one_file_only_where_their_roles_are_the_same(tmp_p
         (("--node", "work", "--role", "worker", *NAMED), "--role is for printing, and stands without --node"),
         (NAMED, "name one node (--node NAME) or a role"),
         (("--node", "work", "--remove", "--audit", *NAMED), "--audit belongs to --apply or to printing"),
+        (("--apply", "--remove", *NAMED), "--apply and --remove exclude each other"),
+        (("--remove", "--apply", "--remove", *NAMED), "--remove and --apply exclude each other"),
         (("--node", "work", "--audit", "--format", "systemd", *NAMED), "--audit is printed as nftables alone"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_file_that_exists_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_without_a_terminal_a_missing_flag_is_named(tmp_path: Path) -> None:
     result = run("init", tmp_path / "dev.yaml", "--cloud", "openstack")
-    assert result.exit_code == 2 and "--cluster is required" in result.output
+    assert result.exit_code == 2 and "--cluster is missing" in result.output
     assert not list(tmp_path.iterdir())
 
 
@@ -186,7 +186,7 @@ def refused(folder: Path, message: str, *flags: object) -> None:
     ("flags", "message"),
     [
         (("--cloud", "azure", *FLAGS[2:]), "'azure' is not a valid value"),
-        (("--cloud", "", *FLAGS[2:]), "--cloud is required"),
+        (("--cloud", "", *FLAGS[2:]), "--cloud is missing"),
         ((*FLAGS[:2], "--cluster", "a: b", *FLAGS[4:]), "can't be a cluster's name"),
         ((*FLAGS[:2], "--cluster", "true\n", *FLAGS[4:]), "can't be a cluster's name"),
         ((*FLAGS[:2], "--cluster", "\udcff", *FLAGS[4:]), "can't be a cluster's name"),
@@ -249,3 +249,11 @@ def test_a_custom_table_beside_the_file_is_found(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     assert run("init", file, *FLAGS, "--table", "mine.csv").exit_code == 0
     assert run("plan", "--file", file).exit_code == 0
+
+
+def test_a_cluster_without_a_name_is_called_as_its_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["init", "-s", "prod", "--cloud", "openstack", "--admins", "10.20.0.0/16"])
+    assert result.exit_code == 0, result.output
+    assert "kubeports:cluster: prod" in (tmp_path / "Pulumi.prod.yaml").read_text()

@@ -441,3 +441,13 @@ def test_the_order_of_keys_changes_nothing() -> None:
         for order in (given.items(), reversed(given.items()))
     ]
     assert (plans[0].warnings, plans[0].closed) == (plans[1].warnings, plans[1].closed)
+
+
+@pytest.mark.parametrize("cni", ["cilium", "flannel", "kube-ovn", "none"])
+def test_the_fix_for_a_row_of_another_cni_is_one_that_plan_accepts(cni: str) -> None:
+    rows = table.load()
+    raw: dict[str, Any] = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
+    found = [each.remedy for each in plan(rows, parse(raw | {"cni": cni}, rows)).closed if each.service in ("ipip", "calico")]
+    assert "set cni: calico" in found and "set cni: calico and calico: classic" in found
+    for changes in ({"cni": "calico"}, {"cni": "calico", "calico": "classic"}):
+        assert any("ipip" in rule.services for rule in plan(rows, parse(raw | changes, rows)).rules)

@@ -46,9 +46,17 @@ _AT_ONCE = 16  # nodes that are spoken to at the same time
 @click.option(
     "--audit", is_flag=True, help="Count and log what the rules would drop, and drop nothing; with --apply on the nodes."
 )
-@click.option("--apply", "action", flag_value="apply", help="Load the rules on the nodes, by ssh.")
-@click.option("--counters", "action", flag_value="counters", help="Show what the nodes have counted, as rows of the plan.")
-@click.option("--remove", "action", flag_value="remove", help="Remove the rules from the nodes, and all that was written there.")
+@click.option("--apply", "actions", flag_value="apply", multiple=True, help="Load the rules on the nodes, by ssh.")
+@click.option(
+    "--counters", "actions", flag_value="counters", multiple=True, help="Show what the nodes have counted, as rows of the plan."
+)
+@click.option(
+    "--remove",
+    "actions",
+    flag_value="remove",
+    multiple=True,
+    help="Remove the rules from the nodes, and all that was written there.",
+)
 @click.option(
     "--withdraw-after",
     "seconds",
@@ -72,7 +80,7 @@ def command(
     sources: tuple[str, ...],
     form: str,
     audit: bool,
-    action: str | None,
+    actions: tuple[str, ...],
     seconds: int,
     ssh_config: Path | None,
 ) -> None:
@@ -101,6 +109,9 @@ def command(
     from kubeports import nodes as reader
     from kubeports.ssh import Ssh
 
+    if len(set(actions)) > 1:
+        raise click.UsageError(f"{' and '.join(f'--{each}' for each in dict.fromkeys(actions))} exclude each other")
+    action = actions[0] if actions else None
     if action in ("counters", "remove") and audit:
         raise click.UsageError(f"--audit belongs to --apply or to printing, not to --{action}")
     if role is not None and (names or action is not None):

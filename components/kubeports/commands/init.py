@@ -13,7 +13,7 @@ import click
 from kubeports import conditions, kubekey, stackfile, table
 from kubeports.clouds import CLOUDS, added
 from kubeports.commands import shared
-from kubeports.errors import bad
+from kubeports.errors import advice, bad
 from kubeports.settings import KEYS
 
 
@@ -77,8 +77,8 @@ def command(
     kubeports init dev.yaml --cloud openstack --cluster dev --admins 10.20.0.0/16
     kubeports init -s prod --cloud aws --network vpc-0123456789abcdef0 --kubekey inventory.yaml --admins 10.20.0.0/16
 
-    In a terminal it asks for what no flag gives; otherwise --cloud, --cluster and --admins are required. The file is checked as
-    kubeports plan checks it before it is written.
+    In a terminal it asks for what no flag gives; otherwise --cloud and --admins are required, and --cluster where neither a stack
+    nor the configuration has a name. The file is checked as kubeports plan checks it before it is written.
 
     Exit codes: 0 done, 2 bad input or a file that exists, 70 a bug of kubeports.
     """
@@ -89,7 +89,7 @@ def command(
     ask = _Questions()
     answers = Answers(
         cloud=cloud or ask("--cloud", f"Cloud ({', '.join((*CLOUDS, *added()))})"),
-        cluster=cluster or found.name or ask("--cluster", "Name of the cluster"),
+        cluster=cluster or found.name or ask("--cluster", "Name of the cluster", stack),
         network=network if network is not None else ask("--network", KEYS["network"].why, ""),
         table=ports or found.table or ask("--table", f"Port table ({', '.join(table.names())})", table.DEFAULT),
         cni=cni or found.cni or ask("--cni", f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
@@ -112,7 +112,7 @@ class _Questions:
         if sys.stdin.isatty():
             return str(click.prompt(question, default=default, show_default=bool(default), err=True)).strip()
         if default is None:
-            raise click.UsageError(f"{flag} is required where there is no terminal to ask in")
+            raise click.UsageError(advice(f"{flag} is missing, and there is no terminal to ask in", f"add {flag}"))
         return default
 
 
@@ -176,7 +176,7 @@ def render(answers: Answers) -> str:
         put("offline", True, "the configuration installs an image registry")
     lines += [
         "",
-        "  # Further settings, each documented in the README:",
+        "  # Further settings, each documented in docs/settings.md:",
         *([] if found.nodes else [f"  # {stackfile.NAMESPACE}:roles: true # a group per role of node"]),
         f"  # {stackfile.NAMESPACE}:families: [ipv4, ipv6]",
         f"  # {stackfile.NAMESPACE}:services: {{icmp: {{enabled: true}}, nodeport-udp: {{enabled: true}}}}",

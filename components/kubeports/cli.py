@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
+from contextlib import suppress
+from errno import EBADF, EIO, ENOSPC
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+_FULL = (ENOSPC, EBADF, EIO)  # of an output that can't be written
 _BROKEN_PIPE = 128 + 13  # as the shell says it of a program that SIGPIPE ends
 
 #: Command -> the question that it answers. ``kubeports.commands.NAME`` has it as ``command``; it opens neither for ``--help``.
@@ -76,33 +80,56 @@ class Commands(click.Group):
         found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; an output that can't be written is a message and exit code 2, also of ``--help``."""
+        if sys.stdout is None:
+            _say(advice("the output is closed", "send it to a file, or to /dev/null"))
+            sys.exit(BAD_INPUT)
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            _unwritable(error)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what is wrong with its input or its output is a message and exit code 2."""
         try:
             return super().invoke(ctx)
         except InputError as error:
-            click.echo(f"error: {error}", err=True)
+            _say(str(error))
             ctx.exit(BAD_INPUT)
         except click.UsageError as error:
             _refuse(error, ctx)
         except BrokenPipeError:  # the reader has stopped; an audit's 1 would mean differences
             os._exit(_BROKEN_PIPE)
         except UnwritableError as error:
-            click.echo(f"error: {error}", err=True)
+            _say(str(error))
             os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
-        except Exception:  # Python's own code for it, 1, says "differences"
+        except Exception as error:  # Python's own code for it, 1, says "differences"
+            if isinstance(error, OSError) and error.errno in _FULL:
+                _unwritable(error)
             traceback.print_exc()
             ctx.exit(BUG)
 
 
+def _say(problem: str) -> None:
+    """A message; where it can't be written, the exit code remains."""
+    with suppress(OSError):
+        click.echo(f"error: {problem}", err=True)
+
+
+def _unwritable(error: OSError) -> NoReturn:
+    _say(advice(f"the output can't be written ({error.strerror})", "send it to a file, or to /dev/null"))
+    os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
+
+
 def _refuse(error: click.UsageError, ctx: click.Context) -> NoReturn:
     """A wrong option or argument, in the form of all messages; click's own has three lines."""
-    path = (error.ctx or ctx).command_path
+    path = error.ctx.command_path if error.ctx else " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
     what = error.format_message().rstrip(".")
     fixed = "Fix: " in what or "Did you mean" in what or "Known: " in what
-    click.echo(f"error: {path}: " + (what if fixed else advice(what, f"{path} --help lists what it takes")), err=True)
+    _say(f"{path}: " + (what if fixed else advice(what, f"{path} --help lists what it takes")))
     raise click.exceptions.Exit(BAD_INPUT)
 
 

@@ -206,3 +206,43 @@ def test_two_firewalls_on_one_existing_group_are_found_at_preview() -> None:
 def _on(group: str, each: Declared) -> dict[str, Any]:
     """A resource's inputs with an existing group's id in the place of the target's name."""
     return {key: group if value == "nodes" else value for key, value in each.inputs.items()}
+
+
+@pytest.mark.parametrize("source", [{"source_ranges": ["0.0.0.0/0"]}, {"source_ranges": ["10.20.0.0/16"]}])
+def test_a_denial_on_a_roles_tag_takes_from_the_role_what_all_nodes_have(source: dict[str, Any]) -> None:
+    denial = {"network": "default", "description": "x", "denies": [{"protocol": "tcp", "ports": ["22"]}], "priority": 1, **source}
+    made = component(planned("gcp", roles=True))
+    found = judge([*made, Declaration("gcp.compute.Firewall", "extra", {**denial, "target_tags": ["dev-worker"]})])
+    assert set(found) == {"complete"}
+    assert any("ssh (tcp/22, ipv4) is missing for 10.20.0.0/16 on dev-worker" in text for text in found["complete"]), found
+
+
+def test_a_denial_of_some_peers_on_a_roles_tag_is_reported_for_what_all_nodes_have() -> None:
+    denial = {"network": "default", "description": "x", "denies": [{"protocol": "tcp", "ports": ["10250"]}], "priority": 1}
+    tags = {"source_tags": ["dev-nodes"], "target_tags": ["dev-worker"]}
+    found = judge([*component(planned("gcp", roles=True)), Declaration("gcp.compute.Firewall", "extra", denial | tags)])
+    assert set(found) == {"complete"}
+
+
+def test_the_entries_of_a_prefix_list_count_against_the_quota() -> None:
+    refs = {"corp": {"prefixes": "pl-0123456789abcdef0", "entries": 70}}
+    made = component(planned("aws", refs=refs, sources={"admins": ["@corp"], "clients": []}, limits={"rules": 200}))
+    for each in made:
+        if each.cls == "kubeports.Firewall":
+            each.args["settings"]["limits"] = {}
+    assert "ingress rules of ipv4, and EC2 takes 60" in " ".join(judge(made)["limits"])
+
+
+@pytest.mark.parametrize(("first", "second"), [((0, 65535), (1, 65535)), ((0, 0), (0, 65535))])
+def test_rules_with_port_0_are_equal_only_as_they_are_written(first: tuple[int, int], second: tuple[int, int]) -> None:
+    args = {"description": "x", "ip_protocol": "tcp", "cidr_ipv4": "10.20.0.0/16", "security_group_id": f"{GROUP}g"}
+
+    def found(*ranges: tuple[int, int]) -> dict[str, list[str]]:
+        rules = [
+            Declaration("aws.vpc.SecurityGroupIngressRule", f"r{i}", args | {"from_port": start, "to_port": end})
+            for i, (start, end) in enumerate(ranges)
+        ]
+        return judge([Declaration("aws.ec2.SecurityGroup", "g", {"vpc_id": "v"}), *rules])
+
+    assert "equal-rules" not in found(first, second)
+    assert "equal-rules" in found(first, first)

@@ -164,3 +164,21 @@ def test_a_bug_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     for command in ("plan", "audit", "report"):
         found = CliRunner().invoke(main, [command, "-s", "aws-dev", *(["-o", "r.html"] if command == "report" else [])])
         assert found.exit_code == 70 and "ZeroDivisionError: a bug" in found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--help >/dev/full", "the output can't be written"),
+        ("table --help >/dev/full", "the output can't be written"),
+        ("table >/dev/full", "the output can't be written"),
+        ("table >&-", "the output is closed"),
+        ("audit -s nope 2>/dev/full", ""),
+        ("plan --foo 2>/dev/full", ""),
+        ("plan -s", "error: kubeports plan: "),
+    ],
+)
+def test_an_output_that_cant_be_written_is_2_and_no_traceback(words: str, says: str) -> None:
+    kubeports = Path(sys.executable).with_name("kubeports")
+    done = subprocess.run(["bash", "-c", f"{kubeports} {words}"], capture_output=True, text=True)
+    assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr, done.stderr

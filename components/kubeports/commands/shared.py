@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kubeports import stackfile, table
-from kubeports.errors import InputError, bad
+from kubeports.errors import InputError, advice, bad
 from kubeports.errors import some as some
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ def write(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise UnwritableError(f"the output can't be written ({error.strerror}); send it elsewhere") from None
+        what = f"the output can't be written ({error.strerror})"
+        raise UnwritableError(advice(what, "send it to a file, or to /dev/null")) from None
 
 
 def write_json(content: object) -> None:

@@ -175,9 +175,9 @@ def _is_reported(span: Span, worldwide: Iterable[Span]) -> bool:
 
 def complete(stack: Stack, config: Config) -> Iterator[Finding]:
     """Each enabled row allows the sources that it must serve."""
-    for plan, rule, missing in _missing(stack, config):
+    for plan, rule, target, missing in _missing(stack, config):
         if rule.protocol not in TUNNELS:
-            yield _unserved(stack, plan, rule, missing)
+            yield _unserved(stack, plan, rule, target, missing)
     for plan in stack.plans:
         for rule, denials in _denied(stack, plan):
             names = ", ".join(dict.fromkeys(each.where for each in denials))
@@ -185,7 +185,8 @@ def complete(stack: Stack, config: Config) -> Iterator[Finding]:
             yield Finding(f"{says}. Fix: remove that rule, or give it a larger priority", denials[0].id)
 
 
-def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, list[Span]]]:
+def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, str, list[Span]]]:
+    """Plan, rule, the target whose nodes lack it, and what they lack."""
     for plan in stack.plans:
         identities, references = stack.identities(plan), plan.references(stack.program)
         on: dict[str, Flows] = {}
@@ -193,12 +194,24 @@ def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, lis
         for rule in plan.ingress:
             entries.setdefault((rule.target, rule.protocol, rule.ports, rule.family), []).append(rule)
         for rules in entries.values():
-            target = rules[0].target
-            if target not in on:
-                on[target] = Flows(_serving(stack, plan, target, config))
             peers = {rule: _peers(rule, identities, references) for rule in rules}
-            found = lacking(rules, on[target], peers, {flow.protocol for flow in stack.program.flows})
-            yield from ((plan, rule, missing) for rule, missing in found.items())
+            found: dict[Rule, tuple[str, list[Span]]] = {}
+            for target in _targets(stack, plan, rules[0].target):
+                if target not in on:
+                    on[target] = Flows(_serving(stack, plan, target, config))
+                lacks = lacking(rules, on[target], peers, {flow.protocol for flow in stack.program.flows})
+                found = {
+                    rule: (target, missing) for rule, missing in lacks.items()
+                } | found  # each role lacks what all nodes lack
+            yield from ((plan, rule, target, missing) for rule, (target, missing) in found.items())
+
+
+def _targets(stack: Stack, plan: Expected, target: str) -> Iterator[str]:
+    """A target; and of all nodes, each role whose own group denies: it takes from the role what every node has."""
+    yield target
+    for role, identity in stack.identities(plan).items() if target == "nodes" else ():
+        if role != target and stack.denials(plan.cloud, [identity]):
+            yield role
 
 
 def _serving(stack: Stack, plan: Expected, target: str, config: Config) -> list[Flow]:
@@ -215,10 +228,13 @@ def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
     """The rules of a plan that other rules deny to some of their peers; the rules don't show to which."""
     identities = stack.identities(plan)
     known: dict[str, str] = {**dict.fromkeys(table.TARGETS, UNFOUND), **identities}
-    for rule in plan.ingress:
-        groups = {identities[each] for each in plan.carried(rule.target) if each in identities}
+    named = (
+        (rule, target) for rule in plan.ingress if rule.source.kind != "cidr" for target in _targets(stack, plan, rule.target)
+    )
+    for rule, target in named:
+        groups = {identities[each] for each in plan.carried(target) if each in identities}
         denials = [each for each in stack.denials(plan.cloud, sorted(groups)) if plan.network in (each.network, "")]
-        if rule.source.kind == "cidr" or not denials:
+        if not denials:
             continue
         own = [each for each in stack.on(plan.cloud, sorted(groups), plan.network) if _is_of(each, rule, known)]
         found = [partly_denied(plan.cloud, each, denials) for each in own]
@@ -240,13 +256,13 @@ def _peers(rule: Rule, identities: Mapping[str, str], references: Mapping[str, s
     return [identities[name]] if name in identities else None
 
 
-def _unserved(stack: Stack, plan: Expected, rule: Rule, missing: list[Span]) -> Finding:
+def _unserved(stack: Stack, plan: Expected, rule: Rule, target: str, missing: list[Span]) -> Finding:
     what = ", ".join(map(str, joined(missing)))
     source = {"self": "the nodes themselves", "role": f"the {rule.source.value} nodes", "ref": f"@{rule.source.value}"}.get(
         rule.source.kind, rule.source.value
     )
-    group = stack.identities(plan).get(rule.target)
-    on = f" on {stack.program.name(group)}" if group else f" on {rule.target}"
+    group = stack.identities(plan).get(target)
+    on = f" on {stack.program.name(group)}" if group else f" on {target}"
     services = ", ".join(rule.services)
     says = f"{services} ({what}, {rule.family}) is missing for {source}{on}, but its row is enabled: {rule.why}"
     right = f"allow it, or disable the row with {plan.where}services.{rule.services[0]}.enabled: false"
@@ -297,9 +313,9 @@ def parse_entry(text: str) -> tuple[int, Ports] | None:
 
 def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
     """Protocol 4 is open with Calico ipip or classic, 94 with classic alone; never to the internet; as the cloud writes it."""
-    for plan, rule, missing in _missing(stack, config):
+    for plan, rule, target, missing in _missing(stack, config):
         if rule.protocol in TUNNELS:
-            yield _unserved(stack, plan, rule, missing)
+            yield _unserved(stack, plan, rule, target, missing)
     for flow in stack.ingress:
         if stack.ignored(flow, config):
             continue
@@ -361,7 +377,16 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
         sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
         for source in sources:
             # ``no-mixed-rules`` reports two rules in two styles.
-            key = (stack.cloud(flow), flow.style, flow.group, flow.direction, flow.entry, source, flow.families)
+            key = (
+                stack.cloud(flow),
+                flow.style,
+                flow.group,
+                flow.direction,
+                flow.entry,
+                source,
+                flow.families,
+                _zeros(stack, flow),
+            )
             other = first.setdefault(key, flow)
             if other.id != flow.id:
                 found.setdefault((other.id, flow.id), (other, flow))
@@ -370,6 +395,15 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
         says = f"{flow.where} is equal to {other.where}: {flow} {way} {stack.source(flow)} on {stack.group(flow)}"
         title = capabilities(stack.cloud(flow)).title
         yield Finding(f"{says}. Fix: remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
+
+
+def _zeros(stack: Stack, flow: Flow) -> tuple[tuple[str, Any], ...]:
+    """The ports of a rule as written, where one is 0: a flow has no port 0, and the cloud tells such rules apart."""
+    if not has_ports(flow.protocol):
+        return ()
+    inputs, names = stack.program.resources[flow.id].inputs, stack.program.backend(flow.id).facts.DECIDING
+    numbers = tuple((name, inputs[name]) for name in names if isinstance(inputs.get(name), int | float))
+    return numbers if any(value == 0 for _, value in numbers) else ()
 
 
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:

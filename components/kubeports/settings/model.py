@@ -174,7 +174,10 @@ class Settings:
             "combine": {role: list(others) for role, others in self.combine.items()} if self.roles else {},
             "existing": {target: id for target, id in self.existing.items() if isinstance(id, str)},
             "refs": {
-                name: {"kind": ref.kind} | ({"id": ref.id} if isinstance(ref.id, str) else {}) for name, ref in self.refs.items()
+                name: {"kind": ref.kind}
+                | ({"id": ref.id} if isinstance(ref.id, str) else {})
+                | ({"entries": ref.entries} if ref.entries else {})
+                for name, ref in self.refs.items()
             },
             "limits": dict(self.limits),
         }

@@ -5,41 +5,21 @@ A check takes a ``Stack`` and its own configuration, and yields findings: what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
 
 from kubeports import table
-from kubeports.clouds import capabilities, partly_denied
-from kubeports.clouds.fields import Declared
+from kubeports.clouds import partly_denied
 from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
 from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
 from kubeports.networks import are_most, covers
 from kubeports.policies.expected import Expected
-from kubeports.policies.program import Program
+from kubeports.policies.findings import Check, Config, Finding
 from kubeports.policies.stack import Stack, any_source
+from kubeports.policies.written import described, equal_rules, limits, literal, no_mixed_rules
 from kubeports.rules import Rule, of_rule
 from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, SCTP, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong.
-
-    Args:
-        says: the problem and its fix, in the form of every message: ``WHAT. Fix: REMEDY``.
-        urn: of the resource concerned; empty: the stack.
-    """
-
-    says: str
-    urn: str = ""
-
-
-Config = Mapping[str, Any]
-Check = Callable[[Stack, Config], Iterable[Finding]]
-
 
 # Open to the internet
 
@@ -353,104 +333,9 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
         yield Finding(f"{says}. Fix: set {stack.setting}{right}, or remove {flow.where}", flow.id)
 
 
-# How rules are written
-
-
-def no_mixed_rules(stack: Stack, config: Config) -> Iterator[Finding]:
-    """Rules of one group are written in one way, where the cloud's SDK has ways that delete each other's rules."""
-    for cloud in stack.program.clouds.values():
-        if hasattr(cloud.read, "mixed"):
-            yield from (Finding(*each) for each in cloud.read.mixed(stack.program.resources, stack.program))
-
-
-def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
-    """No two rules of a group are equal, where the cloud refuses the second: an update would stop halfway."""
-    first: dict[tuple[Any, ...], Flow] = {}
-    found: dict[tuple[str, str], tuple[Flow, Flow]] = {}
-    for flow in stack.program.flows:
-        can, tunnels = capabilities(stack.cloud(flow)), stack.program.backend(flow.id).facts.TUNNELS
-        unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
-        misnamed = flow.protocol in TUNNELS and (flow.ported or flow.written != tunnels[flow.protocol])
-        # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports a wrong name of a protocol.
-        if not can.refuses_equal_rules or unknown or misnamed or flow.part:
-            continue
-        sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
-        for source in sources:
-            # ``no-mixed-rules`` reports two rules in two styles.
-            key = (
-                stack.cloud(flow),
-                flow.style,
-                flow.group,
-                flow.direction,
-                flow.entry,
-                source,
-                flow.families,
-                _zeros(stack, flow),
-            )
-            other = first.setdefault(key, flow)
-            if other.id != flow.id:
-                found.setdefault((other.id, flow.id), (other, flow))
-    for other, flow in found.values():
-        way = "from" if flow.direction == "ingress" else "to"
-        says = f"{flow.where} is equal to {other.where}: {flow} {way} {stack.source(flow)} on {stack.group(flow)}"
-        title = capabilities(stack.cloud(flow)).title
-        yield Finding(f"{says}. Fix: remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
-
-
-def _zeros(stack: Stack, flow: Flow) -> tuple[tuple[str, Any], ...]:
-    """The ports of a rule as written, where one is 0: a flow has no port 0, and the cloud tells such rules apart."""
-    if not has_ports(flow.protocol):
-        return ()
-    inputs, names = stack.program.resources[flow.id].inputs, stack.program.backend(flow.id).facts.DECIDING
-    numbers = tuple((name, inputs[name]) for name in names if isinstance(inputs.get(name), int | float))
-    return numbers if any(value == 0 for _, value in numbers) else ()
-
-
-def limits(stack: Stack, config: Config) -> Iterator[Finding]:
-    """No more rules and groups than the cloud's defaults, the settings or the configuration allow."""
-    of = {plan.cloud: plan.settings["limits"] for plan in stack.plans}
-    entries = {
-        plan.references(stack.program)[name]: int(ref.get("entries", 1))
-        for plan in stack.plans
-        for name, ref in plan.settings.get("refs", {}).items()
-    }
-    for name, cloud in stack.program.clouds.items():
-        if not hasattr(cloud.read, "excess"):
-            continue
-        given = {**of.get(name, {}), **{key: int(most) for key, most in config.items()}}
-        flows = [flow for flow in stack.program.flows if stack.cloud(flow) == name]
-        for says, urn, key in cloud.read.excess(stack.program.resources, flows, given, entries):
-            right = f"join sources, or raise the quota and set {stack.setting}limits.{key} (or limits' {key})"
-            known = urn if urn in stack.program.resources else ""
-            says = f"{stack.program.name(urn)} {says}" if urn else says
-            yield Finding(f"{says}. Fix: {right if key else 'join some'}", known)
-
-
-# One resource
-
-
-def described(resource: Declared) -> Iterator[str]:
-    """Each rule has a description."""
-    program = Program([resource])
-    if program.cloud(resource.urn):
-        read = program.backend(resource.urn).read
-        for name in read.undescribed(resource) if hasattr(read, "undescribed") else _undescribed(resource):
-            yield f"{name} has no description. Fix: write why it is open"
-
-
-def _undescribed(resource: Declared) -> list[str]:
-    return [] if resource.inputs.get("description") else [resource.name]
-
-
-def literal(stack: Stack, config: Config) -> Iterator[Finding]:
-    """The properties that decide what a rule allows are known at preview, so that policies can judge it."""
-    for resource in stack.program.resources.values():
-        if names := stack.program.unreadable(resource):
-            says = f"{', '.join(names)} of {resource.name} is not known at preview, and no policy can judge it"
-            yield Finding(f"{says}. Fix: write plain values, or an Output of values that are known", resource.urn)
-
-
 __all__ = [
+    "Check",
+    "Config",
     "Finding",
     "Stack",
     "complete",

@@ -88,7 +88,7 @@ class Commands(click.Group):
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
-            _unwritable(error)
+            _unwritable(UnwritableError(error))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what is wrong with its input or its output is a message and exit code 2."""
@@ -102,13 +102,12 @@ class Commands(click.Group):
         except BrokenPipeError:  # the reader has stopped; an audit's 1 would mean differences
             os._exit(_BROKEN_PIPE)
         except UnwritableError as error:
-            _say(str(error))
-            os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
+            _unwritable(error)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:  # Python's own code for it, 1, says "differences"
             if isinstance(error, OSError) and error.errno in _FULL:
-                _unwritable(error)
+                _unwritable(UnwritableError(error))
             traceback.print_exc()
             ctx.exit(BUG)
 
@@ -119,8 +118,8 @@ def _say(problem: str) -> None:
         click.echo(f"error: {problem}", err=True)
 
 
-def _unwritable(error: OSError) -> NoReturn:
-    _say(advice(f"the output can't be written ({error.strerror})", "send it to a file, or to /dev/null"))
+def _unwritable(error: UnwritableError) -> NoReturn:
+    _say(str(error))
     os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
 
 

@@ -48,15 +48,15 @@ def conforms(cloud: str, settings: Mapping[str, Any]) -> int:
         AssertionError: the module lacks what a reader needs, no stack is accepted, or the resources are not the plan.
     """
     compared, refused = 0, None
-    for flags in product((False, True), repeat=len(_FLAGS)):
+    for values in product((False, True), repeat=len(_FLAGS)):
+        flags = dict(zip(_FLAGS, values, strict=True))
         try:
-            plan = check("c", {"cluster": "c", **settings, "cloud": cloud, **dict(zip(_FLAGS, flags, strict=True))})
+            plan = check("c", {"cluster": "c", **settings, "cloud": cloud, **flags})
         except InputError as error:
             refused = error
             continue
-        found = differences(plan)
-        if found:
-            raise AssertionError(f"{dict(zip(_FLAGS, flags, strict=True))}: {'; '.join(found[:5])}")
+        if found := differences(plan):
+            raise AssertionError(f"{flags}: {'; '.join(found[:5])}")
         compared += 1
     if not compared:
         raise AssertionError(f"{cloud} accepts none of these stacks: {refused}")

@@ -38,6 +38,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class UnwritableError(Exception):
     """The output can't be written: a full disk, a closed stream."""
 
+    def __init__(self, error: OSError) -> None:
+        super().__init__(advice(f"the output can't be written ({error.strerror})", "send it to a file, or to /dev/null"))
+
 
 # Stacks and files
 
@@ -213,8 +216,7 @@ def write(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        what = f"the output can't be written ({error.strerror})"
-        raise UnwritableError(advice(what, "send it to a file, or to /dev/null")) from None
+        raise UnwritableError(error) from None
 
 
 def write_json(content: object) -> None:

@@ -26,26 +26,16 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
     first: dict[tuple[Any, ...], Flow] = {}
     found: dict[tuple[str, str], tuple[Flow, Flow]] = {}
     for flow in stack.program.flows:
-        can, tunnels = capabilities(stack.cloud(flow)), stack.program.backend(flow.id).facts.TUNNELS
+        cloud, tunnels = stack.cloud(flow), stack.program.backend(flow.id).facts.TUNNELS
         unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
         misnamed = flow.protocol in TUNNELS and (flow.ported or flow.written != tunnels[flow.protocol])
         # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports a wrong name of a protocol.
-        if not can.refuses_equal_rules or unknown or misnamed or flow.part:
+        if not capabilities(cloud).refuses_equal_rules or unknown or misnamed or flow.part:
             continue
-        sources = [flow.source.id] if isinstance(flow.source, Peer) else list(flow.source.all)
-        for source in sources:
-            # ``no-mixed-rules`` reports two rules in two styles.
-            key = (
-                stack.cloud(flow),
-                flow.style,
-                flow.group,
-                flow.direction,
-                flow.entry,
-                source,
-                flow.families,
-                _zeros(stack, flow),
-            )
-            other = first.setdefault(key, flow)
+        # ``no-mixed-rules`` reports two rules in two styles.
+        what = (cloud, flow.style, flow.group, flow.direction, flow.entry, flow.families, _zeros(stack, flow))
+        for source in [flow.source.id] if isinstance(flow.source, Peer) else flow.source.all:
+            other = first.setdefault((*what, source), flow)
             if other.id != flow.id:
                 found.setdefault((other.id, flow.id), (other, flow))
     for other, flow in found.values():

@@ -377,8 +377,8 @@ def _automatic_name(name: str, most: int, seed: bytes | None) -> tuple[str, str]
 
 @cache
 def _types_of(args: type) -> Mapping[str, Any]:
-    """The properties that an SDK's class of arguments has, and their types."""
-    return _types.input_type_types(args)
+    """The properties that an SDK's class of arguments has, and their types as ``_shape`` gives them."""
+    return {name: _shape(kind) for name, kind in _types.input_type_types(args).items()}
 
 
 @cache
@@ -395,17 +395,17 @@ def _fits(args: type, inputs: Properties, where: str = "") -> Iterable[tuple[str
     for name, value in inputs.items():
         if name not in types:
             yield where + name, f"{args.__name__} has no such property"
-        else:
+        elif type(value) is not types[name][0] or types[name][1] is not None:  # the rest fits at a glance
             yield from _is_a(types[name], value, where + name)
     for name in _required_by(args):
         if name not in inputs:
             yield where + name, f"{args.__name__} requires it"
 
 
-def _is_a(kind: Any, value: Any, where: str) -> Iterable[tuple[str, str]]:
+def _is_a(shape: Any, value: Any, where: str) -> Iterable[tuple[str, str]]:
     if value == UNKNOWN:
         return
-    kind, items = _shape(kind)
+    kind, items = shape
     if kind is dict:
         if not isinstance(value, dict):
             yield where, f"must be an object, not {value!r}"
@@ -430,14 +430,14 @@ def _is_a(kind: Any, value: Any, where: str) -> Iterable[tuple[str, str]]:
 
 @cache
 def _shape(kind: Any) -> tuple[Any, Any]:
-    """The type within Pulumi's Input and Optional; of a mapping or list ``dict`` or ``list``, and the type of its items."""
+    """The type within Pulumi's Input and Optional; of a mapping or list ``dict`` or ``list``, and the shape of its items."""
     kind = _settled(kind)
     origin = typing.get_origin(kind)
     if _types.is_input_type(kind) or origin is None:
         return kind, None
     if issubclass(origin, Mapping):
-        return dict, typing.get_args(kind)[1]
-    return (list, typing.get_args(kind)[0]) if issubclass(origin, Sequence) else (kind, None)
+        return dict, _shape(typing.get_args(kind)[1])
+    return (list, _shape(typing.get_args(kind)[0])) if issubclass(origin, Sequence) else (kind, None)
 
 
 def _settled(kind: Any) -> Any:

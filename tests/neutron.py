@@ -47,7 +47,10 @@ NUMBERS = {
 #: neutron/common/_constants.py, SG_PORT_PROTO_NUMS.
 _PORTED = (6, 17, 33, 132, 136)
 _ICMP = (1, 58)
-_KEY = ("direction", "ethertype", "port_range_max", "port_range_min", "remote_group_id", "remote_address_group_id")
+_KEY = (
+    *("security_group_id", "direction", "ethertype", "port_range_max", "port_range_min"),
+    *("remote_group_id", "remote_address_group_id"),
+)
 _REMOTES = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
 
 
@@ -62,6 +65,7 @@ class Neutron:
         self.quotas = {"groups": groups, "rules": rules}
         self.groups: dict[str, Body] = {}
         self.rules: dict[str, Body] = {}
+        self._ids_by_key: dict[tuple[Any, ...], str] = {}
         self.address_groups: dict[str, Body] = {}
         self._ids = count(1)
 
@@ -88,7 +92,7 @@ class Neutron:
         del self.groups[id]
         for rule in list(self.rules.values()):
             if id in (rule["security_group_id"], rule["remote_group_id"]):
-                del self.rules[rule["id"]]
+                self.delete_rule(rule["id"])
 
     def create_rule(self, **body: Any) -> Body:
         """A rule, as _validate_security_group_rule and _check_for_duplicate_rules take it."""
@@ -98,15 +102,13 @@ class Neutron:
             if rule.get(name):
                 self._of(there, rule[name])
         self._room(1)
-        key = _key(rule)
-        for other in self.rules_of(rule["security_group_id"]):
-            if _key(other) == key:
-                raise _refused(409, "SecurityGroupRuleExists", f"Security group rule already exists. Rule id is {other['id']}.")
+        if (same := self._ids_by_key.get(_key(rule))) is not None:
+            raise _refused(409, "SecurityGroupRuleExists", f"Security group rule already exists. Rule id is {same}.")
         return self._store(rule)
 
     def delete_rule(self, id: str) -> None:
         """Delete a rule."""
-        self._of(self.rules, id)
+        del self._ids_by_key[_key(self._of(self.rules, id))]
         del self.rules[id]
 
     def rules_of(self, group: str) -> list[Body]:
@@ -150,6 +152,7 @@ class Neutron:
         absent = dict.fromkeys(("protocol", "port_range_min", "port_range_max", *_REMOTES))
         id = self._id()
         self.rules[id] = absent | {"description": ""} | rule | {"id": id}
+        self._ids_by_key[_key(rule)] = id
         return self.rules[id]
 
     def _id(self) -> str:

@@ -1,6 +1,6 @@
 """The emulated EC2 in this process, without HTTP: boto3's calls about security groups, as far as the provider makes them.
 
-``tests/unit/test_aws_memory.py`` holds its answers to those of boto3 over HTTP.
+``tests/sandbox/test_aws_memory.py`` holds its answers to those of boto3 over HTTP.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from tests.golden import ROOT
 #: A part of the name of a test that make test must have.
 WANTED = (
     "tests/unit/",
+    "tests/sandbox/",
+    "tests/repository/",
     "tests/component/",
     "tests/policy/",
     "tests/browser/",

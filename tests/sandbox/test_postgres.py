@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import postgres
 from sandbox.errors import SandboxError
-from tests.unit.test_sandbox import executable
+from tests.sandbox.test_sandbox import executable
 
 APT = """#!/bin/sh
 echo "apt-get $*" >> {folder}/calls

@@ -39,6 +39,7 @@ class _Planner:
     def __init__(self, settings: Settings, rows: Table) -> None:
         self.settings = settings
         self.rows = rows
+        self.chosen = settings.chosen
         self.problems = Problems()
         self.rules: dict[Rule, Rule] = {}
         #: Family, protocol, first and last port -> the services that are open there, and to which networks.
@@ -47,8 +48,10 @@ class _Planner:
         self.warnings: list[str] = []
 
     def plan(self) -> Plan:
-        shut = {row: self.shut(row) for row in (*self.rows, *self.settings.own)}
-        on = [self.effective(row) for row, closed in shut.items() if closed is None]
+        rows = (*self.rows, *self.settings.own)
+        shut = {row: self.shut(row) for row in rows}
+        effective = {row: self.effective(row) for row in rows}
+        on = [effective[row] for row, closed in shut.items() if closed is None]
         self.closed += [closed for row, closed in shut.items() if closed is not None and self.concerns(row)]
         self.enabled_makes_sense()
         for row in on:
@@ -64,8 +67,7 @@ class _Planner:
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
         self.warn_needs(on)
-        rows = (*self.rows, *self.settings.own)
-        self.warnings += unanswered(self.settings, (*rows, *map(self.effective, rows)), on)
+        self.warnings += unanswered(self.settings, (*rows, *effective.values()), on)
         self.warn_pods(on)
         self.warn_changed(on)
         self.warn_unused(on)
@@ -82,7 +84,7 @@ class _Planner:
     def lacks(self, row: Row) -> tuple[Condition, ...]:
         """The conditions of a row that do not hold; none: the row's own conditions open it."""
         change = self.settings.services.get(row.service)
-        return row.conditions.unmet(self.settings.chosen, bool(change and change.enabled)) or ()
+        return row.conditions.unmet(self.chosen, bool(change and change.enabled)) or ()
 
     def shut(self, row: Row) -> Closed | None:
         """Why a row is off, and what would switch it on; None: it is on."""
@@ -145,6 +147,8 @@ class _Planner:
             target = change.target or row.target
         if not self.settings.roles:
             target = "nodes"
+        if (start, end, source, target) == (row.start, row.end, row.source, row.target):
+            return row
         return replace(row, start=start, end=end, source=source, target=target)
 
     # Rules

@@ -222,8 +222,8 @@ class StrictRule(SecurityGroupRule):
         return "group" if self.source_group else "ipv4" if "CidrIp" in self.ip_range else "ipv6"
 
     def __eq__(self, other: object) -> bool:
-        # The protocol first: each new rule is compared with all that a group has.
-        if not isinstance(other, SecurityGroupRule) or self.ip_protocol != other.ip_protocol:
+        # What differs most often first: each new rule is compared with all that a group has.
+        if not isinstance(other, SecurityGroupRule) or (self.ip_protocol, self.from_port) != (other.ip_protocol, other.from_port):
             return False
         return _meaning(self) == _meaning(other)
 

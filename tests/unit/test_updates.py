@@ -19,9 +19,9 @@ from tests.updates import Cloud, holds, tour
 
 CLOUDS: dict[str, Callable[[], Cloud]] = {"aws": AWS, "gcp": GCP, "openstack": OpenStack}
 #: Each example is so many settings, and each to each other.
-LENGTH = 5
+LENGTH = 8
 #: Together at least 2,000 updates.
-EXAMPLES = 2000 // (LENGTH * (LENGTH - 1))
+EXAMPLES = -(-2000 // (LENGTH * (LENGTH - 1)))
 
 
 #: Sources before and after; on the right the sources that change. The first five left ports open with one Firewall for all

@@ -233,6 +233,54 @@ def test_the_entries_of_a_prefix_list_count_against_the_quota() -> None:
     assert "ingress rules of ipv4, and EC2 takes 60" in " ".join(judge(made)["limits"])
 
 
+def _two(cls: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two rules of a group are equal, by what differs in their arguments."""
+    args: dict[str, Any] = {"description": "x", "security_group_id": f"{GROUP}g"}
+    if cls == "openstack.networking.SecGroupRule":
+        group = Declaration("openstack.networking.SecGroup", "g", {"name": "g"})
+        args |= {"direction": "ingress", "ethertype": "IPv4"}
+    else:
+        group = Declaration("aws.ec2.SecurityGroup", "g", {"vpc_id": "v"})
+    if cls == "aws.ec2.SecurityGroupRule":
+        args |= {"type": "ingress", "cidr_blocks": ["10.20.0.0/16"]}
+    elif cls == "aws.vpc.SecurityGroupIngressRule":
+        args |= {"cidr_ipv4": "10.20.0.0/16"}
+    return "equal-rules" in judge([group, Declaration(cls, "one", args | one), Declaration(cls, "other", args | other)])
+
+
+#: The arguments of a protocol, and of its ports or its type and code, in each way of writing where equal rules are refused.
+FIELDS = {
+    "aws.vpc.SecurityGroupIngressRule": ("ip_protocol", "from_port", "to_port"),
+    "aws.ec2.SecurityGroupRule": ("protocol", "from_port", "to_port"),
+    "openstack.networking.SecGroupRule": ("protocol", "port_range_min", "port_range_max"),
+}
+
+
+@pytest.mark.parametrize("cls", FIELDS)
+def test_rules_of_icmp_are_equal_by_their_types_and_codes(cls: str) -> None:
+    def icmp(name: str, *numbers: int) -> dict[str, Any]:
+        return dict(zip(FIELDS[cls], (name, *numbers), strict=False))
+
+    assert _two(cls, icmp("icmp", 8, 0), icmp("icmp", 8, 0))
+    assert _two(cls, icmp("icmp", 8, 0), icmp("1", 8, 0))
+    assert not _two(cls, icmp("icmp", 8, 0), icmp("icmp", 3, 4))
+    assert not _two(cls, icmp("icmp", 3, 3), icmp("icmp", 3, 4))
+    assert not _two(cls, icmp("icmp", 8, 0), icmp("icmp", -1, -1) if cls.startswith("aws") else icmp("icmp"))
+
+
+def test_rules_are_equal_as_each_cloud_stores_them() -> None:
+    """EC2 stores no type as -1; the provider for OpenStack leaves a 0 out, and Neutron has two forms of every protocol."""
+    aws, openstack = "aws.vpc.SecurityGroupIngressRule", "openstack.networking.SecGroupRule"
+    every = {"ip_protocol": "icmp"}
+    assert _two(aws, every, every | {"from_port": -1, "to_port": -1})
+    assert not _two(aws, every, every | {"from_port": 0, "to_port": 0})
+    for protocol in ("icmp", "tcp"):
+        assert _two(openstack, {"protocol": protocol}, {"protocol": protocol, "port_range_min": 0, "port_range_max": 0})
+    assert not _two(openstack, {}, {"protocol": "0"})
+    ipv6 = {"ethertype": "IPv6"}
+    assert _two(openstack, ipv6 | {"protocol": "icmp"}, ipv6 | {"protocol": "ipv6-icmp"})
+
+
 @pytest.mark.parametrize(("first", "second"), [((0, 65535), (1, 65535)), ((0, 0), (0, 65535))])
 def test_rules_with_port_0_are_equal_only_as_they_are_written(first: tuple[int, int], second: tuple[int, int]) -> None:
     args = {"description": "x", "ip_protocol": "tcp", "cidr_ipv4": "10.20.0.0/16", "security_group_id": f"{GROUP}g"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from kubeports.clouds import capabilities
@@ -58,18 +59,23 @@ def _numbers(stack: Stack, flow: Flow) -> tuple[tuple[str, Any], ...]:
 
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:
     """No more rules and groups than the cloud's defaults, the settings or the configuration allow."""
-    of = {plan.cloud: plan.settings["limits"] for plan in stack.plans}
     entries = {
-        plan.references(stack.program)[name]: int(ref.get("entries", 1))
+        stack.references(plan)[name]: int(ref.get("entries", 1))
         for plan in stack.plans
         for name, ref in plan.settings.get("refs", {}).items()
     }
-    for name, cloud in stack.program.clouds.items():
+    of_provider: dict[str, dict[str, Declared]] = {}
+    for urn, each in stack.program.resources.items():
+        of_provider.setdefault(each.provider, {})[urn] = each
+    for (name, cloud), (provider, resources) in product(stack.program.clouds.items(), of_provider.items()):
         if not hasattr(cloud.read, "excess"):
             continue
-        given = {**of.get(name, {}), **{key: int(most) for key, most in config.items()}}
-        flows = [flow for flow in stack.program.flows if stack.cloud(flow) == name]
-        for says, urn, key in cloud.read.excess(stack.program.resources, flows, given, entries):
+        # Each account has its quotas; of several clusters in one the setting is the same, or one of them leaves it out.
+        own = [plan.settings["limits"] for plan in stack.plans if plan.cloud == name and plan.has(provider, "")]
+        given = {key: max(each[key] for each in own if key in each) for key in dict.fromkeys(key for each in own for key in each)}
+        given |= {key: int(most) for key, most in config.items()}
+        flows = [flow for flow in stack.program.flows if flow.id in resources and stack.cloud(flow) == name]
+        for says, urn, key in cloud.read.excess(resources, flows, given, entries):
             right = f"join sources, or raise the quota and set {stack.setting}limits.{key} (or limits' {key})"
             known = urn if urn in stack.program.resources else ""
             says = f"{stack.program.name(urn)} {says}" if urn else says

@@ -28,7 +28,10 @@ DECIDING = (
     *("ingress", "egress"),
 )
 #: The properties that name groups or lists.
-NAMING = ("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds", "securityGroupId")
+NAMING = (
+    *("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds"),
+    *("securityGroupId", "securityGroups"),
+)
 #: IP-in-IP as the API wants it written, and what another way of writing is.
 TUNNELS = {4: "4", 94: "94"}
 #: The protocols whose ports rules filter: of another one, but ICMP, a rule allows all whatever ports it has.

@@ -163,7 +163,7 @@ def test_another_cloud_passes_the_test_for_its_author() -> None:
         conforms("hcloud", raw | {"calico": "ipip"})
 
 
-SOURCES = {"sources": {"admins": [], "clients": []}}
+SOURCES: dict[str, Any] = {"sources": {"admins": [], "clients": []}}
 
 
 @pytest.mark.parametrize(

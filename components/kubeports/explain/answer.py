@@ -13,8 +13,8 @@ from typing import Any, Literal
 from kubeports import table
 from kubeports.check import check
 from kubeports.errors import some
-from kubeports.explain.question import Entry, Peer, Question, read
-from kubeports.explain.topics import PODS, topic, tunnels
+from kubeports.explain.question import PODS, Entry, Peer, Question, read
+from kubeports.explain.topics import topic, tunnels
 from kubeports.flows import Flow, move, sweep
 from kubeports.networks import Addresses, Network, addresses, cidrs, common, family_of, overlap, single, union
 from kubeports.networks import covers as covers_all

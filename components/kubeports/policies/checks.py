@@ -286,7 +286,7 @@ def parse_entry(text: str) -> tuple[int, Ports] | None:
     if protocol in (None, 0, UNREADABLE):
         return None
     if not slash:
-        whole = name.isdecimal() and not has_ports(protocol)
+        whole = (name.isdecimal() or name == table.protocol_text(protocol)) and not has_ports(protocol)
         return (protocol, ALL) if whole or protocol == SCTP else None
     if not has_ports(protocol) or name.isdecimal():
         return None

@@ -367,7 +367,7 @@ def test_clients_may_be_half_of_the_internet_as_they_may_be_all_of_it() -> None:
 def test_what_has_a_meaning_in_another_family_alone_gives_a_warning(changes: dict[str, Any], what: str) -> None:
     (said,) = made(**changes).warnings
     assert said.startswith(f"{what} opens nothing: it is for ipv6 alone, and no node has that. Leave it out, or add ipv6")
-    both = {"families": ["ipv4", "ipv6"], "sources": {"admins": ["10.20.0.0/16", "2001:db8::/64"], "clients": []}}
+    both: dict[str, Any] = {"families": ["ipv4", "ipv6"], "sources": {"admins": ["10.20.0.0/16", "2001:db8::/64"], "clients": []}}
     assert not [each for each in made(**changes, **both).warnings if "it is for ipv6 alone" in each]
 
 

@@ -11,7 +11,7 @@ from functools import cache
 
 from kubeports import table
 from kubeports.clouds import partly_denied
-from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
+from kubeports.coverage import beyond, excess, is_among, is_tunnel_as_port, joined, lacking, widest, world
 from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
 from kubeports.networks import are_most, covers
 from kubeports.policies.expected import Expected
@@ -144,22 +144,13 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
         if not beyond(flow, extra):
             continue  # the configuration allows it
         for part, found in excess(flow, stack.allowed(stack.place(flow))):
-            spans = [span for span in found if not _is_reported(span, worldwide.get(flow, ()))]
+            spans = [span for span in found if not is_among(span, worldwide.get(flow, ()))]
             if not spans:
                 continue  # world-open reports it
             what = ", ".join(map(str, spans))
             says = f"{what} on {stack.group(flow)} is open to {stack.source(part)}, which its row does not name"
             right = f"remove the source, or add it under {stack.setting}sources or to the service's source"
             yield Finding(f"{says}. Fix: {right}", flow.id)
-
-
-def _is_reported(span: Span, worldwide: Iterable[Span]) -> bool:
-    """Whether a span of a flow is among those of the flow that are open to the internet."""
-    return any(
-        each.protocol is None
-        or (each.protocol == span.protocol and (each.ports is None or (span.ports is not None and each.ports.covers(span.ports))))
-        for each in worldwide
-    )
 
 
 def complete(stack: Stack, config: Config) -> Iterator[Finding]:

@@ -217,7 +217,8 @@ def _key(rule: Mapping[str, Any]) -> tuple[Any, ...]:
     prefix = rule.get("remote_ip_prefix")
     return (
         *(rule.get(name) for name in _KEY),
-        _number(rule.get("protocol")),
+        # 0 lets everything pass, and is not equal to none.
+        "0" if rule.get("protocol") == "0" else _number(rule.get("protocol")),
         None if prefix in ("0.0.0.0/0", "::/0") else prefix,
     )
 

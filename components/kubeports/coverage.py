@@ -192,6 +192,15 @@ def _covered(flow: Flow, span: Span, known: bool) -> bool:
     return all(covers(span.by_family[family], EVERYBODY[family].addresses) for family in flow.families)
 
 
+def is_among(span: Span, spans: Iterable[Span]) -> bool:
+    """Whether one of the spans has all of a span's protocol and ports."""
+    return any(
+        each.protocol is None
+        or (each.protocol == span.protocol and (each.ports is None or (span.ports is not None and each.ports.covers(span.ports))))
+        for each in spans
+    )
+
+
 def joined(spans: Iterable[Span]) -> list[Span]:
     """Adjacent spans of a protocol as one."""
     found: list[Span] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,6 +10,12 @@ from typing import Any
 
 _MOST = 30  # known words that a remedy lists
 _LONGEST = 80  # characters of a wrong value that a message repeats
+_DEEPEST = 10  # levels of a value that a message repeats
+#: Text that YAML reads as text without quotes: no word or number of its own, and no sign with a meaning.
+_PLAIN = re.compile(
+    r"(?!(?i:true|false|yes|no|on|off|null|y|n)\Z)(?![0-9][0-9._+-]*(?:[eE][+-]?[0-9]*)?\Z)(?!0[xXoObB])"
+    r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +86,27 @@ def show(value: object) -> str:
     if is_output(value):
         return "an Output, whose value a preview may not know,"
     try:
-        text = repr(value)
+        text = repr(value) if isinstance(value, str) else flow(value)
     except ValueError:  # Python writes no number of more than 4,300 digits
         return "a number of thousands of digits"
     if " at 0x" in text:  # an object without words of its own, such as a resource or a generator
         return f"an object ({type(value).__name__})"
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def flow(value: object, depth: int = 0) -> str:
+    """A value as YAML has it in a line, to be pasted into a stack file: ``{protocol: tcp, to: [10.0.0.0/8, "::/0"]}``."""
+    if depth > _DEEPEST:
+        return "…"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{flow(key)}: {flow(item, depth + 1)}' for key, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(flow(item, depth + 1) for item in value)}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return f'"{printable(value.replace(chr(92), chr(92) * 2)).replace(chr(34), chr(92) + chr(34))}"'
+    return value if isinstance(value, str) else repr(value)
 
 
 def printable(value: object) -> Any:

@@ -377,6 +377,18 @@ class _Planner:
         for row in self.settings.own:
             if row.target != "nodes" and not self.settings.roles:
                 self.warnings.append(self.no_roles(row.service, row.target))
+        families = set(self.settings.families)
+        for name, change in self.settings.services.items():
+            rows = [row for row in (*self.rows, *self.settings.own) if row.service == name]
+            if change.enabled and rows and not any(families & set(row.families) for row in rows):
+                self.warnings.append(self.no_family(f"services.{name}", rows[0].families))
+        for each in self.settings.egress or ():
+            if not families & set(meaningful(each.protocol)):
+                self.warnings.append(self.no_family(f"egress ({each})", meaningful(each.protocol)))
+
+    def no_family(self, what: str, families: tuple[Family, ...]) -> str:
+        add = f"Leave it out, or add {families[0]} to {self.settings.setting('families')}"
+        return f"{self.settings.setting(what)} opens nothing: it is for {families[0]} alone, and no node has that. {add}"
 
     def warn_pods(self, on: list[Row]) -> None:
         """What pods without encapsulation need besides the row."""

@@ -366,6 +366,11 @@ def protocol_number(value: object, where: str) -> int | None:
     return number
 
 
+def protocol_text(number: int | None) -> str | int:
+    """A protocol as a row has it: the one name that it has, or its number."""
+    return next((name for name, each in _PROTOCOLS.items() if each == number), number or 0)
+
+
 def check_ports(protocol: int | None, start: int | None, end: int | None, where: str) -> None:
     """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts; SCTP may have none."""
     if not has_ports(protocol):

@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 from kubeports.check import check
-from kubeports.clouds import backend
+from kubeports.clouds import CLOUDS, Backend, added, backend
 from kubeports.clouds.fields import Declared
 from kubeports.clouds.resources import resolve
 from kubeports.errors import InputError
@@ -25,6 +26,7 @@ from kubeports.networks import FAMILIES, family_of
 from kubeports.policies.program import Program
 from kubeports.rules import Plan, of_rule
 from kubeports.table import TARGETS
+from kubeports.values import choice, mapping
 
 #: What ``conforms`` varies, beside what it is given.
 _FLAGS = ("offline", "nfs", "roles")
@@ -34,7 +36,7 @@ _FACTS = ("CAPABILITIES", "RULES", "GROUPS", "LISTS", "TYPES")
 Atom = tuple[str, str, int | None, int | None, int | None, str, str]
 
 
-def conforms(cloud: str, settings: Mapping[str, Any]) -> int:
+def conforms(cloud: str, settings: Mapping[str, Any] = MappingProxyType({})) -> int:
     """Check that a cloud's resources open what the plan opens, over all flags of a stack.
 
     Args:
@@ -46,7 +48,10 @@ def conforms(cloud: str, settings: Mapping[str, Any]) -> int:
 
     Raises:
         AssertionError: the module lacks what a reader needs, no stack is accepted, or the resources are not the plan.
+        InputError: there is no such cloud, or the settings are not a map.
     """
+    settings = mapping(settings, "settings")
+    _comparable(choice(cloud, "cloud", (*CLOUDS, *added())))
     compared, refused = 0, None
     for values in product((False, True), repeat=len(_FLAGS)):
         flags = dict(zip(_FLAGS, values, strict=True))
@@ -69,11 +74,8 @@ def differences(plan: Plan) -> list[str]:
     Raises:
         AssertionError: the cloud has no reader, or no data for it.
     """
-    module, settings = backend(plan.settings.cloud), plan.settings
-    lacking = [name for name in ("facts", "read") if not hasattr(module, name)]
-    lacking += [f"facts.{name}" for name in _FACTS if not hasattr(getattr(module, "facts", 0), name)]
-    if lacking:
-        raise AssertionError(f"{settings.cloud} lacks {', '.join(lacking)}")
+    settings = plan.settings
+    module = _comparable(settings.cloud)
     program = Program(declared(plan))
     targets = {urn: target for urn, each in program.groups.items() for target in module.read.marked(each, settings.cluster)}
     read = list(expanded(program.flows, program.lists))
@@ -93,6 +95,19 @@ def differences(plan: Plan) -> list[str]:
         found += [f"{role}: the plan has {each}, and no resource has" for each in sorted(wanted - there, key=str)]
         found += [f"{role}: a resource has {each}, and the plan has not" for each in sorted(there - wanted, key=str)]
     return found
+
+
+def _comparable(cloud: str) -> Backend:
+    """The module of a cloud that makes resources and reads them."""
+    module = backend(cloud)
+    facts = getattr(module, "facts", None)
+    if not getattr(facts, "NEEDS_SDK", True):
+        raise AssertionError(f"{cloud} makes files and no resources, and conforms compares resources")
+    lacking = [name for name in ("facts", "read") if not hasattr(module, name)]
+    lacking += [f"facts.{name}" for name in _FACTS if not hasattr(facts, name)]
+    if lacking:
+        raise AssertionError(f"{cloud} lacks {', '.join(lacking)}. Fix: see docs/extending.md for what a cloud has")
+    return module
 
 
 def declared(plan: Plan) -> list[Declared]:

@@ -120,6 +120,12 @@ _RULES: list[dict[str, Any]] = [
     {"protocol": "ipv6-icmp", "ethertype": "IPv6"},
     {"protocol": "58", "ethertype": "IPv6"},
     {"protocol": "58"},
+    {"protocol": "1", "ethertype": "IPv6", "remote_ip_prefix": "2001:db8::/32"},
+    {"protocol": "icmpv6", "ethertype": "IPv6", "remote_ip_prefix": "2001:db8::/32"},
+    {"protocol": "icmp", "port_range_min": 8, "port_range_max": 0},
+    {"protocol": "1", "port_range_min": 8, "port_range_max": 0},
+    {"protocol": "icmp", "port_range_min": 8},
+    {"protocol": "icmp", "port_range_min": 0, "port_range_max": 0},
     {"protocol": "47", "ethertype": "IPv6", "remote_ip_prefix": "2001:db8::/32"},
     {"protocol": "47", "ethertype": "IPv6", "remote_ip_prefix": "10.0.0.0/8"},
     {"remote_group_id": "one"},
@@ -131,6 +137,9 @@ _RULES: list[dict[str, Any]] = [
     {"remote_address_group_id": "held", "direction": "egress"},
     {},
     {"remote_ip_prefix": "0.0.0.0/0"},
+    {"protocol": "any"},
+    {"protocol": "0"},
+    {"protocol": "0"},
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,38 @@ backend.encode = _wrong
     assert any("etcd (tcp/2379-2380, ipv4) is missing" in text for text in texts)
     assert any("metrics-server (tcp/8443, ipv4) is missing" in text for text in texts)
     assert any("tcp/8444" in text for text in texts)
+
+
+#: The component puts out a file, and rules, that let everybody log in.
+OPEN_FILE = """
+from kubeports.rules import Rule
+_right = Rule.json
+def _wrong(self):
+    return _right(self) | ({"source": {"kind": "cidr", "value": "0.0.0.0/0"}} if "ssh" in self.services else {})
+Rule.json = _wrong
+"""
+
+
+def test_the_files_of_nodes_without_a_cloud_are_judged(tmp_path: Path, tooled: None) -> None:
+    """examples/bare-metal: as it stands, with a mistake in its outputs, and with other settings beside it."""
+    folder = tmp_path / "bare-metal"
+    shutil.copytree(ROOT / "examples" / "bare-metal", folder)
+    project = Project(folder, {}, tmp_path / "state", PACK)
+    right = project.preview("dev")
+    assert right.ok and found(right) == {}, right.output
+    assert "kubeports@v" in right.output, "the pack did not run"
+    sources = {"cluster": ["10.0.1.0/24"], "admins": ["10.20.1.0/24"], "clients": ["10.0.0.0/8"]}
+    said = {"cloud": "host", "cluster": "bare-metal", "roles": True, "sources": sources}
+    (folder / "stacks").mkdir()
+    (folder / "stacks" / "policy.dev.json").write_text(json.dumps({"settings": said}))
+    other = project.preview("dev")
+    assert not other.ok and {each.policy for each in other.violations} == {"settings", "only-table-sources"}, other.output
+    assert any("tcp/22 on bare-metal-nodes is open to 10.20.0.0/16" in each.says for each in other.violations)
+    (folder / "stacks" / "policy.dev.json").unlink()
+    main = folder / "__main__.py"
+    main.write_text(OPEN_FILE + main.read_text())
+    wrong = project.preview("dev")
+    assert not wrong.ok and found(wrong) == {"firewall": {"world-open"}}, wrong.output
 
 
 def test_an_exported_state_can_be_analyzed(judged: Callable[[str], Project], aws: AWS) -> None:

@@ -72,8 +72,11 @@ def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]
         return False
     if rule["ethertype"] != f"IPv{packet.peer.version}":
         return False
-    if rule["protocol"] not in (None, "any", "0") and _number(rule["protocol"]) != packet.protocol:
-        return False
+    if rule["protocol"] not in (None, "any", "0"):
+        # ICMP of IPv6 goes by both numbers: neutron/agent/linux/openvswitch_firewall/firewall.py, common/ovn/acl.py
+        number = _number(rule["protocol"])
+        if (58 if packet.peer.version == 6 and number == 1 else number) != packet.protocol:
+            return False
     first, last = rule["port_range_min"], rule["port_range_max"]
     if packet.protocol in PORTED and first is not None and not (packet.port is not None and first <= packet.port <= last):
         return False

@@ -14,6 +14,7 @@ from kubeports.policies.expected import FIREWALL
 from kubeports.policies.pack import policies
 from pulumi_policy import (
     PolicyCustomTimeouts,
+    PolicyProviderResource,
     PolicyResource,
     PolicyResourceOptions,
     ResourceValidationArgs,
@@ -95,7 +96,11 @@ def _resource(declaration: Declaration, answered: Mapping[str, Any] | None) -> P
     given = declaration.args if declaration.cls == "kubeports.Firewall" else _inputs(declaration.args)
     outputs = given | {"id": UNKNOWN_STRING_VALUE} | dict(answered or {})
     props = unknown_checking_proxy(outputs)
-    return PolicyResource(TOKENS[declaration.cls], props, urn(declaration), declaration.name, _OPTIONS, None, None, [], {})
+    provider = None
+    if declaration.provider:
+        kind = f"pulumi:providers:{declaration.cls.partition('.')[0]}"
+        provider = PolicyProviderResource(kind, {}, f"urn:{kind}::{declaration.provider}", declaration.provider)
+    return PolicyResource(TOKENS[declaration.cls], props, urn(declaration), declaration.name, _OPTIONS, provider, None, [], {})
 
 
 def _inputs(args: Any) -> Any:

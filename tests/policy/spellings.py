@@ -24,12 +24,13 @@ SELF = "self"
 
 @dataclass(frozen=True)
 class Declaration:
-    """A resource of a program: its class, logical name and arguments, and the name of the component that has it."""
+    """A resource of a program: class, logical name and arguments, the name of its component, and of a provider of its own."""
 
     cls: str
     name: str
     args: dict[str, Any]
     parent: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from kubeports.check import check
 from kubeports.clouds.fields import Declared
 from kubeports.policies import checks
 from kubeports.policies.stack import Stack
+from kubeports.rules import Plan, Source
 from kubeports.testing import declared
 
 from tests.policy.sdk import judge
 from tests.policy.spellings import GROUP, Declaration, groups
-from tests.policy.test_pack import component, planned
+from tests.policy.test_pack import NETWORK, SMALL, component, planned
 
 LIST = Declaration("aws.ec2.ManagedPrefixList", "office", {"name": "office", "address_family": "IPv4", "max_entries": 3})
 INTERNET = {"cidr": "0.0.0.0/0", "description": "all"}
@@ -233,6 +234,54 @@ def test_the_entries_of_a_prefix_list_count_against_the_quota() -> None:
     assert "ingress rules of ipv4, and EC2 takes 60" in " ".join(judge(made)["limits"])
 
 
+def _two(cls: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two rules of a group are equal, by what differs in their arguments."""
+    args: dict[str, Any] = {"description": "x", "security_group_id": f"{GROUP}g"}
+    if cls == "openstack.networking.SecGroupRule":
+        group = Declaration("openstack.networking.SecGroup", "g", {"name": "g"})
+        args |= {"direction": "ingress", "ethertype": "IPv4"}
+    else:
+        group = Declaration("aws.ec2.SecurityGroup", "g", {"vpc_id": "v"})
+    if cls == "aws.ec2.SecurityGroupRule":
+        args |= {"type": "ingress", "cidr_blocks": ["10.20.0.0/16"]}
+    elif cls == "aws.vpc.SecurityGroupIngressRule":
+        args |= {"cidr_ipv4": "10.20.0.0/16"}
+    return "equal-rules" in judge([group, Declaration(cls, "one", args | one), Declaration(cls, "other", args | other)])
+
+
+#: The arguments of a protocol, and of its ports or its type and code, in each way of writing where equal rules are refused.
+FIELDS = {
+    "aws.vpc.SecurityGroupIngressRule": ("ip_protocol", "from_port", "to_port"),
+    "aws.ec2.SecurityGroupRule": ("protocol", "from_port", "to_port"),
+    "openstack.networking.SecGroupRule": ("protocol", "port_range_min", "port_range_max"),
+}
+
+
+@pytest.mark.parametrize("cls", FIELDS)
+def test_rules_of_icmp_are_equal_by_their_types_and_codes(cls: str) -> None:
+    def icmp(name: str, *numbers: int) -> dict[str, Any]:
+        return dict(zip(FIELDS[cls], (name, *numbers), strict=False))
+
+    assert _two(cls, icmp("icmp", 8, 0), icmp("icmp", 8, 0))
+    assert _two(cls, icmp("icmp", 8, 0), icmp("1", 8, 0))
+    assert not _two(cls, icmp("icmp", 8, 0), icmp("icmp", 3, 4))
+    assert not _two(cls, icmp("icmp", 3, 3), icmp("icmp", 3, 4))
+    assert not _two(cls, icmp("icmp", 8, 0), icmp("icmp", -1, -1) if cls.startswith("aws") else icmp("icmp"))
+
+
+def test_rules_are_equal_as_each_cloud_stores_them() -> None:
+    """EC2 stores no type as -1; the provider for OpenStack leaves a 0 out, and Neutron has two forms of every protocol."""
+    aws, openstack = "aws.vpc.SecurityGroupIngressRule", "openstack.networking.SecGroupRule"
+    every = {"ip_protocol": "icmp"}
+    assert _two(aws, every, every | {"from_port": -1, "to_port": -1})
+    assert not _two(aws, every, every | {"from_port": 0, "to_port": 0})
+    for protocol in ("icmp", "tcp"):
+        assert _two(openstack, {"protocol": protocol}, {"protocol": protocol, "port_range_min": 0, "port_range_max": 0})
+    assert not _two(openstack, {}, {"protocol": "0"})
+    ipv6 = {"ethertype": "IPv6"}
+    assert _two(openstack, ipv6 | {"protocol": "icmp"}, ipv6 | {"protocol": "ipv6-icmp"})
+
+
 @pytest.mark.parametrize(("first", "second"), [((0, 65535), (1, 65535)), ((0, 0), (0, 65535))])
 def test_rules_with_port_0_are_equal_only_as_they_are_written(first: tuple[int, int], second: tuple[int, int]) -> None:
     args = {"description": "x", "ip_protocol": "tcp", "cidr_ipv4": "10.20.0.0/16", "security_group_id": f"{GROUP}g"}
@@ -246,3 +295,117 @@ def test_rules_with_port_0_are_equal_only_as_they_are_written(first: tuple[int, 
 
     assert "equal-rules" not in found(first, second)
     assert "equal-rules" in found(first, first)
+
+
+# What can't be read is as wide as it may be, on every cloud and attribute
+
+_SSH = {"from_port": 22, "to_port": 22}
+_ON = {"security_group_id": f"{GROUP}nodes"}
+_GCP = {"network": "default", "direction": "INGRESS", "source_ranges": ["10.20.0.0/16"], "target_tags": ["nodes"]}
+_NEUTRON = {"direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "remote_ip_prefix": "10.20.0.0/16"}
+RULES: dict[str, dict[str, Any]] = {
+    "aws.vpc.SecurityGroupIngressRule": {**_ON, **_SSH, "ip_protocol": "tcp", "cidr_ipv4": "10.20.0.0/16"},
+    "aws.ec2.SecurityGroupRule": {**_ON, **_SSH, "type": "ingress", "protocol": "tcp", "cidr_blocks": ["10.20.0.0/16"]},
+    "gcp.compute.Firewall": {**_GCP, "allows": [{"protocol": "tcp", "ports": ["22"]}]},
+    "openstack.networking.SecGroupRule": {**_ON, **_NEUTRON, "port_range_min": 22, "port_range_max": 22},
+}
+UNREADABLE = [
+    ("aws.vpc.SecurityGroupIngressRule", {"cidr_ipv4": "0.0.0.0/0 "}, "world-open"),
+    ("aws.vpc.SecurityGroupIngressRule", {"cidr_ipv6": "::/0\n"}, "world-open"),
+    ("aws.vpc.SecurityGroupIngressRule", {"cidr_ipv4": "any"}, "world-open"),
+    ("aws.vpc.SecurityGroupIngressRule", {"from_port": "x"}, "only-table-ports"),
+    ("aws.vpc.SecurityGroupIngressRule", {"to_port": -7}, "only-table-ports"),
+    ("aws.vpc.SecurityGroupIngressRule", {"ip_protocol": "frobnicate"}, "only-table-ports"),
+    ("aws.ec2.SecurityGroupRule", {"cidr_blocks": ["10.20.0.0/16", " 0.0.0.0/0"]}, "world-open"),
+    ("aws.ec2.SecurityGroupRule", {"ipv6_cidr_blocks": ["nonsense"]}, "world-open"),
+    ("aws.ec2.SecurityGroupRule", {"type": "ingres", "cidr_blocks": ["0.0.0.0/0"]}, "world-open"),
+    ("gcp.compute.Firewall", {"source_ranges": ["0.0.0.0/0\n"]}, "world-open"),
+    ("gcp.compute.Firewall", {"source_ranges": ["everybody"]}, "world-open"),
+    ("gcp.compute.Firewall", {"direction": "in", "source_ranges": ["0.0.0.0/0"]}, "world-open"),
+    ("gcp.compute.Firewall", {"allows": [{"protocol": "tcp", "ports": ["22-"]}], "source_ranges": ["0.0.0.0/0"]}, "world-open"),
+    ("gcp.compute.Firewall", {"allows": [{"protocol": "tcp", "ports": ["ssh"]}]}, "only-table-ports"),
+    ("gcp.compute.Firewall", {"allows": [{"protocol": "tcp", "ports": ["90-80"]}]}, "only-table-ports"),
+    ("gcp.compute.Firewall", {"allows": [{"protocol": "frobnicate"}]}, "only-table-ports"),
+    ("gcp.compute.Firewall", {"priority": "first", "source_ranges": ["0.0.0.0/0"]}, "world-open"),
+    ("openstack.networking.SecGroupRule", {"remote_ip_prefix": "0.0.0.0/0 "}, "world-open"),
+    ("openstack.networking.SecGroupRule", {"remote_ip_prefix": "::/0\n", "ethertype": "IPv6 "}, "world-open"),
+    ("openstack.networking.SecGroupRule", {"remote_ip_prefix": "0.0.0.0/0", "direction": "in"}, "world-open"),
+    ("openstack.networking.SecGroupRule", {"port_range_min": "ssh"}, "only-table-ports"),
+    ("openstack.networking.SecGroupRule", {"port_range_min": 23, "port_range_max": 22}, "only-table-ports"),
+    ("openstack.networking.SecGroupRule", {"protocol": "frobnicate"}, "only-table-ports"),
+]
+
+
+@pytest.mark.parametrize(("cls", "args", "policy"), UNREADABLE, ids=str)
+def test_what_can_not_be_read_is_as_wide_as_it_may_be(cls: str, args: dict[str, Any], policy: str) -> None:
+    cloud = cls.partition(".")[0]
+    settings = {"cloud": cloud, "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
+    given = groups("aws standalone" if cloud == "aws" else cloud)
+
+    def found(more: dict[str, Any]) -> set[str]:
+        rule = Declaration(cls, "rule", RULES[cls] | more | {"description": "x"})
+        return set(judge([*given, rule], {"settings": settings, "complete": {"ignore": ["*"]}})) - {"complete", "ipip"}
+
+    assert found({}) == set()
+    assert policy in found(args)
+
+
+#: Each attribute that may hold a group or a list.
+NAMING = [
+    ("aws.vpc.SecurityGroupIngressRule", "referenced_security_group_id"),
+    ("aws.vpc.SecurityGroupIngressRule", "prefix_list_id"),
+    ("aws.vpc.SecurityGroupIngressRule", "security_group_id"),
+    ("aws.ec2.SecurityGroupRule", "source_security_group_id"),
+    ("aws.ec2.SecurityGroupRule", "prefix_list_ids"),
+    ("aws.ec2.SecurityGroupRule", "security_group_id"),
+    ("gcp.compute.Firewall", "source_tags"),
+    ("gcp.compute.Firewall", "source_service_accounts"),
+    ("gcp.compute.Firewall", "target_tags"),
+    ("gcp.compute.Firewall", "target_service_accounts"),
+    ("openstack.networking.SecGroupRule", "remote_group_id"),
+    ("openstack.networking.SecGroupRule", "remote_address_group_id"),
+    ("openstack.networking.SecGroupRule", "security_group_id"),
+]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(("cls", "attribute"), NAMING)
+def test_a_group_that_is_not_known_is_reported_for_every_attribute(cls: str, attribute: str, listed: bool) -> None:
+    """Its value comes from a resource that is neither a group nor a list, such as one of another provider."""
+    if listed and not attribute.endswith("s"):
+        return
+    cloud = cls.partition(".")[0]
+    other = Declaration("gcp.compute.Firewall", "other", RULES["gcp.compute.Firewall"] | {"description": "x"})
+    args = RULES[cls] | {attribute: [f"{GROUP}other"] if listed else f"{GROUP}other", "description": "x"}
+    found = judge([*groups("aws standalone" if cloud == "aws" else cloud), other, Declaration(cls, "rule", args)])
+    camel = "".join(part.title() if i else part for i, part in enumerate(attribute.split("_")))
+    assert any(f"{camel} of rule is not known at preview" in text for text in found.get("literal", ())), found
+
+
+@pytest.mark.parametrize("key", ["security_groups", "prefix_list_ids"])
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_group_that_is_not_known_in_a_block_is_reported(key: str, direction: str) -> None:
+    other = Declaration("gcp.compute.Firewall", "other", RULES["gcp.compute.Firewall"] | {"description": "x"})
+    block = {"protocol": "tcp", "from_port": 22, "to_port": 22, "description": "x", key: [f"{GROUP}other"]}
+    found = judge([other, Declaration("aws.ec2.SecurityGroup", "nodes", {"description": "x", direction: [block]})])
+    assert any(f"{direction} of nodes is not known at preview" in text for text in found.get("literal", ())), found
+
+
+# Outputs
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack", "host"])
+def test_outputs_that_open_to_the_internet_what_no_row_may_are_not_believed(cloud: str) -> None:
+    """Of outputs alone the plan is what they say: but no settings open ssh to the internet."""
+    plan = check("fw", {"cloud": cloud, **SMALL, **NETWORK.get(cloud, {})})
+    rules = [replace(rule, source=Source("cidr", "0.0.0.0/0")) if "ssh" in rule.services else rule for rule in plan.rules]
+    changed = replace(plan, rules=tuple(rules))
+    assert judge(_with_outputs(plan)) == {}
+    found = judge(_with_outputs(changed))
+    assert set(found) == {"world-open"} and "tcp/22" in found["world-open"][0]
+
+
+def _with_outputs(plan: Plan) -> list[Declaration]:
+    if plan.settings.cloud == "host":
+        return [Declaration("kubeports.Firewall", "fw", {"settings": plan.settings.json(), "rules": plan.json()["rules"]})]
+    return component(plan)

@@ -7,7 +7,7 @@ does; the oracle answers packet by packet.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
@@ -80,6 +80,7 @@ class Case:
         exceeds: whether something passes that the plan does not have.
         packet: one that decides it: protocol, port and address.
         services: rows that are switched on besides.
+        settings: other settings of the stack.
     """
 
     cloud: str
@@ -88,6 +89,7 @@ class Case:
     exceeds: bool
     packet: tuple[int, int | None, str]
     services: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _deny(ports: list[str] | None, source: str, priority: int = 900, **more: Any) -> Raw:
@@ -114,6 +116,13 @@ def _neutron(protocol: str | None, prefix: str | None) -> Callable[[list[Raw]], 
 def _halves(rules: list[Raw]) -> None:
     rules += [_deny(["22"], half, name=f"deny-{half[0]}") for half in ("10.20.0.0/17", "10.20.128.0/17")]
 
+
+#: ICMP of both families from the administrators, as rows of the stack's own.
+_PING = {
+    "families": ["ipv4", "ipv6"],
+    "sources": {"admins": ["10.20.0.0/16", "2001:db8::/64"], "clients": [], "peers": [], "balancers": []},
+    "services": {"icmp": {"enabled": True, "source": ["admins"]}},
+}
 
 CASES = {
     "all as planned on aws": Case("aws", lambda r: None, False, False, (6, 22, "10.20.0.1")),
@@ -156,6 +165,20 @@ CASES = {
     "openstack has some types of icmp": Case(
         "openstack", _set("nodes-in-1-", "id", port_range_min=8, port_range_max=0), True, False, (1, None, "10.0.0.1"), ("icmp",)
     ),
+    **{
+        f"openstack has ICMP of IPv6 as {name}": Case(
+            "openstack", _set("nodes-in-58-", "id", protocol=name), False, False, (58, None, "2001:db8::1"), settings=_PING
+        )
+        for name in ("ipv6-icmp", "icmpv6", "58", "icmp", "1")
+    },
+    "openstack has ICMP of IPv4 alone": Case(
+        "openstack",
+        _set("nodes-in-58-", "id", protocol="1", ethertype="IPv4", remote_ip_prefix="10.20.0.0/16"),
+        True,
+        False,
+        (58, None, "2001:db8::1"),
+        settings=_PING,
+    ),
     "openstack opens protocol 0, which is any": Case(
         "openstack", _neutron("0", "10.0.0.0/8"), False, True, (47, None, "10.0.0.1")
     ),
@@ -172,6 +195,7 @@ CASES = {
 
 def made(case: Case) -> tuple[Plan, Raw]:
     settings = RAW | {"cloud": case.cloud} | NETWORKS[case.cloud] | {"services": {s: {"enabled": True} for s in case.services}}
+    settings |= case.settings
     planned = plan(table.load(), parse(settings))
     raw = stored(planned)
     case.change(raw["firewalls" if case.cloud == "gcp" else "rules"])
@@ -200,7 +224,7 @@ def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
         packet = clouds.Packet(protocol, port, ip_address(peer), carries, frozenset(nodes))
         if not case.services:
             passes = clouds.ALLOWS[case.cloud](raw | {"rules": readable}, packet)
-            assert passes == (not case.lacks if case.lacks else case.exceeds or peer == "10.20.0.1"), passes
+            assert passes == (not case.lacks if case.lacks else case.exceeds or peer in ("10.20.0.1", "2001:db8::1")), passes
 
 
 class _Names:

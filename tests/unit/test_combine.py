@@ -142,6 +142,18 @@ def test_explain_offers_to_combine_roles(tmp_path: Path, question: str, combine:
         assert "kubeports:combine" not in CliRunner().invoke(main, ["explain", "--file", file, other]).output
 
 
+def test_a_difference_shows_what_roles_combine_as_a_stack_file_has_it(tmp_path: Path) -> None:
+    paths = []
+    for name, combine in (
+        ("a", {"control-plane": ["etcd"]}),
+        ("b", {"control-plane": ["etcd", "worker"], "registry": ["worker"]}),
+    ):
+        (tmp_path / name).mkdir()
+        paths.append(stackfile(tmp_path / name, combine=combine))
+    said = CliRunner().invoke(main, ["plan", "--file", paths[0], "--diff", paths[1]], env={"COLUMNS": "200"}).output
+    assert "combine: from {control-plane: [etcd]} to {control-plane: [etcd, worker], registry: [worker]}" in said
+
+
 def test_the_report_shows_which_roles_nodes_combine(tmp_path: Path) -> None:
     assert dict(view.stack("s", plan_of(stack("openstack"))).choices)["combine.control-plane"] == ("etcd",)
     assert "combine.control-plane" not in dict(view.stack("s", plan_of(stack("openstack", combine={}))).choices)

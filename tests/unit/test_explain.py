@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from kubeports import stackfile, table
@@ -347,13 +348,73 @@ def test_on_aws_a_rule_between_groups_has_no_family() -> None:
 
 def test_egress_is_opened_and_closed_by_its_list() -> None:
     said, change = told("tcp/443 from nodes to 10.1.2.3", egress=["10.0.0.0/8", "192.0.2.0/24"])
-    assert said.verdict == "allowed" and texts(change) == ["take 10.0.0.0/8 out of egress"]
+    narrow = "{protocol: tcp, start: 1, end: 442, to: [10.0.0.0/8]}, {protocol: tcp, start: 444, end: 65535, to: [10.0.0.0/8]}"
+    narrow = f"set egress: [{narrow}, {{protocol: udp, start: 1, end: 65535, to: [10.0.0.0/8]}}, 192.0.2.0/24]"
+    more = ", and add the other protocols that nodes need"
+    assert said.verdict == "allowed" and texts(change) == [narrow + more, "take 10.0.0.0/8 out of egress"]
     said, change = told("to 198.51.100.7", egress=["10.0.0.0/8"])
     assert said.verdict == "denied" and texts(change) == ["set egress: [10.0.0.0/8, 198.51.100.7/32]"]
     said, change = told("to world")
     assert said.verdict == "allowed" and texts(change) == ["set egress: [], and add the networks that nodes need"]
     said, change = told("to 192.168.0.9", egress=[], sources=BASE["sources"] | {"cluster": ["192.168.0.0/24"]})
     assert said.verdict == "allowed" and not change.ways  # the cluster, always
+
+
+OUT = {"protocol": "tcp", "start": 443, "to": ["0.0.0.0/0"]}
+#: Cloud, egress, question -> the ways that are offered first.
+OUTWARDS: list[tuple[str, Any, str, str]] = [
+    ("openstack", "everywhere", "tcp/25 from nodes to 8.8.8.8",
+     "set egress: [{protocol: tcp, start: 1, end: 24, to: [0.0.0.0/0]}, {protocol: tcp, start: 26, end: 65535, to: [0.0.0.0/0]}, "
+     "{protocol: udp, start: 1, end: 65535, to: [0.0.0.0/0]}], and add the other protocols that nodes need"),
+    ("openstack", [OUT], "tcp/25 from nodes to 8.8.8.8",
+     "set egress: [{protocol: tcp, start: 443, to: [0.0.0.0/0]}, {protocol: tcp, start: 25, to: [8.8.8.8/32]}]"),
+    ("openstack", [OUT], "tcp/443 from nodes to 8.8.8.8", "set egress: []"),
+    ("openstack", [OUT | {"end": 500}], "tcp/450 from nodes to 8.8.8.8",
+     "set egress: [{protocol: tcp, start: 443, end: 449, to: [0.0.0.0/0]}, "
+     "{protocol: tcp, start: 451, end: 500, to: [0.0.0.0/0]}]"),
+    ("openstack", [{"protocol": "icmp", "to": ["0.0.0.0/0"]}], "icmp from nodes to 8.8.8.8",
+     "take {protocol: icmp, to: [0.0.0.0/0]} out of egress"),
+    ("openstack", [], "icmp from nodes to 8.8.8.8", "set egress: [{protocol: icmp, to: [8.8.8.8/32]}]"),
+    ("openstack", [], "sctp/9 from nodes to 8.8.8.8", "set egress: [{protocol: sctp, start: 9, to: [8.8.8.8/32]}]"),
+    ("aws", [], "sctp/9 from nodes to 8.8.8.8", "set egress: [{protocol: sctp, to: [8.8.8.8/32]}]"),
+    ("aws", [{"protocol": 132, "to": ["0.0.0.0/0"]}], "sctp/9 from nodes to 8.8.8.8", "set egress: []"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cloud", "egress", "text", "way"), OUTWARDS, ids=str)
+def test_egress_is_opened_and_closed_by_port(cloud: str, egress: Any, text: str, way: str) -> None:
+    raw = BASE | {"cloud": cloud, "egress": egress} | ({"network": "vpc-1"} if cloud == "aws" else {})
+    said = explain(raw, text)
+    change = ways(raw, said)
+    assert texts(change)[0] == way
+    for each in change.ways:
+        changed = after(raw, each)
+        assert explain(changed, text).verdict == change.to
+        pasted = yaml.safe_load(each.edits[0].text.partition("set ")[2].partition(", and add")[0] or "{}")
+        assert pasted == ({"egress": changed["egress"]} if pasted else {})
+
+
+@pytest.mark.parametrize(
+    ("cloud", "text", "way"),
+    [
+        ("aws", "sctp/38412 from 10.40.0.7",
+         "add a custom row to services: sctp: {protocol: sctp, source: [10.40.0.7/32], why: say why} "
+         "(AWS filters no ports of sctp: the row is for all of them)"),
+        ("openstack", "sctp/38412 from 10.40.0.7",
+         "add a custom row to services: sctp-38412: {protocol: sctp, start: 38412, source: [10.40.0.7/32], why: say why}"),
+        ("openstack", "protocol 132 from 10.40.0.7",
+         "add a custom row to services: sctp: {protocol: sctp, source: [10.40.0.7/32], why: say why}"),
+        ("openstack", "protocol 47 from 10.40.0.7",
+         "add a custom row to services: protocol-47: {protocol: 47, source: [10.40.0.7/32], why: say why}"),
+        ("openstack", "esp from 10.40.0.7",
+         "add a custom row to services: protocol-50: {protocol: 50, source: [10.40.0.7/32], why: say why}"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_offered_has_the_one_name_of_its_protocol(cloud: str, text: str, way: str) -> None:
+    raw = BASE | {"cloud": cloud} | ({"network": "vpc-1"} if cloud == "aws" else {})
+    found = ways(raw, explain(raw, text))
+    assert way in texts(found), texts(found)
+    assert all(explain(after(raw, each), text).verdict == "allowed" for each in found.ways)
 
 
 def test_the_egress_of_somebody_elses_group_is_theirs() -> None:

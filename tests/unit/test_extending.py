@@ -163,6 +163,33 @@ def test_another_cloud_passes_the_test_for_its_author() -> None:
         conforms("hcloud", raw | {"calico": "ipip"})
 
 
+SOURCES: dict[str, Any] = {"sources": {"admins": [], "clients": []}}
+
+
+@pytest.mark.parametrize(
+    ("cloud", "settings", "error", "message"),
+    [
+        ("openstack", None, InputError, "settings: None is not a map"),
+        ("openstack", [], InputError, "settings: [] is not a map"),
+        ("openstack", "x", InputError, "settings: 'x' is not a map"),
+        ("openstak", SOURCES, InputError, "cloud: 'openstak' is not a valid value. Did you mean 'openstack'?"),
+        (None, SOURCES, InputError, "cloud: None is not a valid value"),
+        ("openstack", {}, AssertionError, "openstack accepts none of these stacks: sources.admins: is missing"),
+        ("host", SOURCES, AssertionError, "host makes files and no resources, and conforms compares resources"),
+    ],
+)
+def test_that_test_says_what_it_can_not_try(cloud: Any, settings: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        conforms(cloud, settings)
+
+
+def test_that_test_needs_what_a_reader_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "blind", "blind_cloud")
+    (tmp_path / "blind_cloud.py").write_text("def encode(plan): ...\ndef limits(plan, name): ...\ndef create(*a): ...\n")
+    with pytest.raises(AssertionError, match=r"blind lacks facts, read, facts.CAPABILITIES.*Fix: see docs/extending.md"):
+        conforms("blind", SOURCES)
+
+
 @pytest.mark.usefixtures("hcloud")
 @pytest.mark.parametrize(
     ("change", "message"),

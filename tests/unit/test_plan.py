@@ -356,6 +356,29 @@ def test_clients_may_be_half_of_the_internet_as_they_may_be_all_of_it() -> None:
         assert f"{service} is open to 50% of all ipv4 addresses" in planned.warnings
 
 
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"services": {"ping": {"protocol": "icmpv6", "source": ["cluster"], "why": "ping"}}}, "services.ping"),
+        ({"services": {"ping": {"protocol": 58, "source": ["cluster"], "why": "ping"}}}, "services.ping"),
+        ({"egress": ["10.0.0.0/8", {"protocol": "icmpv6", "to": ["10.0.0.0/8"]}]}, "egress (protocol 58 to 10.0.0.0/8)"),
+    ],
+)
+def test_what_has_a_meaning_in_another_family_alone_gives_a_warning(changes: dict[str, Any], what: str) -> None:
+    (said,) = made(**changes).warnings
+    assert said.startswith(f"{what} opens nothing: it is for ipv6 alone, and no node has that. Leave it out, or add ipv6")
+    both: dict[str, Any] = {"families": ["ipv4", "ipv6"], "sources": {"admins": ["10.20.0.0/16", "2001:db8::/64"], "clients": []}}
+    assert not [each for each in made(**changes, **both).warnings if "it is for ipv6 alone" in each]
+
+
+def test_a_row_for_another_family_gives_no_warning_where_it_is_off_or_has_a_twin() -> None:
+    own = {"ping": {"protocol": "icmpv6", "source": ["cluster"], "why": "ping", "enabled": False}, "icmp": {"enabled": True}}
+    assert made(services=own).warnings == ()
+    (said,) = made(families=["ipv6"], calico="vxlan", sources={"admins": ["2001:db8::/64"], "clients": []},
+                   services={"tunnel": {"protocol": 4, "source": ["cluster"], "why": "tunnels"}}).warnings  # fmt: skip
+    assert said.startswith("services.tunnel opens nothing: it is for ipv4 alone")
+
+
 def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:
     own = {"protocol": 58, "source": ["10.0.0.0/8"], "why": "ICMPv6"}
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings

@@ -49,7 +49,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"families": ["ipv5"]}, "kubeports:families[0]: 'ipv5'", "ipv4"),
     ({"families": []}, "kubeports:families: is empty", "[ipv4]"),
     ({"families": "ipv4"}, "kubeports:families: 'ipv4' is not a list", "list"),
-    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: ['10.0.0.0/8'] is not a map", "key: value"),
+    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: [10.0.0.0/8] is not a map", "key: value"),
     ({"sources": '{"admins": [}'}, "kubeports:sources: ", "is not JSON"),
     ({"sources": '{"admins": [], "admins": []}'}, "kubeports:sources: the key 'admins' stands twice", "once"),
     ({"egress": "[" * 5000}, "kubeports:egress: '[[", "nested too deeply"),
@@ -139,7 +139,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is not a port", "1-65535"),
     ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is not a port", "1-65535"),
     ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is not a port", "whole number"),
-    ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: True is not a port", "whole number"),
+    ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: true is not a port", "whole number"),
     (
         {"services": {"etcd": {"start": 2381}}},
         "kubeports:services.etcd: start 2381 is after the end of the row, 2380",

@@ -15,7 +15,7 @@ from kubeports import table
 from kubeports.audit.differences import KINDS, KUBEPORTS, Difference, Kind, LiveRule, Raw
 from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
-from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, wider, widest, with_roles, world
+from kubeports.coverage import beyond, excess, is_among, is_tunnel_as_port, joined, lacking, wider, widest, with_roles, world
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import EVERYBODY, FAMILIES, Network, Networks, covers
 from kubeports.rules import Plan, Rule, of_rule, of_rules
@@ -416,14 +416,7 @@ def _source(rule: Rule) -> str:
 
 def _within(span: Span, flow: Flow, worldwide: Iterable[Span]) -> bool:
     """Whether a part of a flow is reported as open to the internet."""
-    for each in worldwide:
-        if flow not in each.flows or span.family not in (None, each.family):
-            continue
-        if each.protocol is None:
-            return True
-        if each.protocol == span.protocol and (each.ports is None or (span.ports is not None and each.ports.covers(span.ports))):
-            return True
-    return False
+    return is_among(span, (each for each in worldwide if flow in each.flows and span.family in (None, each.family)))
 
 
 def _meanings(flows: Iterable[Flow]) -> Iterator[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from kubeports.networks import Family
+from kubeports.traffic import SCTP, TCP, UDP
 
 #: The longest that names in a cloud add to the cluster's.
 SUFFIX = len("-control-plane")
@@ -92,6 +93,7 @@ class Capabilities:
         limits: the keys that ``limits`` may have.
         not_limits: why another key of ``limits`` means nothing here.
         native_pods: what else lets pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known.
+        ported: the protocols whose ports rules filter.
         metadata_service: its addresses, where the cloud's rules for egress hold for it.
     """
 
@@ -115,4 +117,5 @@ class Capabilities:
     limits: tuple[str, ...] = ("rules", "groups")
     not_limits: Mapping[str, str] = field(default_factory=dict)
     native_pods: str = ""
+    ported: tuple[int, ...] = (TCP, UDP, SCTP)
     metadata_service: Mapping[Family, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -36,6 +36,7 @@ class Declared:
         inputs: its properties as the SDK names them, with ``UNKNOWN`` for what is not known.
         links: property -> URNs of the resources that decide it.
         parent: the URN of its parent; empty: none.
+        provider: the URN of its provider, which decides the account, project or region; empty: not known.
     """
 
     type: str
@@ -44,6 +45,7 @@ class Declared:
     inputs: Mapping[str, Any]
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parent: str = ""
+    provider: str = ""
 
 
 class Identities(Protocol):

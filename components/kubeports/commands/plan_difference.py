@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kubeports.commands import shared
 from kubeports.difference import VERSION, Difference, RowChange, difference
+from kubeports.errors import flow
 
 if TYPE_CHECKING:
     from kubeports.networks import Family
@@ -83,8 +84,8 @@ def _markdown(before: shared.Chosen, after: shared.Chosen, found: Difference) ->
 
 def _settings(found: Difference) -> list[str]:
     def shown(value: object) -> str:
-        if isinstance(value, bool):
-            return str(value).lower()
+        if isinstance(value, bool | dict):
+            return flow(value)
         return ", ".join(map(str, value)) if isinstance(value, list) else "not set" if value is None else str(value)
 
     return [f"{setting.key}: from {shown(setting.before)} to {shown(setting.after)}" for setting in found.settings]

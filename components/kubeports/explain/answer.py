@@ -13,8 +13,8 @@ from typing import Any, Literal
 from kubeports import table
 from kubeports.check import check
 from kubeports.errors import some
-from kubeports.explain.question import Entry, Peer, Question, read
-from kubeports.explain.topics import PODS, topic, tunnels
+from kubeports.explain.question import PODS, Entry, Peer, Question, read
+from kubeports.explain.topics import topic, tunnels
 from kubeports.flows import Flow, move, sweep
 from kubeports.networks import Addresses, Network, addresses, cidrs, common, family_of, overlap, single, union
 from kubeports.networks import covers as covers_all
@@ -130,15 +130,9 @@ def decides(settings: Settings, question: Question) -> bool:
 
 def parts(plan: Plan, question: Question) -> tuple[Part, ...]:
     """The question in pieces that have one answer each."""
-    asked = [
-        (entry, peer, target)
-        for entry, targets in question.entries
-        for target in targets
-        for peer in question.peers
-        if peer.family in entry.families
-    ]
-    if not asked:  # a protocol that the peer's family does not have: denied
-        asked = [(entry, peer, target) for entry, targets in question.entries for target in targets for peer in question.peers]
+    every = [(entry, peer, target) for entry, targets in question.entries for target in targets for peer in question.peers]
+    # A protocol that the peer's family does not have is denied.
+    asked = [each for each in every if each[1].family in each[0].families] or every
     return tuple(part for entry, peer, target in asked for part in _cut(plan, question.direction, entry, peer, target))
 
 
@@ -321,19 +315,23 @@ def _members(plan: Plan, question: Question, part: Part) -> list[str]:
         and (group := rule.source.group)
         and group not in part.peer.groups
         and (rule.source.kind == "role" or not asked_as_any_node)
-        and covers(Row("", rule.protocol or 0, rule.from_port, rule.to_port, (), rule.target, ""), part.entry)
+        and _has(rule, part.entry)
     ]
     return list(dict.fromkeys(found))
 
 
 def _crosses(settings: Settings, rule: Rule, direction: str, part: Part) -> bool:
     """Whether a rule of the other family lets a part pass where a group as a source has no family."""
-    row = Row("", rule.protocol or 0, rule.from_port, rule.to_port, (), rule.target, "")
     return (
         rule.direction == direction
         and rule.source.kind in ("self", "role")
         and rule.source.group in part.peer.groups
         and rule.family != part.peer.family
         and rule.target in settings.carried(part.target)
-        and covers(row, part.entry)
+        and _has(rule, part.entry)
     )
+
+
+def _has(rule: Rule, entry: Entry) -> bool:
+    """Whether a rule is for the protocol of an entry, and has all of its ports."""
+    return rule.protocol == entry.protocol and rule.range.covers(ports_of(entry.start, entry.end))

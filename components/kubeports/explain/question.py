@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Literal
 
@@ -23,11 +24,13 @@ from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, TARGETS, WORDS
 from kubeports.traffic import (
+    ALL,
     FIRST_PORT,
     IPENCAP,
     IPIP,
     LAST_PORT,
     NAMES,
+    SCTP,
     TCP,
     TUNNELS,
     UDP,
@@ -42,6 +45,10 @@ GRAMMAR = "write WHAT from WHO [to NODES], or [WHAT] [from NODES] to ADDRESS, su
 #: Protocols that may be asked as a whole, by name; a service of that name goes first (ipip, icmp, vrrp).
 PROTOCOLS = {name: number for name, number in NAMES.items() if number not in (None, TCP, UDP)}
 EVERYONE = "world"
+#: Topics, which are asked by their name alone: ``kubeports.explain.topics`` answers them.
+FIREWALLS = ("ufw", "firewalld", "iptables", "nftables")
+PODS = "pods"
+TOPICS = (*FIREWALLS, PODS)
 _PORTS = re.compile(r"(tcp|udp|sctp)/([0-9]+)(?:-([0-9]+))?")
 _PROTOCOL = "protocol "
 _MOST = 255
@@ -58,7 +65,8 @@ class Entry:
     families: tuple[Family, ...]
 
     def __str__(self) -> str:
-        return "anything" if self.protocol is None else entry(self.protocol, self.start, self.end)
+        whole = self.protocol == SCTP and ports_of(self.start, self.end) == ALL
+        return "anything" if self.protocol is None else entry(self.protocol, *((None, None) if whole else (self.start, self.end)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,9 @@ def _split(text: str) -> tuple[str | None, str | None, str | None]:
     if not parts["from"] and not parts["to"]:
         what = " ".join(parts["what"])
         right = f"write '{what} from 10.1.2.3' (kubeports plan shows all)" if len(parts["what"]) == 1 else GRAMMAR
-        raise bad(_place(text), "does not say from where", right)
+        # A topic in another form, or from and to.
+        near = [suggest(word, ("from", "to") if i else TOPICS) for i, word in enumerate(parts["what"])]
+        raise bad(_place(text), "does not say from where", next((each for each in near if each.startswith("did ")), right))
     said = {name: [word for word in words if word] for name, words in parts.items()}
     for name, words in said.items():
         if len(words) > 1 or (parts[name] and not words):
@@ -191,8 +201,10 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
         number = PROTOCOLS[name]
         return (Entry(number, None, None, meaningful(number)),), _tunnels(name, rows)
     if name not in services:
-        backwards = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)/(tcp|udp|sctp)", name)
-        right = f"write {backwards[2]}/{backwards[1]}" if backwards else suggest(name, (*services, *PROTOCOLS))
+        other = re.fullmatch(r"(?P<protocol>[a-z]+)\W+(?P<ports>[0-9]+(-[0-9]+)?)", name)
+        other = other or re.fullmatch(r"(?P<ports>[0-9]+(-[0-9]+)?)\W+(?P<protocol>[a-z]+)", name)
+        near = get_close_matches(other["protocol"], ("tcp", "udp", "sctp"), n=1) if other else []
+        right = f"write {near[0]}/{other['ports']}" if other and near else suggest(name, (*services, *PROTOCOLS, *TOPICS))
         raise bad(place, f"{show(name)} is not a port, protocol or service", right)
     found = [state.row for state in rows if state.row.service == name]
     return tuple(Entry(row.protocol, row.start, row.end, row.families) for row in found), _tunnels(name, rows)
@@ -214,7 +226,9 @@ def _is_no_port(name: str, text: str, rows: tuple[State, ...]) -> None:
     """Refuse a number that may be a port as well as a protocol: it is neither a tunnel's nor that of a row's protocol."""
     number = int(name[:9])
     if 0 < number <= _MOST and number not in (*TUNNELS, *(state.row.protocol for state in rows)):
-        raise bad(_place(text), f"{name} may be a port or a protocol", f"write tcp/{number}, udp/{number} or protocol {number}")
+        called = table.protocol_text(number)
+        right = f"write tcp/{number}, udp/{number} or {'protocol ' * isinstance(called, int)}{called}"
+        raise bad(_place(text), f"{name} may be a port or a protocol", right)
 
 
 def _tunnels(name: str, rows: tuple[State, ...]) -> tuple[str, ...]:

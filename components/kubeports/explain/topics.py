@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from kubeports import table
+from kubeports.explain.question import FIREWALLS, PODS
 from kubeports.plan import states
 from kubeports.rules import Plan
-
-#: Firewalls that filter on a node itself, beside the rules of a cloud.
-FIREWALLS = ("ufw", "firewalld", "iptables", "nftables")
-PODS = "pods"
 
 
 def topic(plan: Plan, text: str) -> tuple[str, ...]:

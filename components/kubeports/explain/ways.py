@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
+from kubeports import table
 from kubeports.check import check
 from kubeports.conditions import MODES, OPT_IN, Condition
-from kubeports.errors import InputError, some
+from kubeports.errors import InputError, flow, some
 from kubeports.explain.answer import Answer, Part, answer, covers, origin, rows_of
 from kubeports.explain.question import Entry
-from kubeports.networks import is_internet
+from kubeports.networks import INTERNET, is_internet
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, WORDS
-from kubeports.traffic import protocol_name
-from kubeports.values import mapping, sequence
+from kubeports.traffic import ALL, SCTP, TCP, UDP, Ports, ports_of, protocol_name
+from kubeports.values import mapping, port, sequence
 
 _DEEPEST = 6  # settings of one way
 _TRIES, _FEWEST, _RULES = 60, 4, 12_000  # plans that a search makes: so many, and fewer of a large one, by its rules
@@ -169,7 +171,8 @@ class _Search:
             return f"list sources under {self.asked.plan.settings.setting('sources')}.{question.who.lower()} first"
         for entry, _ in question.entries:
             if not {peer.family for peer in question.peers} & set(entry.families):
-                return f"protocol {entry.protocol} has a meaning in {' and '.join(entry.families)} alone"
+                name = table.protocol_text(entry.protocol)
+                return f"{'protocol ' * isinstance(name, int)}{name} has a meaning in {' and '.join(entry.families)} alone"
         return "no setting that has to do with it changes it"
 
 
@@ -205,6 +208,8 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
         return
     if now.question.direction == "egress":
         listed = sequence(args["egress"], "egress") if settings.egress else []
+        if part.entry.protocol is not None:
+            yield _listed(settings, ("egress",), listed, _outbound(settings, part.entry, [part.peer.term]))
         yield _listed(settings, ("egress",), listed, part.peer.term)
         return
     rows = rows_of(now.plan)
@@ -236,8 +241,7 @@ def _attached(settings: Settings, elsewhere: list[State], part: Part) -> Iterato
         row, has = state.row, settings.combine.get(part.target, ())
         if not state.closed and row.protocol is not None and part.peer.family in row.families and covers(row, part.entry):
             combine = {role: list(others) for role, others in settings.combine.items()} | {part.target: [*has, row.target]}
-            shown = ", ".join(f"{role}: {_yaml(others)}" for role, others in combine.items())
-            text = f"attach the {row.target} group to {part.target} nodes, and set {settings.setting('combine')}: {{{shown}}}"
+            text = f"attach the {row.target} group to {part.target} nodes, and set {settings.setting('combine')}: {flow(combine)}"
             yield Edit(("combine",), combine, f"{text} (if they have that role)")
 
 
@@ -289,38 +293,44 @@ def _source(args: Mapping[str, Any], settings: Settings, state: State, part: Par
             yield _listed(settings, ("sources", word), sequence(listed, ""), term)
 
 
-def _listed(settings: Settings, key: tuple[str, ...], now: list[Any], term: str) -> Edit:
+def _listed(settings: Settings, key: tuple[str, ...], now: list[Any], term: Any) -> Edit:
     """One more term in a list."""
     name = settings.setting(".".join(key))
     after = [*now, term] if term not in now else now
-    text = f"add {term} to {name}" if now and key[0] == "sources" else f"set {name}: {_yaml(after)}"
+    text = f"add {term} to {name}" if now and key[0] == "sources" else f"set {name}: {flow(after)}"
     return Edit(key, after, text)
+
+
+def _entry(settings: Settings, protocol: int | None, start: int | None, end: int | None) -> dict[str, Any]:
+    """A protocol by its one name, and its ports where the cloud filters them, as a row and an entry of egress have them."""
+    found: dict[str, Any] = {"protocol": table.protocol_text(protocol)}
+    if start is None or protocol not in settings.capabilities.ported or (protocol == SCTP and ports_of(start, end) == ALL):
+        return found
+    return found | {"start": start} | ({"end": end} if end != start else {})
+
+
+def _outbound(settings: Settings, entry: Entry, to: list[str]) -> dict[str, Any]:
+    """An entry of egress."""
+    return _entry(settings, entry.protocol, entry.start, entry.end) | {"to": to}
 
 
 def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) -> Edit:
     """A row of the stack's own, for a part or for all that was asked."""
     network = part.peer.network
-    name = protocol_name(entry.protocol) if entry.start else f"protocol-{entry.protocol}"
-    stem = name = f"{name}-{entry.start}" if entry.start else name
+    row = _entry(settings, entry.protocol, entry.start, entry.end)
+    name = str(row["protocol"]) if isinstance(row["protocol"], str) else f"protocol-{entry.protocol}"
+    stem = name = f"{name}-{row['start']}" if "start" in row else name
     number = 1
     while any(state.row.service == name for state in rows):
         number += 1
         name = f"{stem}-{number}"
-    row: dict[str, Any] = {"protocol": protocol_name(entry.protocol) if entry.start else entry.protocol}
-    row |= {"start": entry.start} if entry.start else {}
-    row |= {"end": entry.end} if entry.end != entry.start else {}
     row["source"] = ["clients" if network is not None and is_internet(network) else part.peer.term]
     row |= {"target": part.target} if part.target != "nodes" else {}
     row["why"] = "say why"
-    shown = ", ".join(f"{key}: {_yaml(value)}" for key, value in row.items())
-    return Edit(("services", name), row, f"add a custom row to {settings.setting('services')}: {name}: {{{shown}}}")
-
-
-def _yaml(value: Any) -> str:
-    """A value as YAML has it within brackets."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    return f'"{value}"' if isinstance(value, str) and any(sign in value for sign in "@:") else str(value)
+    text = f"add a custom row to {settings.setting('services')}: {name}: {flow(row)}"
+    every = entry.start is not None and ports_of(entry.start, entry.end) != ALL and "start" not in row
+    note = f" ({settings.capabilities.title} filters no ports of {protocol_name(entry.protocol)}: the row is for all of them)"
+    return Edit(("services", name), row, text + note * every)
 
 
 # Denying
@@ -330,16 +340,7 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     """Settings that might keep a part from passing."""
     settings = now.plan.settings
     if now.question.direction == "egress":
-        name = settings.setting("egress")
-        if settings.egress is None:
-            yield Edit(("egress",), [], f"set {name}: [], and add the networks that nodes need")
-        else:
-            listed = sequence(args["egress"], "egress")
-            gone = {str(each) for each in settings.egress if not isinstance(each.to, str) and _meets(each.to, part)} & {
-                *map(str, listed)
-            }
-            left = [item for item in listed if str(item) not in gone]
-            yield Edit(("egress",), left, f"take {some(sorted(gone))} out of {name}")
+        yield from _closing_egress(args, settings, part)
         return
     services = {service for rule in part.rules[:1] for service in rule.services}
     for state in rows_of(now.plan):
@@ -357,6 +358,51 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
             yield Edit((state.given.when,), False, f"set {settings.setting(state.given.when)}: false")
         name = settings.setting(f"services.{service}.enabled")
         yield Edit(("services", service, "enabled"), False, f"set {name}: false")
+
+
+def _closing_egress(args: Mapping[str, Any], settings: Settings, part: Part) -> Iterator[Edit]:
+    """A list of egress without the ports of a part, and one without the destinations that have them."""
+    name, everywhere = settings.setting("egress"), [str(INTERNET[family]) for family in settings.families]
+    listed = everywhere if settings.egress is None else sequence(args["egress"], "egress")
+    meeting = [item for item in listed if _has(item, part)]
+    if part.entry.start is not None:
+        left = [each for item in listed for each in (_narrowed(settings, item, part.entry) if item in meeting else [item])]
+        more = "" if all(isinstance(item, Mapping) for item in meeting) else ", and add the other protocols that nodes need"
+        yield Edit(("egress",), left, f"set {name}: {flow(left)}{more}")
+    if settings.egress is None:
+        yield Edit(("egress",), [], f"set {name}: [], and add the networks that nodes need")
+    else:
+        left = [item for item in listed if item not in meeting]
+        yield Edit(("egress",), left, f"take {some(map(flow, meeting))} out of {name}")
+
+
+def _has(item: Any, part: Part) -> bool:
+    """Whether an item of egress may let a part pass, by its protocol and ports, and by one of its networks."""
+    if isinstance(item, Mapping):
+        protocol = table.protocol_number(item["protocol"], "")
+        asked = ports_of(part.entry.start, part.entry.end)
+        if protocol not in (None, part.entry.protocol) or not _ports(item).overlaps(asked):
+            return False
+    to = sequence(item["to"], "") if isinstance(item, Mapping) else [item]
+    return any(not str(each).startswith("@") and _meets(ip_network(str(each)), part) for each in to)
+
+
+def _narrowed(settings: Settings, item: Any, entry: Entry) -> Iterator[dict[str, Any]]:
+    """An item of egress without some ports: what it has of TCP, UDP and SCTP besides."""
+    given = item if isinstance(item, Mapping) else {"to": [item]}
+    protocol = table.protocol_number(given.get("protocol", "all"), "")
+    asked, whole = ports_of(entry.start, entry.end), _ports(given)
+    every = (TCP, UDP, SCTP) if entry.protocol == SCTP else (TCP, UDP)
+    for each in every if protocol is None else (protocol,):
+        left = [whole] if each != entry.protocol else [ports for ports in whole.cut([asked]) if not ports.overlaps(asked)]
+        # A protocol whose ports the cloud does not filter goes as a whole.
+        for ports in left if each != entry.protocol or each in settings.capabilities.ported else ():
+            yield _entry(settings, each, ports.first, ports.last) | {"to": given["to"]}
+
+
+def _ports(item: Mapping[str, Any]) -> Ports:
+    start = item.get("start")
+    return ALL if start is None else Ports(port(start, ""), port(item.get("end", start), ""))
 
 
 def _meets(network: Any, part: Part) -> bool:

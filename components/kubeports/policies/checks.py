@@ -11,12 +11,12 @@ from functools import cache
 
 from kubeports import table
 from kubeports.clouds import partly_denied
-from kubeports.coverage import beyond, excess, is_tunnel_as_port, joined, lacking, widest, world
+from kubeports.coverage import beyond, excess, is_among, is_tunnel_as_port, joined, lacking, widest, world
 from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span
 from kubeports.networks import are_most, covers
 from kubeports.policies.expected import Expected
 from kubeports.policies.findings import Check, Config, Finding
-from kubeports.policies.stack import Stack, any_source
+from kubeports.policies.stack import Place, Stack, any_source
 from kubeports.policies.written import described, equal_rules, limits, literal, no_mixed_rules
 from kubeports.rules import Rule, of_rule
 from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, SCTP, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
@@ -27,12 +27,13 @@ from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, SCTP, T
 def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
     """Only rows for clients are open to the internet, by one rule or by several on a group that add up to it."""
     found: dict[tuple[str, tuple[str, ...]], list[Span]] = {}
-    for group, span in stack.worldly:
+    for place, span in stack.worldly:
+        group = place.group
         if all(stack.ignored(flow, config) for flow in span.flows):
             continue
         of = config.get("groups", {})
         more = [text for name, texts in of.items() if fnmatchcase(stack.program.name(group), name) for text in texts]
-        if not _named(span, more) and not _public(stack, group, span, config.get("services")):
+        if not _named(span, more) and not _public(stack, place, span, config.get("services")):
             found.setdefault((group, tuple(dict.fromkeys(each.id for each in span.flows))), []).append(span)
     for (group, ids), here in found.items():
         names = ", ".join(dict.fromkeys(each.where for each in here[0].flows))
@@ -52,14 +53,15 @@ def world_open(stack: Stack, config: Config) -> Iterator[Finding]:
             yield Finding(f"{says}. Fix: name the networks that need it, and write the protocol's number", flow.id)
 
 
-def _public(stack: Stack, group: str, span: Span, services: list[str] | None) -> bool:
+def _public(stack: Stack, place: Place, span: Span, services: list[str] | None) -> bool:
     """Whether the internet may reach a span: by a row that the plan opens as wide, or by the configuration."""
     if _named(span, services or ()):
         return True
-    cloud = stack.cloud(span.flows[0])
-    if stack.plans_of(cloud, group):
-        planned = stack.planned(cloud, group)
-        allowed = Flows(each for each in planned if services is None or set(each.where.split(", ")) & set(services))
+    if plans := stack.plans_of(place):
+        # Outputs may be changed: no plan opens such a row to the internet.
+        never = _never_public(frozenset(str(plan.settings.get("table")) for plan in plans))
+        named = [(set(each.where.split(", ")), each) for each in stack.planned(place)]
+        allowed = Flows(each for found, each in named if (found - never if services is None else found & set(services)))
         if span.protocol is None:
             return False
         parts = allowed.spans(span.family, span.protocol, span.ports or ALL)
@@ -86,6 +88,13 @@ def _public_services() -> frozenset[str]:
     return frozenset(row.service for row in table.load() if row.public and row.ports in ports)
 
 
+@cache
+def _never_public(tables: frozenset[str]) -> frozenset[str]:
+    """The services of tables that no settings open to the internet; those of a file are not known here."""
+    rows = [row for name in tables & set(table.names()) for row in table.load(name)]
+    return frozenset(row.service for row in rows) - set(table.public(rows))
+
+
 def _who_may(stack: Stack, config: Config) -> str:
     services = config.get("services")
     if services is not None:
@@ -109,15 +118,15 @@ def _no_source(stack: Stack, ids: tuple[str, ...]) -> str:
 
 def only_table_ports(stack: Stack, config: Config) -> Iterator[Finding]:
     """No port or protocol is open that no enabled row covers."""
-    allowed: dict[tuple[str, str], Flows] = {}
+    allowed: dict[Place, Flows] = {}
     for flow in stack.mine(config):
-        cloud, group = stack.cloud(flow), flow.group
-        if not stack.plans_of(cloud, group):
+        place = stack.place(flow)
+        if not stack.plans_of(place):
             continue
-        if (cloud, group) not in allowed:
-            allowed[cloud, group] = Flows([*stack.planned(cloud, group), *_rows(config)])
-        if not any(row.is_of(flow) for row in stack.off(cloud, group)):
-            for span in joined(beyond(flow, allowed[cloud, group])):
+        if place not in allowed:
+            allowed[place] = Flows([*stack.planned(place), *_rows(config)])
+        if not any(row.is_of(flow) for row in stack.off(place)):
+            for span in joined(beyond(flow, allowed[place])):
                 what = str(span if flow.protocol != UNREADABLE else flow)
                 says = f"{what} from {stack.source(flow)} is open on {stack.group(flow)}, but no enabled row allows it there"
                 right = f"remove the rule, enable its row, or add a row under {stack.setting}services (or only-table-ports' rows)"
@@ -134,23 +143,14 @@ def only_table_sources(stack: Stack, config: Config) -> Iterator[Finding]:
     for flow in stack.mine(config):
         if not beyond(flow, extra):
             continue  # the configuration allows it
-        for part, found in excess(flow, stack.allowed(stack.cloud(flow), flow.group)):
-            spans = [span for span in found if not _is_reported(span, worldwide.get(flow, ()))]
+        for part, found in excess(flow, stack.allowed(stack.place(flow))):
+            spans = [span for span in found if not is_among(span, worldwide.get(flow, ()))]
             if not spans:
                 continue  # world-open reports it
             what = ", ".join(map(str, spans))
             says = f"{what} on {stack.group(flow)} is open to {stack.source(part)}, which its row does not name"
             right = f"remove the source, or add it under {stack.setting}sources or to the service's source"
             yield Finding(f"{says}. Fix: {right}", flow.id)
-
-
-def _is_reported(span: Span, worldwide: Iterable[Span]) -> bool:
-    """Whether a span of a flow is among those of the flow that are open to the internet."""
-    return any(
-        each.protocol is None
-        or (each.protocol == span.protocol and (each.ports is None or (span.ports is not None and each.ports.covers(span.ports))))
-        for each in worldwide
-    )
 
 
 def complete(stack: Stack, config: Config) -> Iterator[Finding]:
@@ -168,7 +168,7 @@ def complete(stack: Stack, config: Config) -> Iterator[Finding]:
 def _missing(stack: Stack, config: Config) -> Iterator[tuple[Expected, Rule, str, list[Span]]]:
     """Plan, rule, the target whose nodes lack it, and what they lack."""
     for plan in stack.plans:
-        identities, references = stack.identities(plan), plan.references(stack.program)
+        identities, references = stack.identities(plan), stack.references(plan)
         on: dict[str, Flows] = {}
         entries: dict[tuple[object, ...], list[Rule]] = {}
         for rule in plan.ingress:
@@ -190,7 +190,7 @@ def _targets(stack: Stack, plan: Expected, target: str) -> Iterator[str]:
     """A target; and of all nodes, each role whose own group denies: it takes from the role what every node has."""
     yield target
     for role, identity in stack.identities(plan).items() if target == "nodes" else ():
-        if role != target and stack.denials(plan.cloud, [identity]):
+        if role != target and stack.denials(plan, [identity]):
             yield role
 
 
@@ -200,7 +200,7 @@ def _serving(stack: Stack, plan: Expected, target: str, config: Config) -> list[
     # A group that was not found may be any group.
     groups = {identities[each] for each in plan.carried(target) if each in identities}
     groups = groups if target in identities else set(stack.groups(plan.cloud))
-    flows = stack.on(plan.cloud, sorted((*groups, "")), plan.network)
+    flows = stack.on(plan.cloud, sorted((*groups, "")), plan)
     return [flow for flow in flows if flow.direction == "ingress" and not stack.ignored(flow, config)]
 
 
@@ -213,10 +213,10 @@ def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
     )
     for rule, target in named:
         groups = {identities[each] for each in plan.carried(target) if each in identities}
-        denials = [each for each in stack.denials(plan.cloud, sorted(groups)) if plan.network in (each.network, "")]
+        denials = stack.denials(plan, sorted(groups))
         if not denials:
             continue
-        own = [each for each in stack.on(plan.cloud, sorted(groups), plan.network) if _is_of(each, rule, known)]
+        own = [each for each in stack.on(plan.cloud, sorted(groups), plan) if _is_of(each, rule, known)]
         found = [partly_denied(plan.cloud, each, denials) for each in own]
         if found and all(found):
             yield rule, found[0]
@@ -253,13 +253,13 @@ def toggles(stack: Stack, config: Config) -> Iterator[Finding]:
     """The ports of a row for offline sites or for NFS are open only with its flag on."""
     rows = Flows(_rows(config))
     for flow in stack.mine(config):
-        cloud, group = stack.cloud(flow), flow.group
-        if not stack.plans_of(cloud, group) or not beyond(flow, rows):
+        place = stack.place(flow)
+        if not stack.plans_of(place) or not beyond(flow, rows):
             continue
-        for off in stack.off(cloud, group):
+        for off in stack.off(place):
             row = off.row
-            if row.when in ("offline", "nfs") and off.is_of(flow) and beyond(flow, stack.allowed(cloud, group)):
-                disabled = all(plan.settings[row.when] for plan in stack.plans_of(cloud, group))
+            if row.when in ("offline", "nfs") and off.is_of(flow) and beyond(flow, stack.allowed(place)):
+                disabled = all(plan.settings[row.when] for plan in stack.plans_of(place))
                 setting = f"services.{row.service}.enabled" if disabled else row.when
                 says = f"{row.service} ({row}) is open on {stack.group(flow)}, but {setting} is false"
                 yield Finding(f"{says}. Fix: set {stack.setting}{setting}: true, or remove {flow.where}", flow.id)
@@ -277,7 +277,7 @@ def parse_entry(text: str) -> tuple[int, Ports] | None:
     if protocol in (None, 0, UNREADABLE):
         return None
     if not slash:
-        whole = name.isdecimal() and not has_ports(protocol)
+        whole = (name.isdecimal() or name == table.protocol_text(protocol)) and not has_ports(protocol)
         return (protocol, ALL) if whole or protocol == SCTP else None
     if not has_ports(protocol) or name.isdecimal():
         return None
@@ -301,7 +301,7 @@ def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
             continue
         if flow.protocol in (IPENCAP, IPIP):
             yield from _tunnel(stack, flow, flow.protocol)
-        elif is_tunnel_as_port(flow, [*stack.planned(stack.cloud(flow), flow.group), *_rows(config)]):
+        elif is_tunnel_as_port(flow, [*stack.planned(stack.place(flow)), *_rows(config)]):
             number = flow.ports.first
             says = f"{flow} is open on {stack.group(flow)}: {number} is the number of a protocol (IP-in-IP), not a port"
             yield Finding(
@@ -311,7 +311,7 @@ def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
 
 def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
     backend = stack.program.backend(flow.id)
-    plans = stack.plans_of(stack.cloud(flow), flow.group)
+    plans = stack.plans_of(stack.place(flow))
     right, group = backend.facts.TUNNELS[number], stack.group(flow)
     if flow.written != right:
         yield Finding(f"protocol {flow.written!r} on {group} is {backend.facts.MISSPELT}. Fix: write {right!r}", flow.id)

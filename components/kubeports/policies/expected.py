@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +33,7 @@ class Expected:
         where: what remedies put before a setting: ``kubeports:`` for the stack's config, else empty.
         groups: target -> logical name of its group, where the configuration has it.
         urn: of the component that has it; empty: there is none.
+        provider: that of the component's resources; empty: not known.
     """
 
     settings: Mapping[str, Any]
@@ -39,6 +41,7 @@ class Expected:
     where: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
     urn: str = ""
+    provider: str = ""
 
     @property
     def cloud(self) -> str:
@@ -50,10 +53,11 @@ class Expected:
         """What it lets in."""
         return tuple(rule for rule in self.rules if rule.direction == "ingress" and rule.action == "allow")
 
-    @property
-    def network(self) -> str:
-        """The network in which its rules count; empty: unknown at preview, or the cloud has no such thing."""
-        return str(self.settings.get("network") or "").rpartition("/")[2]
+    def has(self, provider: str, network: str) -> bool:
+        """Whether its rules count there: clusters of one name differ by provider or network; an unknown one may be either."""
+        own = str(self.settings.get("network") or "").rpartition("/")[2]
+        elsewhere = own and network and not network.startswith("urn:") and own != network
+        return not elsewhere and (self.provider == provider or not (self.provider and provider))
 
     def carried(self, target: str) -> tuple[str, ...]:
         """The targets of a node: all nodes, its own, and those of the roles that it combines."""
@@ -71,53 +75,64 @@ class Expected:
             found |= {target: f"{cluster}-{target}" for target in TARGETS if f"{cluster}-{target}" in tags_used}
         given = {target: program.known(id) for target, id in self.settings["existing"].items()}
         named = {target: urn for target, name in self.groups.items() for urn, each in program.groups.items() if each.name == name}
-        return {target: id for target, id in (found | given | named).items() if target in TARGETS}
+        found = {target: id for target, id in (found | given | named).items() if target in TARGETS}
+        if self.urn and len(found) < len({rule.target for rule in self.ingress}):
+            # An existing group whose id is an Output: the firewall's own rules are on it.
+            for target in {rule.target for rule in self.ingress} - set(found):
+                on = {flow.group for name, flow in self._own(program) if name.startswith(f"{target}-")} - {""}
+                if len(on) == 1:
+                    found[target] = on.pop()
+        return found
 
     def resolved(self, program: Program) -> Expected:
-        """The plan with the CIDRs of its references, where the program has them by now; broad ones are left out."""
+        """The plan with its provider, and the CIDRs of its references, where the program has them; broad ones are left out."""
         names = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "cidr"]
-        known = {
-            Source("ref", name): [
-                network
-                for each in self._own(name, program)
-                if isinstance(each, Networks)
-                for network in each.all
-                if not is_broad([network])
-            ]
-            for name in names
-        }
-        rules = [
-            replace(rule, source=Source("cidr", str(known[rule.source][0]))) if known.get(rule.source) else rule
-            for rule in self.rules
-        ]
-        return replace(self, rules=tuple(rules))
+        named = [rule for rule in self.rules if rule.source.kind == "ref" and rule.source.value in names]
+        sources = {key: rule.source for rule in named for key in (rule.key, rule.bare_key)}
+        known: dict[Source, Source] = {}
+        for name, flow in self._own(program) if sources else ():
+            for network in flow.source.all if name in sources and isinstance(flow.source, Networks) else ():
+                if not is_broad([network]):
+                    known.setdefault(sources[name], Source("cidr", str(network)))
+        rules = [replace(rule, source=known.get(rule.source, rule.source)) for rule in self.rules]
+        providers = {each.provider for each in program.resources.values() if self.urn and each.parent == self.urn} - {""}
+        return replace(self, rules=tuple(rules), provider=providers.pop() if len(providers) == 1 else "")
 
     def references(self, program: Program) -> dict[str, str]:
         """Reference -> the identity of its group or list, by its id or the firewall's own rules; empty: unknown."""
         refs = self.settings.get("refs", {})
-        return {
-            name: program.known(ref["id"]) if isinstance(ref.get("id"), str) else self._reference(name, program)
-            for name, ref in refs.items()
-        }
+        found = {name: program.known(ref["id"]) for name, ref in refs.items() if isinstance(ref.get("id"), str)}
+        later = [name for name, ref in refs.items() if name not in found and ref.get("kind") != "cidr"]
+        if not later or not self.urn:
+            return dict.fromkeys(refs, "") | found
+        known = {*found.values(), *self.identities(program).values()}
+        own = [(name, flow.source.id) for name, flow in self._own(program) if isinstance(flow.source, Peer)]
+        return dict.fromkeys(refs, "") | found | {name: self._reference(name, later, known, own) for name in later}
 
-    def _reference(self, name: str, program: Program) -> str:
-        found = {each.id for each in self._own(name, program) if isinstance(each, Peer)}
-        return found.pop() if len(found) == 1 else ""
+    def _reference(self, name: str, later: list[str], known: set[str], own: list[tuple[str, str]]) -> str:
+        """The group of most of the firewall's own rules for a reference: the others are wrong."""
+        times: Counter[str] = Counter()
+        for rule in self.ingress:
+            if rule.source != Source("ref", name):
+                continue
+            exact = {id for where, id in own if where in (rule.key, rule.bare_key)}
+            # Where a resource has several sources, they are in the order of the plan.
+            here = dict.fromkeys(id for where, id in own if where.startswith(f"{rule.stem}-{rule.family}-") and id not in known)
+            same = [each.source.value for each in self.ingress if (each.stem, each.family) == (rule.stem, rule.family)]
+            wanted = [each for each in same if each in later]
+            times.update(exact or ({[*here][wanted.index(name)]} if len(here) == len(wanted) else set(here)))
+        return min(times, key=lambda id: (-times[id], id), default="")
 
-    def _own(self, name: str, program: Program) -> list[Networks | Peer]:
-        """The sources of the firewall's own rules that name a reference."""
-        keys = {f"-{key}" for rule in self.rules if rule.source == Source("ref", name) for key in (rule.key, rule.bare_key)}
-        return [
-            flow.source
-            for flow in program.flows
-            if self.urn and program.resources[flow.id].parent == self.urn
-            if any(flow.where.endswith(key) for key in keys)
-        ]
+    def _own(self, program: Program) -> Iterator[tuple[str, Flow]]:
+        """The flows of the component's own resources, each with its name without the component's."""
+        for flow in program.flows if self.urn in program.resources else ():
+            if program.resources[flow.id].parent == self.urn:
+                yield flow.where.removeprefix(f"{program.resources[self.urn].name}-"), flow
 
-    def flows(self, program: Program, identities: Mapping[str, str]) -> list[Flow]:
+    def flows(self, references: Mapping[str, str], identities: Mapping[str, str]) -> list[Flow]:
         """What the plan lets in, in the terms of the stack's groups; a group that was not found has no identity."""
         known = dict.fromkeys(TARGETS, UNFOUND) | dict(identities)
-        known |= {f"@{name}": id or UNFOUND for name, id in self.references(program).items()}
+        known |= {f"@{name}": id or UNFOUND for name, id in references.items()}
         lists = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "prefixes"]
         return of_rules(self.ingress, known, lists)
 
@@ -155,13 +170,15 @@ def from_settings(settings: Mapping[str, Any], where: str) -> Expected:
     from kubeports.check import check
 
     args = dict(settings)
+    unknown_network = "network" not in args
     if (cloud := settings.get("cloud")) in known() and (example := capabilities(str(cloud)).network_example):
         args.setdefault("network", example)
     groups = mapping(args.pop(GROUPS, {}), where + GROUPS)
     if unknown := [target for target in groups if target not in TARGETS]:
         raise bad(f"{where}{GROUPS}.{unknown[0]}", "is not a kind of node", suggest(unknown[0], TARGETS))
     planned = check(None, args, where)
-    return Expected(planned.settings.json(), planned.rules, where, groups)
+    own = planned.settings.json() | ({"network": None} if unknown_network else {})
+    return Expected(own, planned.rules, where, groups)
 
 
 def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple[list[Expected], list[str]]:
@@ -188,7 +205,7 @@ def said(config: Mapping[str, str], settings: Mapping[str, Any] | None) -> tuple
 def joined(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> list[Expected]:
     """The plans of a stack: those in its Firewalls' outputs; settings beside the program take precedence."""
     found = list(of_outputs)
-    for plan in {(plan.cloud, plan.settings["cluster"]): plan for plan in said}.values():
+    for plan in {_name(plan): plan for plan in said}.values():
         same = [i for i, each in enumerate(found) if _name(each) == _name(plan)]
         if len(same) == 1:
             found[same[0]] = replace(plan, urn=found[same[0]].urn)
@@ -198,14 +215,18 @@ def joined(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> list[Exp
 
 
 def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Iterator[str]:
-    """Where a Firewall's outputs differ from the settings beside it: the pack uses the settings."""
-    planned = {_name(plan): plan for plan in said}
-    for each in of_outputs:
-        plan = planned.get(_name(each))
-        if plan is not None and frozenset(plan.rules) != frozenset(each.rules):
-            what = f"the outputs of the Firewall of {each.settings['cluster']} are not what {plan.where or 'the settings'} make"
-            keys = sorted(rule.key for rule in frozenset(plan.rules) ^ frozenset(each.rules))
-            yield f"{what} ({keys[0]}). Fix: give both the same settings: the policies use {plan.where or 'the settings'}"
+    """Where a Firewall's outputs differ from the settings beside it: the pack uses the settings.
+
+    Of several Firewalls of one name, with providers of their own, the settings are those of one.
+    """
+    outputs = list(of_outputs)
+    for plan in {_name(plan): plan for plan in said}.values():
+        same = [frozenset(each.rules) for each in outputs if _name(each) == _name(plan)]
+        if same and frozenset(plan.rules) not in same:
+            where = plan.where or "the settings"
+            keys = sorted(rule.key for rule in frozenset(plan.rules) ^ same[0])
+            what = f"the outputs of the Firewall of {plan.settings['cluster']} are not what {where} make ({keys[0]})"
+            yield f"{what}. Fix: give both the same settings: the policies use {where}"
 
 
 def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:

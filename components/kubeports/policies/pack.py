@@ -287,7 +287,8 @@ class _Pack:
             inputs["id"] = answered["id"]
         links = {name: tuple(each.urn for each in urns) for name, urns in resource.property_dependencies.items()}
         parent = resource.parent.urn if resource.parent else ""
-        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent)
+        provider = resource.provider.urn if resource.provider else ""
+        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent, provider)
 
 
 def policies(*own: StackPolicy) -> list[Policy]:

@@ -60,9 +60,12 @@ class Program:
         if resource.type not in self._rules:
             return []
         facts = self.backend(resource.urn).facts
-        found = [name for name in facts.DECIDING if _has_unknown(resource.inputs.get(name), facts.NAMING)]
-        unlinked = [name for name in facts.NAMING if _has_unknown(resource.inputs.get(name), ())]
-        return sorted((*found, *(name for name in unlinked if "" in self.of(resource, name))))
+        found = {name for name in facts.DECIDING if _has_unknown(resource.inputs.get(name), facts.NAMING)}
+        given = [(name, resource.inputs.get(name)) for name in facts.NAMING]
+        for name in facts.DECIDING:  # the blocks of inline rules name groups, too
+            blocks = [each for each in listed(resource.inputs.get(name)) if isinstance(each, Mapping)]
+            given += [(name, block.get(key)) for block in blocks for key in facts.NAMING]
+        return sorted(found | {name for name, value in given if _has_unknown(value, ()) and "" in self.of(resource, name, value)})
 
     def name(self, identity: str) -> str:
         """A group's name in messages: its logical name, or its id."""
@@ -93,5 +96,5 @@ class Program:
 def _has_unknown(value: Any, naming: Iterable[str]) -> bool:
     if isinstance(value, Mapping):
         # A block's dependencies identify its groups.
-        return any(_has_unknown(each, naming) for name, each in value.items() if name not in (*naming, "securityGroups"))
+        return any(_has_unknown(each, naming) for name, each in value.items() if name not in naming)
     return value is UNKNOWN or (isinstance(value, list) and any(_has_unknown(each, naming) for each in value))

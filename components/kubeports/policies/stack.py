@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubeports import table
 from kubeports.clouds import capabilities, effective
@@ -42,6 +42,22 @@ def _conditional() -> tuple[Conditional, ...]:
     return tuple(Conditional(row, Flows([any_source(row.service, row.protocol, row.ports)])) for row in rows)
 
 
+class Place(NamedTuple):
+    """Where a rule counts: groups of one name may be in several accounts and networks.
+
+    Args:
+        cloud: its cloud.
+        provider: the URN of its provider; empty: not known.
+        network: its network; empty: not known, or the cloud has no such thing.
+        group: the identity of its group.
+    """
+
+    cloud: str
+    provider: str
+    network: str
+    group: str
+
+
 def _of_both_families(flow: Flow) -> Flow:
     """A group's flow where a group as a source has no family (docs/decisions/0002)."""
     group = isinstance(flow.source, Peer) and flow.source.kind == "group"
@@ -64,9 +80,9 @@ class Stack:
     def __init__(self, resources: Iterable[Declared], plans: Iterable[Expected] = ()) -> None:
         self.program = Program(resources)
         self.plans = tuple(plan.resolved(self.program) for plan in plans)
-        self._planned: dict[tuple[str, str], list[Flow]] = {}
-        self._allowed: dict[tuple[str, str, bool], Flows] = {}
-        self._off: dict[tuple[str, str], list[Conditional]] = {}
+        self._planned: dict[Place, list[Flow]] = {}
+        self._allowed: dict[tuple[Place, bool], Flows] = {}
+        self._off: dict[Place, list[Conditional]] = {}
 
     # What it allows
 
@@ -82,14 +98,16 @@ class Stack:
     def _protocols(self) -> frozenset[int | None]:
         return frozenset({row.protocol for row in table.load()} | {rule.protocol for plan in self.plans for rule in plan.ingress})
 
-    def on(self, cloud: str, groups: Iterable[str], network: str = "") -> list[Flow]:
-        """What a node with these groups allows; rules in another network do not count."""
+    def on(self, cloud: str, groups: Iterable[str], plan: Expected | None = None) -> list[Flow]:
+        """What a node with these groups allows; where a plan is given, rules with another provider or network do not count."""
         of = self._flows.get(cloud, {})
-        given = [flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())]
-        if network:
-            given = [flow for flow in given if flow.network in ("", network) or flow.network.startswith("urn:")]
-        named = {peer for plan in self.plans for peer in plan.references(self.program).values()}
-        return list(expanded(effective(cloud, given, self._protocols), self.program.lists, named))
+        given: dict[str, list[Flow]] = {}
+        for flow in (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())):
+            provider = self.program.resources[flow.id].provider
+            if plan is None or plan.has(provider, flow.network):
+                given.setdefault(provider, []).append(flow)
+        passing = (flow for flows in given.values() for flow in effective(cloud, flows, self._protocols))
+        return list(expanded(passing, self.program.lists, self._named))
 
     def groups(self, cloud: str) -> list[str]:
         """The identities of all groups that have rules."""
@@ -115,25 +133,29 @@ class Stack:
         """The inbound flows that are certain."""
         return [each for each in self.flows if each.direction == "ingress" and each.certain]
 
-    def denials(self, cloud: str, groups: Iterable[str]) -> list[Flow]:
-        """What is certainly denied to a node that carries groups."""
-        of = self._flows.get(cloud, {})
+    def denials(self, plan: Expected, groups: Iterable[str]) -> list[Flow]:
+        """What is certainly denied to a node of a plan that carries groups."""
+        of = self._flows.get(plan.cloud, {})
         given = (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ()))
-        return [flow for flow in given if flow.action == "deny" and flow.certain]
+        return [
+            flow
+            for flow in given
+            if flow.action == "deny" and flow.certain and plan.has(self.program.resources[flow.id].provider, flow.network)
+        ]
 
     @cached_property
-    def worldly(self) -> list[tuple[str, Span]]:
-        """What the internet may reach: group, and span."""
-        groups: defaultdict[str, list[Flow]] = defaultdict(list)
+    def worldly(self) -> list[tuple[Place, Span]]:
+        """What the internet may reach: where, and span."""
+        places: defaultdict[Place, list[Flow]] = defaultdict(list)
         for flow in self.ingress:
-            groups[flow.group].append(flow)
-        everywhere = groups.get(EVERYWHERE, [])
+            places[self.place(flow)].append(flow)
         found = []
-        for group, own in groups.items():
+        for place, own in places.items():
             ids = {each.id for each in own}
-            for span in world(own if group == EVERYWHERE else [*own, *everywhere]):
+            everywhere = () if place.group == EVERYWHERE else places.get(place._replace(group=EVERYWHERE), ())
+            for span in world([*own, *everywhere]):
                 if any(each.id in ids for each in span.flows):
-                    found.append((group, span))
+                    found.append((place, span))
         return found
 
     # What it should allow
@@ -146,42 +168,55 @@ class Stack:
         """Target -> the identity of a plan's group, for those that the stack has."""
         return self._identities[id(plan)]
 
-    def plans_of(self, cloud: str, group: str) -> list[Expected]:
+    @cached_property
+    def _references(self) -> dict[int, dict[str, str]]:
+        return {id(plan): plan.references(self.program) for plan in self.plans}
+
+    def references(self, plan: Expected) -> Mapping[str, str]:
+        """Named source -> the identity of its group or list; empty: unknown."""
+        return self._references[id(plan)]
+
+    @cached_property
+    def _named(self) -> set[str]:
+        return {peer for plan in self.plans for peer in self.references(plan).values()}
+
+    def plans_of(self, place: Place) -> list[Expected]:
         """The plans that a group belongs to; all of its cloud where no plan is known to have it."""
-        here = [plan for plan in self.plans if plan.cloud == cloud]
-        return [plan for plan in here if group in self.identities(plan).values()] or here
+        of_cloud = [plan for plan in self.plans if plan.cloud == place.cloud]
+        here = [plan for plan in of_cloud if plan.has(place.provider, place.network)] or of_cloud
+        return [plan for plan in here if place.group in self.identities(plan).values()] or here
 
-    def planned(self, cloud: str, group: str) -> list[Flow]:
+    def planned(self, place: Place) -> list[Flow]:
         """What a group may allow: what its target and every node have; for a group of no plan, all that its cloud has."""
-        if (cloud, group) not in self._planned:
+        if place not in self._planned:
             found: list[Flow] = []
-            for plan in self.plans_of(cloud, group):
-                targets = {target for target, identity in self.identities(plan).items() if identity == group}
+            for plan in self.plans_of(place):
+                targets = {target for target, identity in self.identities(plan).items() if identity == place.group}
                 # Nodes of every role have what every instance has; a node also has the rows of the roles that it combines.
-                targets = {
-                    each for target in targets or ({"nodes"} if group == EVERYWHERE else ()) for each in plan.carried(target)
-                }
+                targets = targets or ({"nodes"} if place.group == EVERYWHERE else set())
+                targets = {each for target in targets for each in plan.carried(target)}
                 rules = tuple(rule for rule in plan.ingress if not targets or rule.target in targets)
-                flows = with_roles(replace(plan, rules=rules).flows(self.program, self.identities(plan)), self.identities(plan))
-                found += flows if capabilities(cloud).groups_have_family else map(_of_both_families, flows)
-            self._planned[cloud, group] = found
-        return self._planned[cloud, group]
+                flows = replace(plan, rules=rules).flows(self.references(plan), self.identities(plan))
+                flows = with_roles(flows, self.identities(plan))
+                found += flows if capabilities(place.cloud).groups_have_family else map(_of_both_families, flows)
+            self._planned[place] = found
+        return self._planned[place]
 
-    def allowed(self, cloud: str, group: str, lists: bool = True) -> Flows:
+    def allowed(self, place: Place, lists: bool = True) -> Flows:
         """``planned`` as ``Flows``; with the networks of the lists that it names, or without."""
-        key = (cloud, group, lists)
+        key = (place, lists)
         if key not in self._allowed:
-            planned = self.planned(cloud, group)
+            planned = self.planned(place)
             self._allowed[key] = Flows([*planned, *expanded(planned, self.program.lists)] if lists else planned)
         return self._allowed[key]
 
-    def off(self, cloud: str, group: str) -> list[Conditional]:
+    def off(self, place: Place) -> list[Conditional]:
         """The rows of the policies ``toggles`` and ``ipip`` that no plan of a group enables."""
-        if (cloud, group) not in self._off:
-            plans = self.plans_of(cloud, group)
+        if place not in self._off:
+            plans = self.plans_of(place)
             served = {(service, rule.protocol) for plan in plans for rule in plan.ingress for service in rule.services}
-            self._off[cloud, group] = [each for each in _conditional() if (each.row.service, each.row.protocol) not in served]
-        return self._off[cloud, group]
+            self._off[place] = [each for each in _conditional() if (each.row.service, each.row.protocol) not in served]
+        return self._off[place]
 
     # Names
 
@@ -199,6 +234,10 @@ class Stack:
     def cloud(self, flow: Flow) -> str:
         """The cloud of a flow."""
         return self.program.cloud(flow.id)
+
+    def place(self, flow: Flow) -> Place:
+        """Where a flow counts."""
+        return Place(self.cloud(flow), self.program.resources[flow.id].provider, flow.network, flow.group)
 
     def group(self, flow: Flow) -> str:
         """The name of a flow's group in messages."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from kubeports.clouds import capabilities
@@ -29,11 +30,12 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
         cloud, tunnels = stack.cloud(flow), stack.program.backend(flow.id).facts.TUNNELS
         unknown = not flow.certain or not flow.group or (isinstance(flow.source, Peer) and not flow.source.id)
         misnamed = flow.protocol in TUNNELS and (flow.ported or flow.written != tunnels[flow.protocol])
-        # A rule for some types of ICMP may differ in what a flow does not hold; ``ipip`` reports a wrong name of a protocol.
-        if not capabilities(cloud).refuses_equal_rules or unknown or misnamed or flow.part:
+        # ``ipip`` reports a wrong name of a protocol.
+        if not capabilities(cloud).refuses_equal_rules or unknown or misnamed:
             continue
-        # ``no-mixed-rules`` reports two rules in two styles.
-        what = (cloud, flow.style, flow.group, flow.direction, flow.entry, flow.families, _zeros(stack, flow))
+        # ``no-mixed-rules`` reports two rules in two styles. A 0 for every protocol is not the same as none, to the cloud.
+        kind = (flow.style, flow.direction, flow.entry, flow.families, flow.written == "0")
+        what = (cloud, flow.group, *kind, _numbers(stack, flow))
         for source in [flow.source.id] if isinstance(flow.source, Peer) else flow.source.all:
             other = first.setdefault((*what, source), flow)
             if other.id != flow.id:
@@ -45,29 +47,35 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
         yield Finding(f"{says}. Fix: remove one of them: {title} refuses the second, and the update stops halfway", flow.id)
 
 
-def _zeros(stack: Stack, flow: Flow) -> tuple[tuple[str, Any], ...]:
-    """The ports of a rule as written, where one is 0: a flow has no port 0, and the cloud compares the rules as written."""
-    if not has_ports(flow.protocol):
+def _numbers(stack: Stack, flow: Flow) -> tuple[tuple[str, Any], ...]:
+    """What a flow does not hold, and the cloud compares: the types and codes of ICMP, and ports where one is 0."""
+    if not (flow.part or has_ports(flow.protocol)):
         return ()
     inputs, names = stack.program.resources[flow.id].inputs, stack.program.backend(flow.id).facts.DECIDING
-    numbers = tuple((name, inputs[name]) for name in names if isinstance(inputs.get(name), int | float))
-    return numbers if any(value == 0 for _, value in numbers) else ()
+    # Ports alone are numbers; a negative one stands for every type, as none does.
+    numbers = tuple((each, inputs[each]) for each in names if isinstance(inputs.get(each), int | float) and inputs[each] >= 0)
+    return numbers if flow.part or (flow.ported and any(number == 0 for _, number in numbers)) else ()
 
 
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:
     """No more rules and groups than the cloud's defaults, the settings or the configuration allow."""
-    of = {plan.cloud: plan.settings["limits"] for plan in stack.plans}
     entries = {
-        plan.references(stack.program)[name]: int(ref.get("entries", 1))
+        stack.references(plan)[name]: int(ref.get("entries", 1))
         for plan in stack.plans
         for name, ref in plan.settings.get("refs", {}).items()
     }
-    for name, cloud in stack.program.clouds.items():
+    of_provider: dict[str, dict[str, Declared]] = {}
+    for urn, each in stack.program.resources.items():
+        of_provider.setdefault(each.provider, {})[urn] = each
+    for (name, cloud), (provider, resources) in product(stack.program.clouds.items(), of_provider.items()):
         if not hasattr(cloud.read, "excess"):
             continue
-        given = {**of.get(name, {}), **{key: int(most) for key, most in config.items()}}
-        flows = [flow for flow in stack.program.flows if stack.cloud(flow) == name]
-        for says, urn, key in cloud.read.excess(stack.program.resources, flows, given, entries):
+        # Each account has its quotas; of several clusters in one the setting is the same, or one of them leaves it out.
+        own = [plan.settings["limits"] for plan in stack.plans if plan.cloud == name and plan.has(provider, "")]
+        given = {key: max(each[key] for each in own if key in each) for key in dict.fromkeys(key for each in own for key in each)}
+        given |= {key: int(most) for key, most in config.items()}
+        flows = [flow for flow in stack.program.flows if flow.id in resources and stack.cloud(flow) == name]
+        for says, urn, key in cloud.read.excess(resources, flows, given, entries):
             right = f"join sources, or raise the quota and set {stack.setting}limits.{key} (or limits' {key})"
             known = urn if urn in stack.program.resources else ""
             says = f"{stack.program.name(urn)} {says}" if urn else says

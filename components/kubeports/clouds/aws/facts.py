@@ -28,7 +28,10 @@ DECIDING = (
     *("ingress", "egress"),
 )
 #: The properties that name groups or lists.
-NAMING = ("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds", "securityGroupId")
+NAMING = (
+    *("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds"),
+    *("securityGroupId", "securityGroups"),
+)
 #: IP-in-IP as the API wants it written, and what another way of writing is.
 TUNNELS = {4: "4", 94: "94"}
 #: The protocols whose ports rules filter: of another one, but ICMP, a rule allows all whatever ports it has.
@@ -45,6 +48,7 @@ CAPABILITIES = Capabilities(
     groups_have_family=False,
     refuses_equal_rules=True,
     lists_count_entries=True,
+    ported=PORTED,
     # ACCOUNT/ID is a group of another account, over a peering or a shared VPC:
     # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
     group=Form(r"([0-9]{12}/)?sg-[0-9a-z]+", "sg-0123456789abcdef0, or 123456789012/sg-0123456789abcdef0 of another account"),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from kubeports.clouds.aws import facts
 from kubeports.clouds.aws.facts import CLUSTER_TAG, FAMILIES_TAG, PORTED, TARGET_TAG
 from kubeports.clouds.resources import (
     Group,
@@ -34,9 +35,6 @@ from kubeports.traffic import ICMP, ICMPV6, TCP, UDP
 if TYPE_CHECKING:
     import pulumi
 
-#: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
-#: and family; groups per network interface; the two multiplied.
-RULES, GROUPS, PRODUCT = 60, 5, 1000
 #: The longest name and description that EC2 takes, and a name's characters; Pulumi's automatic naming adds a hyphen and seven.
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 LONGEST = 255
@@ -45,7 +43,6 @@ _NAME, _RANDOM = r"[A-Za-z0-9 ._:/()#,@\[\]+=;{}!$*-]+", 8
 _TAG = 256
 
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", None: "-1"}
-_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 _CIDR: dict[Family, str] = {"ipv4": "cidr_ipv4", "ipv6": "cidr_ipv6"}
 
 
@@ -82,10 +79,10 @@ def encode(plan: Plan) -> Resources:
 def limits(plan: Plan, name: str) -> None:
     """Rules per group, direction and family: a group's rule counts in both families, a prefix list its entries."""
     settings, problems = plan.settings, Problems()
-    most, groups = settings.limits.get("rules", RULES), settings.limits.get("groups", GROUPS)
-    if most * groups > PRODUCT:
+    most, groups = (settings.limits.get(key, facts.QUOTAS[key]) for key in ("rules", "groups"))
+    if most * groups > facts.PRODUCT:
         with problems:
-            what = f"rules {most} x groups {groups} is more than {PRODUCT}, which EC2 never allows"
+            what = f"rules {most} x groups {groups} is more than {facts.PRODUCT}, which EC2 never allows"
             raise bad(settings.place("limits"), what, "write what the account's quotas say")
     role = max(TARGETS, key=lambda target: len(settings.carried(target)))
     carried = settings.carried(role)

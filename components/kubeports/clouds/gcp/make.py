@@ -32,11 +32,9 @@ from kubeports.traffic import ICMP, IPENCAP, TCP, UDP
 if TYPE_CHECKING:
     import pulumi
 
-#: https://cloud.google.com/vpc/docs/quota: per Firewall.
-RANGES, SOURCE_TAGS, SOURCE_ACCOUNTS = 5000, 30, 10
 #: The baseline goes after every rule of the VPC but the implied ones (65535): default-allow-ssh and its like have 65534.
 #: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
-ALLOW, BASELINE = 1000, 65533
+BASELINE = 65533
 #: A name has 63 characters, and Pulumi's automatic naming adds a hyphen and seven.
 NAME = 55
 #: A network tag has 63 characters, and says the target.
@@ -52,7 +50,6 @@ _NAME = r"[a-z][-a-z0-9]*"
 #: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: allowed[].IPProtocol
 _ESP, _AH, _SCTP = 50, 51, 132
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", IPENCAP: "ipip", _ESP: "esp", _AH: "ah", _SCTP: "sctp", None: "all"}
-_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 
 
 def encode(plan: Plan) -> Resources:
@@ -89,7 +86,7 @@ def _firewall(rules: list[Rule], settings: Settings) -> dict[str, Any]:
         item["ports"] = [first.ports]
     inputs: dict[str, Any] = {
         "direction": first.direction.upper(),
-        "priority": ALLOW if first.action == "allow" else BASELINE,
+        "priority": facts.PRIORITY if first.action == "allow" else BASELINE,
         "allows" if first.action == "allow" else "denies": [item],
         f"target_{_groups(settings)}": [Group(first.target)],
         "description": joined_description(rules),
@@ -130,9 +127,9 @@ def limits(plan: Plan, name: str) -> None:
         ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
         tags, accounts = (resource.inputs.get(f"source_{each}", ()) for each in ("tags", "service_accounts"))
         counted = (
-            (ranges, RANGES, "ranges"),
-            (tags, SOURCE_TAGS, "source tags"),
-            (accounts, SOURCE_ACCOUNTS, "service accounts"),
+            (ranges, facts.MOST["sourceRanges"], "ranges"),
+            (tags, facts.MOST["sourceTags"], "source tags"),
+            (accounts, facts.MOST["sourceServiceAccounts"], "service accounts"),
         )
         for given, most, what in counted:
             number = len(given)

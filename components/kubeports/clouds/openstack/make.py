@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
+from kubeports.clouds.openstack import facts
 from kubeports.clouds.resources import (
     Addresses,
     Group,
@@ -34,8 +35,6 @@ from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP
 if TYPE_CHECKING:
     import pulumi
 
-#: https://docs.openstack.org/neutron/latest/configuration/neutron.html: quota_security_group_rule, quota_security_group.
-RULES, GROUPS = 100, 10
 #: So many CIDRs of one entry have a rule each; more go into an address group.
 #: https://docs.openstack.org/api-ref/network/v2/#address-groups-address-groups
 CIDRS = 16
@@ -50,7 +49,6 @@ _OWN_RULES = 2
 #: Neutron's names; 4 and 94 stay numbers, for ``ipip`` is 4 to Neutron's API and 94 to /etc/protocols
 #: (https://github.com/kubernetes-sigs/cluster-api-provider-openstack/issues/1489).
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "ipv6-icmp"}
-_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 #: Where a rule names a group, and a reference of each kind.
 _REMOTE = {"group": "remote_group_id", "prefixes": "remote_address_group_id", "cidr": "remote_ip_prefix"}
 _ETHERTYPES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -110,7 +108,7 @@ def limits(plan: Plan, name: str) -> None:
     rules = Counter(each.inputs["security_group_id"].target for each in resources.values() if each.kind == "rule")
     new = [target for target in settings.targets if target not in settings.existing]
     number = sum(max(rules[target], _OWN_RULES if target in new else 0) for target in settings.targets)
-    most, groups = settings.limits.get("rules", RULES), settings.limits.get("groups", GROUPS)
+    most, groups = (settings.limits.get(key, facts.QUOTAS[key]) for key in ("rules", "groups"))
     if number > most:
         with problems:
             what = f"{number} security group rules, and the project's quota is {most}"

@@ -62,6 +62,8 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
     elif inputs.get("remoteAddressGroupId"):
         peers = [(Peer("prefixes", id), FAMILIES) for id in who.of(resource, "remoteAddressGroupId")]
     rule = {theirs: inputs.get(ours) for ours, theirs in _FIELDS.items()}
+    # The provider leaves a 0 out, and Neutron takes what is left out for every port, type or code.
+    rule |= {name: rule[name] or None for name in ("port_range_min", "port_range_max")}
     yield from _flows(resource.name, resource.urn, rule, who.of(resource, "securityGroupId"), peers)
 
 
@@ -73,10 +75,9 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
     name = rule.get("protocol")
     written = text(name) or "any"
     number = None if written == "0" else protocol(UNKNOWN if name is UNKNOWN else written)
-    icmp = number in (ICMP, ICMPV6)
-    # The provider leaves a port 0 out, and Neutron takes a rule without ports for every port; a type of ICMP may be 0.
+    if number == ICMP and families == ("ipv6",):
+        number = ICMPV6  # as Neutron stores it: _make_canonical_ipv6_icmp_protocol in neutron/db/securitygroups_db.py
     start, end = rule.get("port_range_min"), rule.get("port_range_max")
-    start, end = (start, end) if icmp else (start or None, end or None)
     found = sources(rule.get("remote_ip_prefix"), families) or peers
     found = found or everybody(families)  # neither prefix nor group is everybody
     directions: tuple[Direction, ...] = ("ingress", "egress")
@@ -94,7 +95,7 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
                     families=families if isinstance(source, Peer) else _,
                     written=written if name is not UNKNOWN else "",
                     ported=start is not None or end is not None,
-                    part=icmp and start is not None and start is not UNKNOWN,
+                    part=number in (ICMP, ICMPV6) and start is not None and start is not UNKNOWN,
                     why=text(rule.get("description")),
                     certain=certain(source, name, start, end, rule.get("ethertype")),
                 )

@@ -12,7 +12,7 @@ from kubeports.networks import INTERNET, Family, Network, collapse, family_of, i
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
 from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
-from kubeports.traffic import TCP, meaningful
+from kubeports.traffic import ICMPS, TCP, meaningful
 from kubeports.unanswered import unanswered
 
 
@@ -55,6 +55,8 @@ class _Planner:
             with self.problems:
                 self.open(row)
         self.problems.raise_any()
+        if not self.settings.capabilities.icmp_types:
+            self.whole_icmp(on)
         guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
         guards.check(on)
         self.warnings += guards.broad_together()
@@ -343,6 +345,16 @@ class _Planner:
             source = Source("cidr", str(INTERNET[family]))
             why = "all else is closed, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
+
+    def whole_icmp(self, on: list[Row]) -> None:
+        """Refuse types of ICMP where the cloud's rules can't name them: they would allow all of ICMP."""
+        title = self.settings.capabilities.title or self.settings.cloud
+        named: list[tuple[str, Row | Outbound]] = [(f"{self.settings.place('services')}.{row.service}", row) for row in on]
+        for place, each in (*named, *((self.settings.place("egress"), to) for to in self.settings.egress or ())):
+            if each.protocol in ICMPS and each.start is not None:
+                with self.problems:
+                    what = f"{each} is a type of ICMP, and rules of {title} allow all of ICMP or nothing"
+                    raise bad(place, what, f"leave type and code out to allow all of {ICMPS[each.protocol]}")
 
     # The internet, and warnings
 

@@ -92,6 +92,7 @@ class Capabilities:
         limits: the keys that ``limits`` may have.
         not_limits: why another key of ``limits`` means nothing here.
         native_pods: what else lets pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known.
+        icmp_types: a rule can name a type and a code of ICMP; where not, one of a type would allow all of ICMP.
         metadata_service: its addresses, where the cloud's rules for egress hold for it.
     """
 
@@ -115,4 +116,5 @@ class Capabilities:
     limits: tuple[str, ...] = ("rules", "groups")
     not_limits: Mapping[str, str] = field(default_factory=dict)
     native_pods: str = ""
+    icmp_types: bool = False
     metadata_service: Mapping[Family, str] = field(default_factory=lambda: MappingProxyType({}))

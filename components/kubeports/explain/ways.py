@@ -19,7 +19,7 @@ from kubeports.networks import is_internet
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, WORDS
-from kubeports.traffic import protocol_name
+from kubeports.traffic import ICMPS, protocol_name, written
 from kubeports.values import mapping, sequence
 
 _DEEPEST = 6  # settings of one way
@@ -223,7 +223,9 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                 if key in mapping(mapping(args.get("services", {}), "").get(service, {}), ""):
                     name = f"{settings.setting('services')}.{service}.{key}"
                     yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
-    if all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
+    # A row for all of ICMP opens more than a type that is asked for.
+    typed = part.entry.protocol in ICMPS and part.entry.start is not None
+    if typed or all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
         yield _own(settings, rows, part, part.entry)
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
@@ -301,14 +303,18 @@ def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) 
     """A row of the stack's own, for a part or for all that was asked."""
     network = part.peer.network
     name = protocol_name(entry.protocol) if entry.start else f"protocol-{entry.protocol}"
-    stem = name = f"{name}-{entry.start}" if entry.start else name
+    first, last = written(entry.protocol, entry.start, entry.end)
+    typed = entry.protocol in ICMPS and first is not None
+    stem = name = f"{ICMPS[entry.protocol] if typed else name}-{first}" if entry.start else name
     number = 1
     while any(state.row.service == name for state in rows):
         number += 1
         name = f"{stem}-{number}"
     row: dict[str, Any] = {"protocol": protocol_name(entry.protocol) if entry.start else entry.protocol}
-    row |= {"start": entry.start} if entry.start else {}
-    row |= {"end": entry.end} if entry.end != entry.start else {}
+    if typed:
+        row = {"protocol": ICMPS[entry.protocol], "type": first} | ({} if last is None else {"code": last})
+    elif entry.start:
+        row |= {"start": entry.start} | ({"end": entry.end} if entry.end != entry.start else {})
     row["source"] = ["clients" if network is not None and is_internet(network) else part.peer.term]
     row |= {"target": part.target} if part.target != "nodes" else {}
     row["why"] = "say why"

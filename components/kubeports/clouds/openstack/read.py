@@ -14,6 +14,7 @@ from kubeports.clouds.fields import (
     Source,
     certain,
     everybody,
+    icmp_range,
     networks,
     port_range,
     protocol,
@@ -23,7 +24,7 @@ from kubeports.clouds.fields import (
 from kubeports.clouds.openstack import facts
 from kubeports.flows import Direction, Flow, Peer
 from kubeports.networks import FAMILIES, Family, Network
-from kubeports.traffic import ICMP, ICMPV6
+from kubeports.traffic import ICMPS
 
 #: https://github.com/kubernetes/cloud-provider-openstack, pkg/openstack/loadbalancer_sg.go: lb-sg-<uid>-<namespace>-<name>;
 #: Octavia's own group of a load balancer is lb-<its id>.
@@ -61,7 +62,8 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
         peers = [(Peer("group", id), FAMILIES) for id in who.of(resource, "remoteGroupId")]
     elif inputs.get("remoteAddressGroupId"):
         peers = [(Peer("prefixes", id), FAMILIES) for id in who.of(resource, "remoteAddressGroupId")]
-    rule = {theirs: inputs.get(ours) for ours, theirs in _FIELDS.items()}
+    # The provider leaves a 0 out, whether it is a port or a type or code of ICMP.
+    rule = {theirs: value if (value := inputs.get(ours)) != 0 else None for ours, theirs in _FIELDS.items()}
     yield from _flows(resource.name, resource.urn, rule, who.of(resource, "securityGroupId"), peers)
 
 
@@ -73,8 +75,8 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
     name = rule.get("protocol")
     written = text(name) or "any"
     number = None if written == "0" else protocol(UNKNOWN if name is UNKNOWN else written)
-    icmp = number in (ICMP, ICMPV6)
-    # The provider leaves a port 0 out, and Neutron takes a rule without ports for every port; a type of ICMP may be 0.
+    icmp = number in ICMPS
+    # Neutron takes a rule without ports for every port; a type of ICMP may be 0.
     start, end = rule.get("port_range_min"), rule.get("port_range_max")
     start, end = (start, end) if icmp else (start or None, end or None)
     found = sources(rule.get("remote_ip_prefix"), families) or peers
@@ -89,12 +91,11 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
                     group=group,
                     direction=direction,
                     protocol=number,
-                    ports=port_range(number, start, end),
+                    ports=icmp_range(start, end) if icmp else port_range(number, start, end),
                     source=source,
                     families=families if isinstance(source, Peer) else _,
                     written=written if name is not UNKNOWN else "",
                     ported=start is not None or end is not None,
-                    part=icmp and start is not None and start is not UNKNOWN,
                     why=text(rule.get("description")),
                     certain=certain(source, name, start, end, rule.get("ethertype")),
                 )

@@ -62,6 +62,8 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     try:
         nodes = _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory())
         found = files(plan, nodes and nodes.combined(plan.settings))
+        for warning in nodes.contradictions(plan.settings) if nodes else ():
+            pulumi.log.warn(warning)
     except InputError as error:
         raise pulumi.RunError(str(error)) from None
     return {target: Made(None, None, text) for target, text in found.items()}

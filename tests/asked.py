@@ -38,6 +38,13 @@ def _edges(rows: Iterable[requirement.Row]) -> Iterable[int]:
     return (port + step for row in rows for port in (row.start, row.end) if port for step in (-1, 0, 1))
 
 
+def icmp_kind(choose: random.Random, protocol: int) -> int | None:
+    """256 times a type of ICMP, and a code; None: an echo request, and what is no ICMP."""
+    if protocol not in clouds.ICMP or choose.random() < 0.4:
+        return None
+    return 256 * choose.choice((3, 5, 8, 128)) + choose.choice((0, 1, 2, 3, 5))  # every node lets path MTU (3/4) pass
+
+
 def packets(raw: Mapping[str, Any], seed: int, number: int) -> Iterable[requirement.Packet]:
     """Packets at random; the same for the same seed."""
     choose = random.Random(seed)
@@ -52,10 +59,11 @@ def packets(raw: Mapping[str, Any], seed: int, number: int) -> Iterable[requirem
         if raw["cloud"] == "gcp" and not ingress:
             member = ()  # where egress is restricted on GCP the cluster is its CIDRs: an egress rule can't name a tag
         # A prefix list has one family, and covers no address of the other.
+        ported = protocol in (6, 17) or (protocol == 132 and choose.random() < 0.7)
         names = [name for name, family in families.items() if family in (None, f"ipv{peer.version}")]
         yield requirement.Packet(
             protocol=protocol,
-            port=choose.choice(ports) if protocol in (6, 17) or (protocol == 132 and choose.random() < 0.7) else None,
+            port=choose.choice(ports) if ported else icmp_kind(choose, protocol),
             peer=peer,
             groups=frozenset(member) | frozenset(name for name in names if choose.random() < 0.4),
             target=choose.choice(ROLES),

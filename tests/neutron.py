@@ -320,7 +320,8 @@ class Rule(_Resource):
         return name == "remoteIpPrefix" and stored == given.lower()
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
-        rule = self.neutron.create_rule(**{self._FIELDS[name]: value for name, value in inputs.items()})
+        # gophercloud's rules.CreateOpts has omitempty on both ports, which of ICMP are the type and the code.
+        rule = self.neutron.create_rule(**{self._FIELDS[name]: value for name, value in inputs.items() if value != 0})
         return rule["id"], self.read(rule["id"]) or {}
 
     def read(self, id: str) -> Properties | None:
@@ -328,7 +329,8 @@ class Rule(_Resource):
         if rule is None:
             return None
         state = {name: rule[field] for name, field in self._FIELDS.items() if rule[field] not in (None, "")}
-        return {"id": id, **state}
+        # The provider reads a code that Neutron has not as 0.
+        return {"id": id, **state} | ({"portRangeMax": 0} if "portRangeMin" in state and "portRangeMax" not in state else {})
 
     def update(self, id: str, state: Properties, inputs: Properties) -> Properties:
         raise AssertionError("a rule is never updated")

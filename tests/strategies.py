@@ -25,6 +25,10 @@ LINK = "projects/kubeports-sandbox/global/networks/default"
 #: Protocols of own rows without ports: GRE, ICMP in each family, and two that GCP calls by name.
 UNPORTED = (47, 1, 58, 50, 132)
 
+ICMP = (1, 58)
+#: Unreachable, redirect, and the two echo requests.
+ICMP_TYPES = (3, 5, 8, 128)
+
 _BASE: dict[str, IPv4Network | IPv6Network] = {"ipv4": IPv4Network("10.0.0.0/8"), "ipv6": IPv6Network("2001:db8::/32")}
 
 
@@ -110,6 +114,9 @@ def on(cloud: str, raw: dict[str, Any]) -> dict[str, Any]:
     existing = dict.fromkeys(raw.get("existing", ()), THEIRS[cloud])
     if cloud == "aws" and raw["services"].get("own", {}).get("protocol") == "sctp":  # whose ports EC2 does not filter
         raw = raw | {"services": raw["services"] | {"own": raw["services"]["own"] | {"protocol": "udp"}}}
+    if cloud == "gcp" and "type" in raw["services"].get("own", {}):  # which names no type
+        whole = {key: value for key, value in raw["services"]["own"].items() if key not in ("type", "code")}
+        raw = raw | {"services": raw["services"] | {"own": whole}}
     return raw | {"cloud": cloud, "network": NETWORKS[cloud], "refs": refs, "existing": existing}
 
 
@@ -152,6 +159,10 @@ def services(draw: st.DrawFn, raw: dict[str, Any], families: tuple[str, ...], na
         if own["protocol"] not in UNPORTED:
             own["start"] = draw(st.integers(20000, 21000))
             own["end"] = own["start"] + draw(st.integers(0, 5))
+        if own["protocol"] in ICMP and raw["cloud"] != "gcp" and draw(st.booleans()):
+            own["type"] = draw(st.sampled_from(ICMP_TYPES))
+            if draw(st.booleans()):
+                own["code"] = draw(st.integers(1, 4))
         own["source"] = draw(lists(families, (*names, "cluster", "etcd", "admins")).filter(bool))
         own["target"] = draw(st.sampled_from(table.TARGETS))
         found["own"] = own

@@ -92,7 +92,8 @@ def _aws(name: str, kind: str, inputs: Mapping[str, Any]) -> Raw:
 def _openstack(name: str, inputs: Mapping[str, Any]) -> Raw:
     keys = ("security_group_id", "direction", "ethertype", "protocol", "port_range_min", "port_range_max")
     remotes = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
-    return {"id": name, "description": inputs["description"], **{key: inputs.get(key) for key in (*keys, *remotes)}}
+    # The provider leaves a 0 out: kubeports.clouds.openstack.make.
+    return {"id": name, "description": inputs["description"], **{key: inputs.get(key) or None for key in (*keys, *remotes)}}
 
 
 def _gcp(name: str, inputs: Mapping[str, Any]) -> Raw:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span, move, sweep
+from kubeports.flows import UNFOUND, Flow, Flows, Peer, Span, move, sweep, undivided
 from kubeports.networks import EVERYBODY, FAMILIES, Addresses, Cover, Family, Networks, are_most, covers, is_most, single, union
 from kubeports.rules import Rule
 from kubeports.traffic import ALL, OTHERS, TUNNELS, UNREADABLE, Ports, has_ports
@@ -39,9 +39,12 @@ def world(flows: Iterable[Flow]) -> Iterator[Span]:
 def _most(flows: list[Flow], family: Family, protocol: int) -> Iterator[Span]:
     """The parts of a protocol that half of a family or more may reach."""
     if not has_ports(protocol):
-        span = Span(family, protocol, None, tuple(flows))
-        if are_most(span.addresses, family):
-            yield replace(span, flows=_largest(span.flows))
+        found: list[Ports] = []
+        for ports in sorted({each.ports for each in flows}, key=lambda ports: ports.first - ports.last):  # ICMP: its types, too
+            span = undivided(family, protocol, ports, flows)
+            if not any(each.covers(ports) for each in found) and are_most(span.addresses, family):
+                found.append(ports)
+                yield replace(span, flows=_largest(span.flows))
         return
     active: dict[int, Flow] = {}
     times: Counter[Addresses] = Counter()
@@ -90,7 +93,7 @@ def lacking(
         ]
         return _unserved(rules, spans or [Span(first.family, None, None, tuple(here))], peers)
     if not has_ports(first.protocol):
-        return _unserved(rules, [Span(first.family, first.protocol, None, tuple(here))], peers)
+        return _unserved(rules, [undivided(first.family, first.protocol, first.range, here)], peers)
     return _unserved(rules, _pieces(here, first), peers)
 
 

@@ -69,15 +69,18 @@ class RowChange:
             "direction": rule.direction,
             "action": rule.action,
             "protocol": rule.protocol,
-            "from_port": rule.from_port,
-            "to_port": rule.to_port,
-            "before": {"from_port": self.before.from_port, "to_port": self.before.to_port} if self.before else None,
+            **_ports(rule),
+            "before": _ports(self.before) if self.before else None,
             "target": rule.target,
             "sources": {"added": list(map(_json, self.added)), "removed": list(map(_json, self.removed))},
             "wider": self.wider,
             "narrower": self.narrower,
             "why": rule.why,
         }
+
+
+def _ports(rule: Rule) -> dict[str, int | None]:
+    return dict(zip(("from_port", "to_port"), rule.written, strict=True))
 
 
 def _json(source: tuple[Family, Source]) -> dict[str, str]:

@@ -73,6 +73,10 @@ class ServiceArgs(TypedDict, total=False):
     """The first port."""
     end: int
     """The last port; default: the first."""
+    type: int
+    """A custom row of ``icmp`` or ``icmpv6``: its one type, where the cloud's rules can name types; default: every type."""
+    code: int
+    """The code of the type; default: every code."""
     source: Sequence[str]
     """Who may connect: source keywords (cluster, admins, ...), roles, CIDRs, ``@name``."""
     target: Target

@@ -58,14 +58,14 @@ class Flow:
         group: the identity of the group that has it (see ``Peer.id``); ``EVERYWHERE``: every instance.
         direction: ``ingress`` or ``egress``.
         protocol: the IP protocol number; None: all; ``OTHERS``: all that no other flow names; ``UNREADABLE``: not a protocol.
-        ports: of a protocol that has ports; else all.
+        ports: of a protocol that has ports, or a type of ICMP (``kubeports.traffic.icmp_numbers``); else all.
         source: networks of one family, or a peer.
         families: its IP families.
         action: what the rule does.
         priority: the lower one decides; 0 on clouds without priorities.
         written: the protocol as the rule has it.
         ported: whether the rule has ports, whatever its protocol.
-        part: whether it allows only a part of what it names, and serves no row: some types of ICMP, some addresses of a node.
+        part: whether it allows only a part of what it names, and serves no row: some addresses of a node.
         why: its description.
         style: how the rule is written: ``standalone``, ``legacy`` (aws.ec2.SecurityGroupRule) or ``inline``.
         certain: whether all that decides what it allows is known; what is unknown is as wide here as it may become.
@@ -98,7 +98,8 @@ class Flow:
     @property
     def entry(self) -> tuple[int | None, int | None, int | None]:
         """Protocol, first and last port; None where ports don't narrow it."""
-        return (self.protocol, *((self.ports.first, self.ports.last) if has_ports(self.protocol) else (None, None)))
+        narrowed = has_ports(self.protocol) or self.ports != ALL
+        return (self.protocol, *((self.ports.first, self.ports.last) if narrowed else (None, None)))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -191,7 +192,7 @@ class Flows:
 
     def __init__(self, flows: Iterable[Flow]) -> None:
         self.all = tuple(flows)
-        self._spans: dict[tuple[Family | None, int | None], list[Span]] = {}
+        self._spans: dict[tuple[Family | None, int | None, Ports | None], list[Span]] = {}
 
     def here(self, family: Family | None, protocol: int | None) -> list[Flow]:
         """Those of a family and protocol; None: of either one, and of every one."""
@@ -199,19 +200,19 @@ class Flows:
         return [each for each in self.all if each.protocol in wanted and (family is None or family in each.families)]
 
     def spans(self, family: Family | None, protocol: int | None, ports: Ports) -> list[Span]:
-        """The parts of a protocol's range of ports, each with the flows that cover all of it."""
-        key = (family, protocol)
+        """The parts of a protocol's range of ports, each with the flows that cover all of it; a type of ICMP is one part."""
+        key = (family, protocol, None if has_ports(protocol) else ports)
         if key not in self._spans:
-            self._spans[key] = list(self._cut(family, protocol))
+            self._spans[key] = list(self._cut(family, protocol, ports))
         found = self._spans[key]
         if not has_ports(protocol):
             return found
         return [span.clipped(ports) for span in found if span.ports and span.ports.overlaps(ports)]
 
-    def _cut(self, family: Family | None, protocol: int | None) -> Iterator[Span]:
+    def _cut(self, family: Family | None, protocol: int | None, ports: Ports) -> Iterator[Span]:
         here = self.here(family, protocol)
         if not has_ports(protocol):
-            yield Span(family, protocol, None, tuple(here))
+            yield undivided(family, protocol, ports, here)
             return
         active: dict[int, Flow] = {}
         for ports, come, go in sweep(here, ALL):
@@ -227,6 +228,11 @@ class Flows:
             every = tuple(each for each in self.here(family, None) if each.protocol is None or flow.protocol == OTHERS)
             return [Span(family, flow.protocol, None, every)]
         return self.spans(family, flow.protocol, flow.ports)
+
+
+def undivided(family: Family | None, protocol: int | None, ports: Ports, flows: Iterable[Flow]) -> Span:
+    """A protocol without ports, or a type of ICMP, with those flows that cover it."""
+    return Span(family, protocol, None if ports == ALL else ports, tuple(each for each in flows if each.ports.covers(ports)))
 
 
 def move(active: dict[int, Flow], come: Iterable[Flow], go: Iterable[Flow]) -> None:

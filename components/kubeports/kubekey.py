@@ -18,7 +18,6 @@ from kubeports import stackfile
 from kubeports.conditions import CNIS
 from kubeports.errors import bad, show
 from kubeports.nodes import Node
-from kubeports.table import ROLES
 
 _API = "kubekey.kubesphere.io/"
 _CNIS = {"kubeovn": "kube-ovn", "kube-ovn": "kube-ovn", "other": "none", "": "none"}
@@ -52,11 +51,7 @@ class Cluster:
     @property
     def combine(self) -> dict[str, list[str]]:
         """Role -> the further roles that its nodes have; a node belongs to the first of its roles."""
-        found: dict[str, set[str]] = {}
-        for node in self.nodes:
-            if len(node.roles) > 1:
-                found.setdefault(node.roles[0], set()).update(node.roles[1:])
-        return {role: [other for other in ROLES if other in found[role]] for role in ROLES if role in found}
+        return reader.combine(self.nodes)
 
 
 def read(paths: tuple[Path, ...]) -> Cluster:

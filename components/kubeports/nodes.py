@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeports import stackfile
-from kubeports.errors import Problems, bad, show, suggest
+from kubeports.errors import Problems, bad, show, some, suggest
 from kubeports.networks import Family
 from kubeports.settings import Settings
 from kubeports.table import ROLES
@@ -105,9 +105,31 @@ class Nodes:
 
         return replace(self, nodes=tuple(replace(node, roles=roles(node)) for node in self.nodes))
 
+    def contradictions(self, settings: Settings) -> tuple[str, ...]:
+        """Where the file and a stack's setting ``combine`` differ: nodes that get the rows of a role that is other nodes' own."""
+        found = []
+        for role, other in ((role, other) for role, others in settings.combine.items() for other in others):
+            without = [node.name for node in self.nodes if role in node.roles and other not in node.roles]
+            own = [node.name for node in self.nodes if other in node.roles and role not in node.roles]
+            if without and own:
+                key = settings.setting("combine")
+                what = f"{other} has nodes that are not of {role} ({some(own)}), and {key} opens its rows on {some(without)} too"
+                listed = ", ".join(f"{each}: [{', '.join(others)}]" for each, others in combine(self.nodes).items())
+                found.append(f"{self.name}: {what}. Fix: set {key}: {{{listed}}}")
+        return tuple(found)
+
     def with_role(self, role: str) -> tuple[Node, ...]:
         """The nodes of a role; of ``nodes``, all."""
         return self.nodes if role == "nodes" else tuple(node for node in self.nodes if role in node.roles)
+
+
+def combine(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """Role -> the further roles that its nodes have, as the setting ``combine`` says it; a node is of the first of its roles."""
+    found: dict[str, set[str]] = {}
+    for node in nodes:
+        if len(node.roles) > 1:
+            found.setdefault(node.roles[0], set()).update(node.roles[1:])
+    return {role: [other for other in ROLES if other in found[role]] for role in ROLES if role in found}
 
 
 def load(path: Path) -> Nodes:

@@ -12,7 +12,7 @@ from kubeports.networks import INTERNET, Family, Network, collapse, family_of, i
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
 from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
-from kubeports.traffic import TCP, meaningful
+from kubeports.traffic import ICMPS, TCP, meaningful
 from kubeports.unanswered import unanswered
 
 
@@ -58,6 +58,8 @@ class _Planner:
             with self.problems:
                 self.open(row)
         self.problems.raise_any()
+        if not self.settings.capabilities.icmp_types:
+            self.whole_icmp(on)
         guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
         guards.check(on)
         self.warnings += guards.broad_together()
@@ -348,6 +350,16 @@ class _Planner:
             why = "all else is closed, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
 
+    def whole_icmp(self, on: list[Row]) -> None:
+        """Refuse types of ICMP where the cloud's rules can't name them: they would allow all of ICMP."""
+        title = self.settings.capabilities.title or self.settings.cloud
+        named: list[tuple[str, Row | Outbound]] = [(f"{self.settings.place('services')}.{row.service}", row) for row in on]
+        for place, each in (*named, *((self.settings.place("egress"), to) for to in self.settings.egress or ())):
+            if each.protocol in ICMPS and each.start is not None:
+                with self.problems:
+                    what = f"{each} is a type of ICMP, and rules of {title} allow all of ICMP or nothing"
+                    raise bad(place, what, f"leave type and code out to allow all of {ICMPS[each.protocol]}")
+
     # The internet, and warnings
 
     def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
@@ -377,18 +389,6 @@ class _Planner:
         for row in self.settings.own:
             if row.target != "nodes" and not self.settings.roles:
                 self.warnings.append(self.no_roles(row.service, row.target))
-        families = set(self.settings.families)
-        for name, change in self.settings.services.items():
-            rows = [row for row in (*self.rows, *self.settings.own) if row.service == name]
-            if change.enabled and rows and not any(families & set(row.families) for row in rows):
-                self.warnings.append(self.no_family(f"services.{name}", rows[0].families))
-        for each in self.settings.egress or ():
-            if not families & set(meaningful(each.protocol)):
-                self.warnings.append(self.no_family(f"egress ({each})", meaningful(each.protocol)))
-
-    def no_family(self, what: str, families: tuple[Family, ...]) -> str:
-        add = f"Leave it out, or add {families[0]} to {self.settings.setting('families')}"
-        return f"{self.settings.setting(what)} opens nothing: it is for {families[0]} alone, and no node has that. {add}"
 
     def warn_pods(self, on: list[Row]) -> None:
         """What pods without encapsulation need besides the row."""

@@ -13,7 +13,7 @@ from kubeports.flows import Flow, Peer
 from kubeports.networks import FAMILIES, Family, Networks, covers, single
 from kubeports.settings import Settings
 from kubeports.table import TARGETS, Row, Table
-from kubeports.traffic import SCTP, Ports, entry, ports_of, protocol_name
+from kubeports.traffic import ICMPS, SCTP, Ports, entry, ports_of, protocol_name, read_back, written
 
 #: The version of the plan's JSON.
 VERSION = 1
@@ -81,8 +81,15 @@ class Rule:
 
     @property
     def ports(self) -> str:
-        """``22``, ``30000-32767`` or ``all``."""
+        """``22``, ``30000-32767`` or ``all``; a type of ICMP is ``8``, with a code ``3.4``."""
+        if self.protocol in ICMPS:
+            return ".".join(str(each) for each in self.written if each is not None) or "all"
         return "all" if self.from_port is None else str(self.range)
+
+    @property
+    def written(self) -> tuple[int | None, int | None]:
+        """First and last port; of ICMP its type and code, None for every one."""
+        return written(self.protocol, self.from_port, self.to_port)
 
     @property
     def range(self) -> Ports:
@@ -112,8 +119,8 @@ class Rule:
             "action": self.action,
             "family": self.family,
             "protocol": self.protocol,
-            "from_port": self.from_port,
-            "to_port": self.to_port,
+            "from_port": self.written[0],
+            "to_port": self.written[1],
             "source": {"kind": self.source.kind, "value": self.source.value},
             "target": self.target,
             "services": list(self.services),
@@ -198,7 +205,7 @@ class Packet:
 
     Args:
         protocol: the IP protocol number.
-        port: the destination port; None where the protocol has none.
+        port: the destination port; None where the protocol has none; of ICMP its number (``kubeports.traffic.icmp_numbers``).
         peer: the address at the other end.
         groups: what else is known of the other end: the groups that it carries (``nodes``, roles), and the references that
             cover it (``@name``).
@@ -292,8 +299,7 @@ def of_json(given: Mapping[str, Any]) -> Rule:
         given["action"],
         given["family"],
         number["protocol"],
-        number["from_port"],
-        number["to_port"],
+        *read_back(number["protocol"], number["from_port"], number["to_port"]),
         Source(given["source"]["kind"], given["source"]["value"]),
         given["target"],
         tuple(given["services"]),

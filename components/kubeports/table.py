@@ -18,10 +18,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
-from kubeports import conditions
+from kubeports import conditions, icmp
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
 from kubeports.networks import FAMILIES, Family, Network
-from kubeports.traffic import ALL, ICMP, ICMPV6, SCTP, TCP, UDP, Ports, entry, has_ports, ports_of, protocol_name
+from kubeports.traffic import ALL, ICMP, ICMPS, ICMPV6, SCTP, TCP, UDP, Ports, entry, has_ports, ports_of, protocol_name
 from kubeports.values import port, whole
 
 #: The table that counts where a stack names none: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
@@ -39,7 +39,7 @@ WORDS = ("cluster", "admins", "clients", "peers", "balancers", "pods")
 
 _COLUMNS = ("service", "protocol", "family", "start", "end", "when", "source", "target", "why")
 #: Columns that a table may have after these, in this order.
-_FURTHER = ("public", "needs", "page")
+_FURTHER = ("public", "needs", "page", "type", "code")
 _SERVICE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WHY = re.compile(r"(?=.*[a-zA-Z0-9])[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,120}")
 _SERVICE_LENGTH = 40
@@ -59,7 +59,8 @@ class Row:
     Args:
         service: the name that settings use; dns, nfs, icmp, ipip and wireguard have two rows each.
         protocol: the IP protocol number, 1-255; None: every protocol.
-        start: the first port, 1-65535; None where the protocol has no ports.
+        start: the first port, 1-65535; None where the protocol has no ports; a type of ICMP is a range of numbers
+            (``kubeports.traffic.icmp_numbers``).
         end: the last port.
         source: who may connect: words, roles, ``@`` references and networks.
         target: which nodes: one of TARGETS.
@@ -301,6 +302,8 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         protocol = protocol_number(cell["protocol"], f"{where}: protocol")
         start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
         check_ports(protocol, start, end, where)
+        if cell.get("type") or cell.get("code"):
+            start, end = icmp.numbers(protocol, cell.get("type") or None, cell.get("code") or None, where)
     with problems:
         conditions.check(cell["when"], f"{where}: when")
     source = tuple(cell["source"].split())
@@ -375,9 +378,8 @@ def check_ports(protocol: int | None, start: int | None, end: int | None, where:
     """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts; SCTP may have none."""
     if not has_ports(protocol):
         if start is not None or end is not None:
-            raise bad(
-                where, f"protocol {protocol_name(protocol)} has no ports", "leave start and end out (a protocol is not a port)"
-            )
+            other = ", or write type and code" if protocol in ICMPS else " (a protocol is not a port)"
+            raise bad(where, f"protocol {protocol_name(protocol)} has no ports", f"leave start and end out{other}")
     elif start is None or end is None:
         if (start, end) != (None, None) or protocol != SCTP:
             raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")

@@ -19,6 +19,10 @@ UNREADABLE = -1
 #: Every protocol that no rule names: what is left of all protocols where some are denied.
 OTHERS = -2
 FIRST_PORT, LAST_PORT = 1, 65535
+#: The protocols of which rules may name a type and a code.
+ICMPS: Mapping[int | None, str] = MappingProxyType({ICMP: "icmp", ICMPV6: "icmpv6"})
+#: 255 is reserved (RFC 4443, 2.1; https://www.iana.org/assignments/icmp-parameters).
+LAST_TYPE, LAST_CODE = 254, 255
 
 #: The protocols whose ports rules have.
 _PORTED: Mapping[str, int] = MappingProxyType({"tcp": TCP, "udp": UDP, "sctp": SCTP})
@@ -83,18 +87,52 @@ def meaningful(protocol: int | None) -> tuple[Family, ...]:
 
 
 def entry(protocol: int | None, start: int | None, end: int | None) -> str:
-    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``; ``protocol 4``, lest it be read as a port."""
+    """A protocol and its ports as people write them: ``tcp/22``, ``tcp/2379-2380``; ``protocol 4``, lest it be read as a port.
+
+    A type of ICMP is ``icmp/8``; with a code ``icmp/3/4``.
+    """
     name = protocol_name(protocol)
     if protocol == OTHERS:
         return "every other protocol"
-    if start is None:
+    if protocol in ICMPS and (kind := icmp_kind(start, end)):
+        return f"{ICMPS[protocol]}/{kind[0]}" + ("" if kind[1] is None else f"/{kind[1]}")
+    if start is None or protocol in ICMPS:
         return name if protocol is None or has_ports(protocol) else f"protocol {name}"
     return f"{name}/{Ports(start, start if end is None else end)}"
 
 
+def icmp_numbers(type: int, code: int | None) -> tuple[int, int]:
+    """A type of ICMP, and one code of it or every one, as a range.
+
+    256 numbers a type, from ``FIRST_PORT`` on: rules of types overlap and cover each other as those of ports do.
+    """
+    first = FIRST_PORT + type * (LAST_CODE + 1)
+    return (first, first + LAST_CODE) if code is None else (first + code, first + code)
+
+
+def icmp_kind(start: int | None, end: int | None) -> tuple[int, int | None] | None:
+    """The type and the code of a range of ``icmp_numbers``, the code None for every one; None: it is another range."""
+    if start is None or end is None:
+        return None
+    type, code = divmod(start - FIRST_PORT, LAST_CODE + 1)
+    return next(((type, each) for each in (None, code) if icmp_numbers(type, each) == (start, end)), None)
+
+
+def written(protocol: int | None, start: int | None, end: int | None) -> tuple[int | None, int | None]:
+    """First and last port as JSON has them; of ICMP the type and the code, as AWS and OpenStack write them; None: every one."""
+    if protocol in ICMPS:
+        return icmp_kind(start, end) or (None, None)
+    return start, end
+
+
+def read_back(protocol: int | None, first: int | None, last: int | None) -> tuple[int | None, int | None]:
+    """The ports of what ``written`` gave."""
+    return icmp_numbers(first, last) if protocol in ICMPS and first is not None else (first, last)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Ports:
-    """Consecutive ports, both ends included; a protocol without ports has all of them (``ALL``).
+    """Consecutive ports, both ends included; a protocol without ports has all of them (``ALL``), a type of ICMP its numbers.
 
     Args:
         first, last: 1-65535.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from kubeports.conditions import CNIS, MODES
 from kubeports.settings import SELF, STACKED, Settings
 from kubeports.table import ROLES, Row
+from kubeports.traffic import meaningful
 
 #: A setting, its value, and whether a row answers to it.
 Asked = tuple[str, str, Callable[[Row], bool]]
@@ -31,6 +32,20 @@ def unanswered(settings: Settings, rows: Iterable[Row], on: Iterable[Row]) -> It
                 continue
             lacks = "that is open" if any(_is_for(row, word) for row in rows) else f"of the table {settings.table}"
             yield f"{settings.setting('sources')}.{word} opens nothing: no row {lacks} is for {word}"
+    yield from _of_another_family(settings, rows)
+
+
+def _of_another_family(settings: Settings, rows: Iterable[Row]) -> Iterator[str]:
+    """A warning for each service that is enabled, and each entry of ``egress``, that has a meaning in another family alone."""
+    asked = {f"egress ({each})": meaningful(each.protocol) for each in settings.egress or ()}
+    for name, change in settings.services.items():
+        if change.enabled:
+            families = tuple(dict.fromkeys(family for row in rows if row.service == name for family in row.families))
+            asked |= {f"services.{name}": families} if families else {}
+    for what, families in asked.items():
+        if set(families).isdisjoint(settings.families):
+            remedy = f"Leave it out, or add {families[0]} to {settings.setting('families')}"
+            yield f"{settings.setting(what)} opens nothing: it is for {families[0]} alone, and no node has that. {remedy}"
 
 
 def asked(settings: Settings) -> Iterator[Asked]:

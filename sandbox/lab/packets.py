@@ -18,6 +18,8 @@ from sandbox.lab.hosts import Host
 from sandbox.lab.network import LAN, ip
 
 _TCP, _UDP, _ICMP, _ICMPV6, _IPENCAP, _SCTP = 6, 17, 1, 58, 4, 132
+#: 256 times the type of an echo request.
+_ECHO, _ECHO_V6 = 8 * 256, 128 * 256
 _MARK = b"kubeports"
 _CHUNK = 400  # packets that are sent before those that came are read
 _SILENCE = 0.03  # seconds without a packet: no more come
@@ -197,10 +199,11 @@ def built(number: int, protocol: int, port: int | None, source: Address, target:
     elif protocol == _SCTP:
         body = struct.pack("!HHII", own_port, port or 0, 0, 0) + mark
     elif protocol == _ICMP:
-        body = struct.pack("!BBHHH", 8, 0, 0, number & 0xFFFF, number >> 16) + mark
+        body = struct.pack("!BBHHH", *divmod(_ECHO if port is None else port, 256), 0, number & 0xFFFF, number >> 16) + mark
         body = body[:2] + struct.pack("!H", _checksum(body)) + body[4:]
     elif protocol == _ICMPV6:
-        body = _summed(struct.pack("!BBHHH", 128, 0, 0, number & 0xFFFF, number >> 16) + mark, 2, protocol, source, target)
+        kind = divmod(_ECHO_V6 if port is None else port, 256)
+        body = _summed(struct.pack("!BBHHH", *kind, 0, number & 0xFFFF, number >> 16) + mark, 2, protocol, source, target)
     elif protocol == _IPENCAP:
         body = _header(IPv4Address("192.168.0.1"), IPv4Address("192.168.0.2"), _ICMP, 8 + len(mark)) + bytes(8) + mark
     else:

@@ -76,6 +76,9 @@ def test_roles_and_both_families_are_stored_as_planned(project: Projects, neutro
         "icmp": {"enabled": True},
         "wireguard": {"enabled": True},
         "gre": {"protocol": 47, "source": ["admins"], "why": "GRE"},
+        "ping": {"protocol": "icmp", "type": "echo-request", "source": ["admins"], "why": "a type of ICMP"},
+        "mtu": {"protocol": "icmp", "type": 3, "code": 4, "source": ["admins"], "why": "a code of ICMP"},
+        "ping6": {"protocol": "icmpv6", "type": 128, "source": ["admins"], "why": "a type of ICMP"},
     }
     mine.configure("openstack-dev", roles=True, families=["ipv4", "ipv6"], sources=sources, services=services)
     done(mine.up("openstack-dev"))

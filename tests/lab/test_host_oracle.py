@@ -20,7 +20,7 @@ from kubeports.host.ruleset import ruleset
 from kubeports.rules import Plan
 
 from sandbox.lab import Lab
-from tests.asked import PORTS, PROTOCOLS, STRANGERS, addresses
+from tests.asked import PORTS, PROTOCOLS, STRANGERS, addresses, icmp_kind
 from tests.counts import counts
 from tests.lab.hosts import nodes_of
 from tests.lab.test_host_packets import questions, required
@@ -103,7 +103,7 @@ def asked(raw: dict[str, Any], planned: Plan, choose: random.Random) -> Iterator
     restricted = any(rule.direction == "egress" for rule in planned.rules)
     for _ in range(PACKETS):
         protocol = choose.choice((*PROTOCOLS, 6, 6, 17))
-        port = choose.choice([*PORTS, 4, 23, 94, 30500]) if protocol in (6, 17) else None
+        port = choose.choice([*PORTS, 4, 23, 94, 30500]) if protocol in (6, 17) else icmp_kind(choose, protocol)
         ingress = not restricted or choose.random() < 0.8
         yield clouds.Packet(protocol, port, choose.choice(peers), frozenset(), frozenset({"id-nodes"}), ingress)
 

@@ -16,6 +16,7 @@ from kubeports import check, rules, table
 from kubeports.conditions import MODES
 from kubeports.host.ruleset import ruleset
 from kubeports.nodes import Node, Nodes
+from kubeports.traffic import icmp_numbers
 
 from sandbox.lab import Lab, Packet
 from sandbox.lab.network import LAN
@@ -23,6 +24,7 @@ from tests import asked, strategies
 from tests.counts import counts
 from tests.lab.hosts import nodes_of
 from tests.oracle import requirement
+from tests.oracle.clouds import ICMP, icmp
 
 Raw = Mapping[str, Any]
 #: What the references of generated settings stand for.
@@ -44,7 +46,12 @@ WHOLE = {
         "balancers": ["10.40.0.0/24", "2001:db8:40::/64"],
     },
     "refs": {},
-    "services": {name: {"enabled": True} for name in (*SERVICES, "typha", "wireguard")},
+    "services": {name: {"enabled": True} for name in (*SERVICES, "typha", "wireguard")}
+    | {
+        "redirect": {"protocol": "icmp", "type": 5, "source": ["admins"], "why": "a type of ICMP"},
+        "unreachable": {"protocol": "icmp", "type": 3, "code": 1, "source": ["balancers"], "why": "a code of ICMP"},
+        "exceeded": {"protocol": "icmpv6", "type": 3, "source": ["admins"], "why": "a type of ICMP"},
+    },
     "egress": ["10.0.0.0/8", "2001:db8::/32"],
 }
 
@@ -126,7 +133,7 @@ def _planned(planned: rules.Plan, node: Node, packet: requirement.Packet) -> boo
             planned,
             rules.Packet(
                 packet.protocol,
-                packet.port,
+                icmp_numbers(*icmp(packet.protocol, packet.port))[0] if packet.protocol in ICMP else packet.port,
                 packet.peer,
                 packet.groups if planned.settings.roles else packet.groups - set(table.ROLES),
                 role,

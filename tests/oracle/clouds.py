@@ -17,6 +17,7 @@ Raw = Mapping[str, Any]
 TARGETS = ("nodes", "control-plane", "etcd", "worker", "registry")
 NAMES = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58, "ipv6-icmp": 58, "ipip": 4, "esp": 50, "ah": 51, "sctp": 132}
 PORTED = (6, 17, 132)
+ICMP = (1, 58)
 ip_network = cache(_network)
 
 
@@ -26,7 +27,7 @@ class Packet:
 
     Args:
         protocol: the IP protocol's number.
-        port: the destination port, where the protocol has any.
+        port: the destination port, where the protocol has any; of ICMP 256 times the type and the code, None: a ping.
         peer: the address at the other end.
         carries: the groups or tags of the peer, and prefix lists that cover it.
         node: the groups or tags of the node.
@@ -39,6 +40,16 @@ class Packet:
     carries: frozenset[str]
     node: frozenset[str]
     ingress: bool = True
+
+    @property
+    def icmp(self) -> tuple[int, int]:
+        """Type and code."""
+        return icmp(self.protocol, self.port)
+
+
+def icmp(protocol: int, port: int | None) -> tuple[int, int]:
+    """Type and code of a packet of ICMP; one of which nothing is said is an echo request."""
+    return ({1: 8, 58: 128}.get(protocol, 0), 0) if port is None else divmod(port, 256)
 
 
 def aws(raw: Raw, packet: Packet) -> bool:
@@ -53,6 +64,10 @@ def _aws(rule: Raw, packet: Packet) -> bool:
     if name != "-1" and _number(name) != packet.protocol:
         return False
     if name in ("tcp", "udp") and not (packet.port is not None and rule["FromPort"] <= packet.port <= rule["ToPort"]):
+        return False
+    if name in ("icmp", "icmpv6") and any(
+        wanted not in (-1, has) for wanted, has in zip((rule["FromPort"], rule["ToPort"]), packet.icmp, strict=True)
+    ):
         return False
     for key, version in (("CidrIpv4", 4), ("CidrIpv6", 6)):
         if key in rule:
@@ -79,6 +94,8 @@ def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]
             return False
     first, last = rule["port_range_min"], rule["port_range_max"]
     if packet.protocol in PORTED and first is not None and not (packet.port is not None and first <= packet.port <= last):
+        return False
+    if packet.protocol in ICMP and any(wanted not in (None, has) for wanted, has in zip((first, last), packet.icmp, strict=True)):
         return False
     if rule["remote_ip_prefix"]:
         return packet.peer in ip_network(rule["remote_ip_prefix"])

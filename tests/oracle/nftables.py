@@ -16,8 +16,8 @@ _HOOKS = {True: ("prerouting", "input"), False: ("output",)}
 _NEW = 8  # <linux/netfilter/nf_conntrack_common.h>: the bit of a packet that begins a connection
 _LOCAL = 2  # <linux/rtnetlink.h>: RTN_LOCAL
 _PROTOCOLS = {"tcp": (6,), "udp": (17,), "sctp": (132,), "th": (6, 17, 132), "icmp": (1,), "icmpv6": (58,)}
-#: Of packets as the tests send them: an echo request, from a port that is no service's.
-_FIELDS = {("icmp", "type"): 8, ("icmpv6", "type"): 128, ("icmp", "code"): 0, ("ip6", "hoplimit"): 64}
+#: Of packets as the tests send them: from a port that is no service's.
+_HOPLIMIT = 64
 _OTHER_PORT = 40_000
 
 
@@ -81,7 +81,8 @@ def _value(kind: str, field: Mapping[str, Any], packet: Packet) -> Any:
         return packet.peer if (name == "saddr") == packet.ingress else None
     if packet.protocol not in _PROTOCOLS.get(protocol, (packet.protocol,)):
         return None
-    return {"dport": packet.port, "sport": _OTHER_PORT}.get(name, _FIELDS.get((protocol, name)))
+    type, code = packet.icmp
+    return {"dport": packet.port, "sport": _OTHER_PORT, "type": type, "code": code, "hoplimit": _HOPLIMIT}.get(name)
 
 
 def _elements(listed: Iterable[Raw], chain: Raw, right: Any) -> Iterator[Any]:

@@ -42,6 +42,8 @@ WHERE = {
 
 ROLES = ("control-plane", "etcd", "worker", "registry")
 #: ICMP and the IPv4 tunnels mean something in one family alone; everything else in both.
+#: What ping sends: 256 times its type.
+ECHO = {1: 8 * 256, 58: 128 * 256}
 ONE_FAMILY = {1: "ipv4", 4: "ipv4", 94: "ipv4", 58: "ipv6"}
 
 
@@ -67,7 +69,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Packet:
-    """A packet at a node: ``groups`` are those that the peer carries, and the references that cover it (``@name``)."""
+    """A packet at a node: ``groups`` are those that the peer carries, and the references that cover it (``@name``).
+
+    The port of ICMP is 256 times the type, and the code; None: an echo request.
+    """
 
     protocol: int
     port: int | None
@@ -190,6 +195,9 @@ def _rows(raw: Mapping[str, Any]) -> Iterable[Row]:
     for name, own_row in services.items():
         if "protocol" in own_row and own_row.get("enabled", True):
             start, end = own_row.get("start"), own_row.get("end", own_row.get("start"))
+            if "type" in own_row:
+                start = 256 * own_row["type"] + own_row.get("code", 0)
+                end = start if "code" in own_row else start + 255
             yield Row(name, number(own_row["protocol"]), start, end, tuple(own_row["source"]), own_row.get("target", "nodes"))
 
 
@@ -231,7 +239,8 @@ def allowed(raw: Mapping[str, Any], packet: Packet, crossing: bool = False) -> b
     for row in rows(raw):
         if row.protocol not in (None, packet.protocol):
             continue
-        if row.start is not None and row.end is not None and (packet.port is None or not row.start <= packet.port <= row.end):
+        port = ECHO.get(packet.protocol) if packet.port is None else packet.port
+        if row.start is not None and row.end is not None and (port is None or not row.start <= port <= row.end):
             continue
         foreign = f"ipv{packet.peer.version}" not in row.families
         if foreign and not (crossing and set(row.families) & set(raw["families"])):

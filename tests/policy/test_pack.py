@@ -409,6 +409,10 @@ def test_a_configuration_that_does_nothing_is_told(policy: str, config: dict[str
     [
         ("tcp/9200", (6, 9200, 9200)),
         ("udp/8000-8010", (17, 8000, 8010)),
+        ("icmp/8", (1, 2049, 2304)),
+        ("icmp/3/4", (1, 773, 773)),
+        ("icmpv6/255", None),
+        ("icmp/3/x", None),
         ("47", (47, 1, 65535)),
         ("protocol 47", (47, 1, 65535)),
         ("sctp/38412", (132, 38412, 38412)),

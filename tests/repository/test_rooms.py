@@ -113,7 +113,7 @@ def test_texts_for_readers_of_the_code_may_name_a_cloud() -> None:
 
 
 #: Numbers that are ports of a table by chance: a cloud's limits, a length, and what is no row of a table.
-NO_PORTS = {("clouds/gcp/facts.py", 5000), ("clouds/gcp/make.py", 5000), ("errors.py", 80), ("table.py", 80)}
+NO_PORTS = {("clouds/gcp/facts.py", 5000), ("errors.py", 80), ("table.py", 80)}
 
 
 def numbers(text: str, ports: frozenset[int]) -> Iterator[int]:

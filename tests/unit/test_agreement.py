@@ -163,7 +163,7 @@ CASES = {
         ("icmp",),
     ),
     "openstack has some types of icmp": Case(
-        "openstack", _set("nodes-in-1-", "id", port_range_min=8, port_range_max=0), True, False, (1, None, "10.0.0.1"), ("icmp",)
+        "openstack", _set("nodes-in-1-", "id", port_range_min=8, port_range_max=1), True, False, (1, None, "10.0.0.1"), ("icmp",)
     ),
     **{
         f"openstack has ICMP of IPv6 as {name}": Case(

@@ -18,11 +18,12 @@ from kubeports.audit.differences import KINDS, Difference
 from kubeports.clouds import backend
 from kubeports.clouds.reading import Groups
 from kubeports.rules import Plan
+from kubeports.traffic import icmp_numbers
 
-from tests.asked import PORTS, PROTOCOLS, STRANGERS, addresses
+from tests.asked import PORTS, PROTOCOLS, STRANGERS, addresses, icmp_kind
 from tests.counts import counts
 from tests.oracle import clouds
-from tests.strategies import cidrs, plan_of
+from tests.strategies import ICMP, ICMP_TYPES, cidrs, plan_of
 from tests.strategies import settings as stacks
 from tests.wire import Raw, wire
 
@@ -59,7 +60,10 @@ def allowed(planned: Plan, packet: clouds.Packet, by_twin: bool = True) -> bool:
             continue
         if groups.identity(rule.target) not in packet.node or rule.protocol not in (None, packet.protocol):
             continue
-        if rule.from_port is not None and not (packet.port and rule.from_port <= packet.port <= (rule.to_port or 0)):
+        if rule.protocol in clouds.ICMP:
+            if any(wanted not in (None, has) for wanted, has in zip(rule.written, packet.icmp, strict=True)):
+                continue
+        elif rule.from_port is not None and not (packet.port and rule.from_port <= packet.port <= (rule.to_port or 0)):
             continue
         if kind == "cidr":
             fits = packet.peer in ip_network(value)
@@ -86,7 +90,7 @@ def packets(planned: Plan, raw: dict[str, Any], seed: int, number: int) -> Itera
         peer, target = choose.choice(peers), choose.choice(planned.settings.targets)
         carries = carried(planned, choose.choice(planned.settings.targets)) if choose.random() < 0.3 else frozenset()
         carries |= {id for id in refs if choose.random() < 0.2}
-        port = choose.choice([*PORTS, 4, 23, 94, 30500]) if protocol in (6, 17) else None
+        port = choose.choice([*PORTS, 4, 23, 94, 30500]) if protocol in (6, 17) else icmp_kind(choose, protocol)
         yield clouds.Packet(protocol, port, peer, carries, carried(planned, target), choose.random() < 0.8)
 
 
@@ -131,10 +135,15 @@ def tampered(draw: st.DrawFn, cloud: str) -> tuple[dict[str, Any], Plan, Raw]:
         family = draw(st.sampled_from(raw["families"]))
         network = draw(st.one_of(cidrs(family), st.just("0.0.0.0/0" if family == "ipv4" else "::/0")))
         source = draw(st.one_of(st.just(network), st.just(nodes)))
-        protocol = draw(st.sampled_from([6, 6, 17, 4, 94, 47, None]))
+        protocol = draw(st.sampled_from([6, 6, 17, 4, 94, 47, 1, None]))
         first = draw(st.sampled_from([1, 4, 22, 23, 2379, 6443, 30000, 30500]))
         last = min(65535, first + draw(st.sampled_from([0, 0, 1, 3000, 65535])))
         ports = (first, last) if protocol in (6, 17) else None
+        if protocol in ICMP:
+            protocol = 1 if family == "ipv4" else 58
+            ports = (
+                (draw(st.sampled_from(ICMP_TYPES)), draw(st.integers(0, 3))) if cloud != "gcp" and draw(st.booleans()) else None
+            )
         if cloud == "gcp":
             more = {
                 "priority": draw(st.sampled_from([900, 1000, 65532, 65533, 65534])),
@@ -153,8 +162,9 @@ def rule(
 ) -> Raw:
     """A rule that lets something in, as a cloud answers it."""
     cidr = source if "/" in source else None
-    spelling = {6: "tcp", 17: "udp"}.get(protocol or 0, str(protocol))
+    spelling = {6: "tcp", 17: "udp", 1: "icmp"}.get(protocol or 0, str(protocol))
     if cloud == "aws":
+        spelling = "icmpv6" if protocol == 58 else spelling
         made = {"SecurityGroupRuleId": name, "Description": "", "GroupId": more["group"], "IsEgress": False}
         made |= {"IpProtocol": "-1" if protocol is None else spelling}
         made |= {"FromPort": ports[0] if ports else -1, "ToPort": ports[1] if ports else -1}
@@ -209,9 +219,23 @@ def speaks(difference: Difference, packet: clouds.Packet) -> bool:
     return any(
         protocol in (None, packet.protocol)
         # All ports of a protocol are the whole of it, also for a packet without a port (SCTP that was asked so).
-        and (first is None or (first <= 1 and last == 65535) or (packet.port is not None and first <= packet.port <= (last or 0)))
+        and (first is None or (first <= 1 and last == 65535) or any(first <= port <= (last or 0) for port in number(packet)))
         for protocol, first, last in difference.entries
     )
+
+
+def number(packet: clouds.Packet) -> tuple[int, ...]:
+    """The number by which a flow knows the packet's port, if it has one."""
+    if packet.protocol in clouds.ICMP:
+        return icmp_numbers(*packet.icmp)[:1]
+    return () if packet.port is None else (packet.port,)
+
+
+def asked_of(protocol: int, first: int | None, last: int | None) -> tuple[int | None, ...]:
+    """The ports, or the types of ICMP, that are asked of an entry."""
+    if protocol in clouds.ICMP:
+        return (None, 3 * 256 + 1) if first is None or last is None else (first - 1, last - 1)
+    return (first, last) if protocol in (6, 17, 132) and first else (None,)
 
 
 def witness(cloud: str, planned: Plan, there: Raw, raw: dict[str, Any], difference: Difference, near: Iterable[str] = ()) -> bool:
@@ -237,7 +261,7 @@ def witness(cloud: str, planned: Plan, there: Raw, raw: dict[str, Any], differen
             for source in difference.sources:
                 carries = frozenset() if "/" in source and not source.startswith("@") else frozenset({names.get(source, source)})
                 for peer in dict.fromkeys(peers):
-                    for port in (first, last) if number in (6, 17, 132) and first else (None,):
+                    for port in asked_of(number, first, last):
                         packet = clouds.Packet(number, port, peer, carries, node, difference.direction == "ingress")
                         passes, meant = clouds.ALLOWS[cloud](there, packet), allowed(planned, packet)
                         if (meant and not passes) if difference.kind == "missing" else (passes and not meant):

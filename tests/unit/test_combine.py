@@ -13,6 +13,8 @@ from kubeports.audit.compare import compare
 from kubeports.cli import main
 from kubeports.clouds.host.make import files
 from kubeports.clouds.reading import Groups
+from kubeports.commands.probe import _hosts
+from kubeports.commands.shared import chosen_by
 from kubeports.errors import InputError
 from kubeports.nodes import read
 from kubeports.probe.hosts import of_nodes
@@ -176,3 +178,41 @@ def test_ec2_has_an_interface_for_all_groups_of_a_node() -> None:
     with pytest.raises(InputError, match="a control-plane node carries 3 \\(nodes, control-plane, etcd\\)"):
         backend("aws").limits(planned, "c")
     backend("aws").limits(plan_of(stack("aws", combine={}, limits={"groups": 2})), "c")
+
+
+def aside(tmp_path: Path, etcd: str) -> str:
+    """A file of a control plane, and of a node for etcd or for both."""
+    listed = [
+        {"name": "m", "roles": ["control-plane"], "addresses": ["10.0.0.1"]},
+        {"name": "e", "roles": etcd.split(), "addresses": ["10.0.0.2"]},
+    ]
+    (tmp_path / "nodes.yaml").write_text(json.dumps(listed))
+    return str(tmp_path / "nodes.yaml")
+
+
+def test_nodes_of_etcds_own_contradict_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(file: str, etcd: str) -> str:
+        return CliRunner().invoke(main, ["host", "--file", file, "--nodes", aside(tmp_path, etcd)]).stderr
+
+    file = stackfile(tmp_path)
+    says = "etcd has nodes that are not of control-plane (e), and kubeports:combine opens its rows on m too"
+    wanted = f"warning: {aside(tmp_path, 'etcd')}: {says}. Fix: set kubeports:combine: {{}}"
+    assert wanted in said(file, "etcd")
+    _hosts(chosen_by(file), Path(aside(tmp_path, "etcd")), ())
+    assert wanted in capsys.readouterr().err
+    assert "Fix: set kubeports:combine: {etcd: [worker]}" in said(file, "etcd worker")
+    for quiet in ("worker", "control-plane etcd"):
+        assert "combine" not in said(file, quiet)
+    assert "combine" not in said(stackfile(tmp_path, combine={}), "etcd")
+
+
+def test_without_roles_no_node_combines_any() -> None:
+    """Also what is the default with roles: nothing that a stack says passes in silence."""
+    for given in ({"control-plane": ["etcd"]}, {}, {"worker": ["registry"]}):
+        with pytest.raises(
+            InputError, match=r"combine: combines roles, and roles is false. Fix: set roles: true, or leave it out"
+        ):
+            plan_of(stack("openstack", roles=False, combine=given))
+    # The default of Pulumi.yaml, which the engine sets.
+    assert plan_of(stack("openstack", roles=False, combine="")).settings.combine == {}
+    assert plan_of(stack("openstack", combine="")).settings.combine == {"control-plane": ("etcd",)}

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubeports.rules import Packet, Plan, Rule, allows
+from kubeports.traffic import icmp_numbers
 
 from tests.oracle import requirement
-from tests.strategies import plan_of
+from tests.oracle.clouds import icmp
+from tests.strategies import ICMP, ICMP_TYPES, plan_of
 from tests.strategies import settings as stacks
 
 ROLES = ("nodes", "control-plane", "etcd", "worker", "registry")
@@ -34,6 +36,9 @@ def addresses(raw: dict[str, Any]) -> list[IPv4Address | IPv6Address]:
     return found
 
 
+icmp_kinds = st.one_of(st.none(), st.builds(lambda type, code: 256 * type + code, st.sampled_from(ICMP_TYPES), st.integers(0, 5)))
+
+
 @st.composite
 def packets(draw: st.DrawFn, raw: dict[str, Any]) -> requirement.Packet:
     protocol = draw(st.sampled_from(PROTOCOLS))
@@ -50,7 +55,7 @@ def packets(draw: st.DrawFn, raw: dict[str, Any]) -> requirement.Packet:
     names = draw(st.sets(st.sampled_from([f"@{name}" for name in raw["refs"]]))) if raw["refs"] else set()
     return requirement.Packet(
         protocol=protocol,
-        port=draw(st.sampled_from([*EDGES, *own]) if protocol in (6, 17, 132) else st.none()),
+        port=draw(st.sampled_from([*EDGES, *own]) if protocol in (6, 17, 132) else icmp_kinds if protocol in ICMP else st.none()),
         peer=draw(st.sampled_from(addresses(raw))),
         groups=member | names,
         target=draw(st.sampled_from(ROLES)),
@@ -58,7 +63,8 @@ def packets(draw: st.DrawFn, raw: dict[str, Any]) -> requirement.Packet:
 
 
 def answers(planned: Plan, packet: requirement.Packet) -> bool:
-    asked = Packet(packet.protocol, packet.port, packet.peer, packet.groups, packet.target)
+    port = icmp_numbers(*icmp(packet.protocol, packet.port))[0] if packet.protocol in ICMP else packet.port
+    asked = Packet(packet.protocol, port, packet.peer, packet.groups, packet.target)
     return allows(planned, asked).allowed
 
 

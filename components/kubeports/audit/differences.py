@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kubeports.networks import Family
-from kubeports.traffic import entry
+from kubeports.traffic import entry, written
 
 #: The answer of a cloud's API.
 Raw = Mapping[str, Any]
@@ -111,7 +111,9 @@ class Difference:
             "kind": self.kind,
             "target": self.node or self.target,
             "direction": self.direction,
-            "entries": [{"protocol": protocol, "from_port": first, "to_port": last} for protocol, first, last in self.entries],
+            "entries": [
+                dict(zip(("protocol", "from_port", "to_port"), (each[0], *written(*each)), strict=True)) for each in self.entries
+            ],
             "sources": list(self.sources),
             "families": list(self.families),
             "services": list(self.services),

@@ -94,6 +94,7 @@ class Capabilities:
         not_limits: why another key of ``limits`` means nothing here.
         native_pods: what else lets pods' packets pass that no CNI encapsulates; empty: nothing, or it is not known.
         ported: the protocols whose ports rules filter.
+        icmp_types: a rule can name a type and a code of ICMP; where not, one of a type would allow all of ICMP.
         metadata_service: its addresses, where the cloud's rules for egress hold for it.
     """
 
@@ -118,4 +119,5 @@ class Capabilities:
     not_limits: Mapping[str, str] = field(default_factory=dict)
     native_pods: str = ""
     ported: tuple[int, ...] = (TCP, UDP, SCTP)
+    icmp_types: bool = False
     metadata_service: Mapping[Family, str] = field(default_factory=lambda: MappingProxyType({}))

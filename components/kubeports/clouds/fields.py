@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from kubeports.flows import Flow, Peer
 from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Family, Network, Networks, family_of
-from kubeports.traffic import ALL, FIRST_PORT, LAST_PORT, Ports, has_ports, protocol_of
+from kubeports.traffic import ALL, FIRST_PORT, LAST_CODE, LAST_PORT, LAST_TYPE, Ports, has_ports, icmp_numbers, protocol_of
 
 
 class _Unknown:
@@ -98,6 +98,14 @@ def port_range(number: int | None, first: Any, last: Any) -> Ports:
     start, end = port(first), port(last)
     found = Ports(FIRST_PORT if start is None else max(start, FIRST_PORT), LAST_PORT if end is None else end)
     return found if FIRST_PORT <= found.first <= found.last <= LAST_PORT else ALL
+
+
+def icmp_range(type: Any, code: Any) -> Ports:
+    """The numbers of a type and code of ICMP; all where no type is named, and every code where none is."""
+    first, second = port(type), port(code)
+    if first is None or first > LAST_TYPE:
+        return ALL
+    return Ports(*icmp_numbers(first, None if second is None or second > LAST_CODE else second))
 
 
 def port(value: Any) -> int | None:

@@ -84,11 +84,15 @@ def _swept(allowed: list[Flow], denials: list[Flow], family: Family, protocol: i
     active: dict[int, Flow] = {}
     open_: dict[int, tuple[int, Addresses | None]] = {}  # first port, and what is left from there on
     if not has_ports(protocol):
-        for denial in denials:
-            state.change(denial, 1)
-        for flow in allowed:
-            if (left := state.left(flow)) != ():
-                yield flow, _part(flow, family, protocol, flow.ports, left)
+        # A denial of a type of ICMP takes nothing from a flow of more types: the rest of it is not a range.
+        for extent in dict.fromkeys(each.ports for each in allowed):
+            state = _Denied(family)
+            for denial in denials:
+                if denial.ports.covers(extent):
+                    state.change(denial, 1)
+            for flow in allowed:
+                if flow.ports == extent and (left := state.left(flow)) != ():
+                    yield flow, _part(flow, family, protocol, flow.ports, left)
         return
     for ports, come, go in sweep([*denials, *allowed], ALL):
         for each in go:
@@ -166,7 +170,7 @@ def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
         and each.direction == flow.direction
         and set(each.families) & set(flow.families)
         and (None in (each.protocol, flow.protocol) or each.protocol == flow.protocol)
-        and (not (has_ports(each.protocol) and has_ports(flow.protocol)) or each.ports.overlaps(flow.ports))
+        and each.ports.overlaps(flow.ports)
     ]
 
 

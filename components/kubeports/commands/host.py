@@ -106,7 +106,6 @@ def command(
     Exit codes: 0 done; 2 bad input, and nothing was changed; 1 a node refused the rules, or they were withdrawn; 3 a node can't
     be reached.
     """
-    from kubeports import nodes as reader
     from kubeports.ssh import Ssh
 
     if len(set(actions)) > 1:
@@ -117,7 +116,7 @@ def command(
     if role is not None and (names or action is not None):
         raise click.UsageError("--role is for printing, and stands without --node")
     chosen = shared.chosen(stack, file)
-    nodes = reader.load(nodes_file).combined(chosen.plan.settings)
+    nodes = shared.nodes_of(nodes_file, chosen)
     task = _Task(chosen, nodes, _named(sources, chosen))
     if action is None:
         task.print(_shared_roles(nodes, role) if role is not None else _one(nodes, names), form, audit)

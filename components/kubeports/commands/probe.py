@@ -106,10 +106,9 @@ def command(
 
 def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[Host, ...]:
     """The nodes of the file, and the hosts of ``--from``."""
-    from kubeports.nodes import load
     from kubeports.probe import hosts
 
-    listed, others = load(nodes).combined(chosen.plan.settings).nodes, hosts.outside(outside)
+    listed, others = shared.nodes_of(nodes, chosen).nodes, hosts.outside(outside)
     for host in others:
         if any(host.name == node.name for node in listed):
             where, right = f"--from {host.word}={host.name}", "name a host outside the cluster: nodes ask each other anyway"

@@ -23,6 +23,7 @@ from kubeports.errors import some as some
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from kubeports.nodes import Nodes
     from kubeports.rules import Plan
 
 #: Exit codes of every command: 0 done, 2 bad input; a bug of kubeports has EX_SOFTWARE of sysexits(3).
@@ -137,6 +138,20 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
         raise
     except (OSError, RuntimeError) as error:  # a name that is too long, a link to itself, a folder that is gone
         raise bad(name, f"can't be read ({str(error)[:_LONGEST]})", "name a file that can") from None
+
+
+def nodes_of(path: Path, chosen: Chosen) -> Nodes:
+    """The nodes of a file with the roles that a stack combines; warns where the two differ.
+
+    Raises:
+        InputError: the file can't be read, or is wrong.
+    """
+    from kubeports.nodes import load
+
+    listed, settings = load(path), chosen.plan.settings
+    for warning in listed.contradictions(settings):
+        click.echo(f"warning: {warning}", err=True)
+    return listed.combined(settings)
 
 
 def chosen_by(name: str) -> Chosen:

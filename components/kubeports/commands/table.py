@@ -10,6 +10,7 @@ import click
 
 from kubeports import table
 from kubeports.commands import shared
+from kubeports.traffic import written
 
 
 @click.command("table")
@@ -90,8 +91,8 @@ def _json(row: table.Row) -> dict[str, Any]:
     return {
         "service": row.service,
         "protocol": row.protocol,
-        "from_port": row.start,
-        "to_port": row.end,
+        "from_port": written(row.protocol, row.start, row.end)[0],
+        "to_port": written(row.protocol, row.start, row.end)[1],
         "families": list(row.families),
         "when": row.when,
         "source": [str(term) for term in row.source],

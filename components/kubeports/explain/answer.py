@@ -22,7 +22,7 @@ from kubeports.plan import states
 from kubeports.rules import Plan, Rule, State
 from kubeports.settings import SELF, Settings
 from kubeports.table import METADATA, Row
-from kubeports.traffic import has_ports, ports_of
+from kubeports.traffic import has_ports, ports_of, written
 
 #: The version of the answer's JSON.
 VERSION = 1
@@ -59,8 +59,8 @@ class Part:
         """The part as ``kubeports explain --format json`` has it."""
         return {
             "protocol": self.entry.protocol,
-            "from_port": self.entry.start,
-            "to_port": self.entry.end,
+            "from_port": written(self.entry.protocol, self.entry.start, self.entry.end)[0],
+            "to_port": written(self.entry.protocol, self.entry.start, self.entry.end)[1],
             "family": self.peer.family,
             "peer": self.peer.name,
             "target": self.target,
@@ -148,7 +148,15 @@ def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> l
     }
     flows = [flow for flow in plan.flows if id(flow) in rules]
     if not has_ports(entry.protocol):
-        return [_part(flows, rules, entry, peer, target)]
+        # Of all of ICMP a row may allow one type.
+        asked = ports_of(entry.start, entry.end)
+        inner = sorted({flow.ports for flow in flows if asked.covers(flow.ports) and flow.ports != asked})
+        entries = {each: replace(entry, start=each.first, end=each.last) for each in inner} | {asked: entry}
+        *some, whole = (
+            _part([flow for flow in flows if flow.ports.covers(ports)], rules, each, peer, target)
+            for ports, each in entries.items()
+        )
+        return [whole] if whole.reach == "all" else [*some, whole]
     found: list[Part] = []
     active: dict[int, Flow] = {}
     for ports, come, go in sweep(flows, ports_of(entry.start, entry.end)):

@@ -3,9 +3,9 @@
     WHAT from WHO [to NODES]           does it reach the nodes?
     [WHAT] [from NODES] to ADDRESSES   may the nodes connect to it?
 
-WHAT is ``tcp/22``, ``udp/30000-32767``, ``sctp/38412``, the number or the name (ipip, ipencap, icmp, icmpv6, sctp) of a
-protocol, or a service of the table or a custom row. WHO is an address, a CIDR, ``world``, ``@reference``, a source keyword
-(admins, clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
+WHAT is ``tcp/22``, ``udp/30000-32767``, ``sctp/38412``, ``icmp/8`` (a type; ``icmp/3/4`` with a code), the number or the name
+(ipip, ipencap, icmp, icmpv6, sctp) of a protocol, or a service of the table or a custom row. WHO is an address, a CIDR,
+``world``, ``@reference``, a source keyword (admins, clients, ...) or nodes. NODES is ``nodes`` (or ``self``) or a role. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Literal
 
-from kubeports import table
+from kubeports import icmp, table
 from kubeports.errors import InputError, bad, show, suggest
 from kubeports.networks import EVERYBODY, FAMILIES, INTERNET, Addresses, Family, Network, addresses, family_of, mapped
 from kubeports.rules import State
@@ -50,6 +50,7 @@ FIREWALLS = ("ufw", "firewalld", "iptables", "nftables")
 PODS = "pods"
 TOPICS = (*FIREWALLS, PODS)
 _PORTS = re.compile(r"(tcp|udp|sctp)/([0-9]+)(?:-([0-9]+))?")
+_ICMP = re.compile(r"(icmp|icmpv6)/([a-z0-9-]+)(?:/([0-9]+))?")
 _PROTOCOL = "protocol "
 _MOST = 255
 _TERMS = 50  # sources of a word that are asked at once
@@ -187,6 +188,9 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
         start, end = (port(number.lstrip("0") or "0", place) for number in (match[2], match[3] or match[2]))
         table.check_ports(protocol, start, end, place)
         return (Entry(protocol, start, end, FAMILIES),), ()
+    if match := _ICMP.fullmatch(name):
+        of = NAMES[match[1]]
+        return (Entry(of, *icmp.numbers(of, match[2], match[3], place), meaningful(of)),), ()
     if name in ("all", "any", "anything"):
         return (Entry(None, None, None, FAMILIES),), ()
     if name in ("tcp", "udp"):
@@ -213,7 +217,8 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
 def _numbered(name: str, text: str) -> Entry:
     place, number = _place(text), int(name[:9])
     if number > _MOST:
-        raise bad(place, f"{show(name)} is not a protocol", f"for a port write tcp/{name} or udp/{name}")
+        right = f"for a port write tcp/{name} or udp/{name}" if number <= LAST_PORT else f"write 1-{_MOST}, or tcp/PORT"
+        raise bad(place, f"{show(name)} is not a protocol", right)
     try:
         table.protocol_number(number, place)
     except InputError:

@@ -21,7 +21,7 @@ from kubeports.networks import INTERNET, is_internet
 from kubeports.rules import State
 from kubeports.settings import SELF, Settings
 from kubeports.table import ROLES, WORDS
-from kubeports.traffic import ALL, SCTP, TCP, UDP, Ports, ports_of, protocol_name
+from kubeports.traffic import ALL, ICMPS, SCTP, TCP, UDP, Ports, ports_of, protocol_name, written
 from kubeports.values import mapping, port, sequence
 
 _DEEPEST = 6  # settings of one way
@@ -228,7 +228,9 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                 if key in mapping(mapping(args.get("services", {}), "").get(service, {}), ""):
                     name = f"{settings.setting('services')}.{service}.{key}"
                     yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
-    if all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
+    # A row for all of ICMP opens more than a type that is asked for.
+    typed = part.entry.protocol in ICMPS and part.entry.start is not None
+    if typed or all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
         yield _own(settings, rows, part, part.entry)
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
@@ -304,6 +306,11 @@ def _listed(settings: Settings, key: tuple[str, ...], now: list[Any], term: Any)
 def _entry(settings: Settings, protocol: int | None, start: int | None, end: int | None) -> dict[str, Any]:
     """A protocol by its one name, and its ports where the cloud filters them, as a row and an entry of egress have them."""
     found: dict[str, Any] = {"protocol": table.protocol_text(protocol)}
+    if protocol in ICMPS:
+        kind, code = written(protocol, start, end)
+        if kind is None or not settings.capabilities.icmp_types:
+            return found
+        return found | {"type": kind} | ({} if code is None else {"code": code})
     if start is None or protocol not in settings.capabilities.ported or (protocol == SCTP and ports_of(start, end) == ALL):
         return found
     return found | {"start": start} | ({"end": end} if end != start else {})
@@ -319,7 +326,8 @@ def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) 
     network = part.peer.network
     row = _entry(settings, entry.protocol, entry.start, entry.end)
     name = str(row["protocol"]) if isinstance(row["protocol"], str) else f"protocol-{entry.protocol}"
-    stem = name = f"{name}-{row['start']}" if "start" in row else name
+    first = row.get("start", row.get("type"))
+    stem = name = name if first is None else f"{name}-{first}"
     number = 1
     while any(state.row.service == name for state in rows):
         number += 1

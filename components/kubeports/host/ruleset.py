@@ -17,7 +17,7 @@ from kubeports.errors import bad
 from kubeports.networks import FAMILIES, INTERNET, Family, Network, collapse
 from kubeports.nodes import Nodes
 from kubeports.rules import Plan, Rule
-from kubeports.traffic import SCTP, TCP, UDP
+from kubeports.traffic import ICMPS, SCTP, TCP, UDP
 
 TABLE, TRIAL = "kubeports", "kubeports_trial"
 #: ``enforce`` drops what the plan does not allow, ``audit`` only counts and logs it; ``trial`` drops for a time, and lets the
@@ -347,17 +347,21 @@ def _element(network: Network) -> str:
 
 
 def _name(rule: Rule) -> str:
-    """The entry as a name: ``tcp_22``, ``tcp_30000_32767``, ``4``, ``all``."""
+    """The entry as a name: ``tcp_22``, ``tcp_30000_32767``, ``4``, ``1_8``, ``all``."""
     if rule.protocol is None:
         return "all"
-    ports = "" if rule.from_port is None else "_" + rule.ports.replace("-", "_")
+    ports = "" if rule.from_port is None else "_" + rule.ports.replace("-", "_").replace(".", "_")
     return f"{_PORTED.get(rule.protocol, rule.protocol)}{ports}"
 
 
 def _entry(rule: Rule) -> str:
-    """What nft matches: ``tcp dport 22``, ``meta l4proto 4``; nothing for all protocols."""
+    """What nft matches: ``tcp dport 22``, ``icmp type 8``, ``meta l4proto 4``; nothing for all protocols."""
     if rule.protocol is None:
         return ""
     if rule.from_port is None:
         return f"meta l4proto {rule.protocol}"
+    if rule.protocol in ICMPS:
+        type, code = rule.written
+        name = ICMPS[rule.protocol]
+        return f"{name} type {type}" + ("" if code is None else f" {name} code {code}")
     return f"{_PORTED[rule.protocol]} dport {rule.ports}"

@@ -19,7 +19,23 @@ from kubeports.policies.findings import Check, Config, Finding
 from kubeports.policies.stack import Place, Stack, any_source
 from kubeports.policies.written import described, equal_rules, limits, literal, no_mixed_rules
 from kubeports.rules import Rule, of_rule
-from kubeports.traffic import ALL, FIRST_PORT, IPENCAP, IPIP, LAST_PORT, SCTP, TUNNELS, UNREADABLE, Ports, has_ports, protocol_of
+from kubeports.traffic import (
+    ALL,
+    FIRST_PORT,
+    ICMPS,
+    IPENCAP,
+    IPIP,
+    LAST_CODE,
+    LAST_PORT,
+    LAST_TYPE,
+    SCTP,
+    TUNNELS,
+    UNREADABLE,
+    Ports,
+    has_ports,
+    icmp_numbers,
+    protocol_of,
+)
 
 # Open to the internet
 
@@ -271,11 +287,15 @@ def _rows(config: Config) -> list[Flow]:
 
 
 def parse_entry(text: str) -> tuple[int, Ports] | None:
-    """``tcp/443``, ``udp/8000-8010``, ``sctp``, ``47`` or ``protocol 47`` as protocol and ports; None: none of these."""
+    """``tcp/443``, ``udp/8000-8010``, ``sctp``, ``icmp/8``, ``47``, ``protocol 47``: protocol and ports; None: none of these."""
     name, slash, ports = text.removeprefix("protocol ").partition("/")
     protocol = protocol_of(name)
     if protocol in (None, 0, UNREADABLE):
         return None
+    if slash and name in ICMPS.values():
+        type, _, code = ports.partition("/")
+        known = type.isdecimal() and (code.isdecimal() or not code) and int(type) <= LAST_TYPE and int(code or 0) <= LAST_CODE
+        return (protocol, Ports(*icmp_numbers(int(type), int(code) if code else None))) if known and protocol else None
     if not slash:
         whole = (name.isdecimal() or name == table.protocol_text(protocol)) and not has_ports(protocol)
         return (protocol, ALL) if whole or protocol == SCTP else None

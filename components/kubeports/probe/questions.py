@@ -9,12 +9,13 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Literal
 
+from kubeports.icmp import ECHO
 from kubeports.networks import Family, Networks, covers
 from kubeports.plan import states
 from kubeports.probe.hosts import Host
 from kubeports.rules import Packet, Plan, Verdict, allows
 from kubeports.table import EXTRAS, Row
-from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, IPENCAP, IPIP, LAST_PORT, SCTP, TCP, UDP, entry, meaningful
+from kubeports.traffic import FIRST_PORT, ICMPS, IPENCAP, IPIP, LAST_PORT, SCTP, TCP, UDP, Ports, entry, meaningful
 
 About = Literal["row", "neighbour", "sample"]
 #: A protocol for experiments (RFC 3692), which no row has.
@@ -51,7 +52,12 @@ class Question:
     @property
     def is_icmp(self) -> bool:
         """Whether the kernel answers it."""
-        return self.protocol in (ICMP, ICMPV6)
+        return self.protocol in ICMPS
+
+    @property
+    def number(self) -> int | None:
+        """The port as packets have it; of ICMP that of an echo request."""
+        return ECHO.get(self.protocol, self.port)
 
     @property
     def what(self) -> str:
@@ -62,7 +68,7 @@ class Question:
 def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool = False) -> tuple[Question, ...]:
     """What is asked of nodes, each once; a port of several rows is about the first that is on.
 
-    Rows with ports of SCTP are not asked: the agents send TCP, UDP, ICMP, and protocols without ports.
+    Rows with ports of SCTP are not asked: the agents send TCP, UDP, echo requests of ICMP, and protocols without ports.
 
     Args:
         plan: the rows come from.
@@ -72,7 +78,7 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
     """
     chosen = random.Random(seed)  # noqa: S311
     found: dict[Question, None] = {}
-    rows = [state for state in states(plan.rows, plan.settings) if state.row.protocol != SCTP or state.row.start is None]
+    rows = [state for state in states(plan.rows, plan.settings) if _can_be_asked(state.row)]
     ordered = [(state.row, True) for state in rows if state.closed is None]
     ordered += [(state.row, False) for state in rows if state.closed is not None and _worth_asking(plan, state.row)]
     ports = {id(row): tuple(_ports(row, chosen, all_ports and on)) for row, on in ordered}
@@ -93,9 +99,15 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
     return tuple(found)
 
 
+def _can_be_asked(row: Row) -> bool:
+    """Whether the agents send packets of a row: none of SCTP with ports, and of ICMP an echo request."""
+    echo = ECHO.get(row.protocol or 0, FIRST_PORT)
+    return row.start is None or (row.protocol != SCTP and (row.protocol not in ICMPS or row.ports.covers(Ports(echo, echo))))
+
+
 def _worth_asking(plan: Plan, row: Row) -> bool:
     """Whether a row that is off is asked: extras of other CNIs, and of protocols that few hosts answer to, are not."""
-    answered = row.start is not None or row.protocol in (ICMP, ICMPV6)
+    answered = row.start is not None or row.protocol in ICMPS
     return row.origin != EXTRAS or (answered and not row.conditions.of_another_cni(plan.settings.chosen))
 
 
@@ -109,7 +121,7 @@ def _of_row(question: Question, rows: Iterable[tuple[Row, bool]]) -> Question:
 
 
 def _ports(row: Row, chosen: random.Random, every: bool) -> Iterator[int | None]:
-    if row.start is None or row.end is None:
+    if row.start is None or row.end is None or row.protocol in ICMPS:
         yield None
         return
     if every:
@@ -128,8 +140,8 @@ def _neighbours(row: Row, family: Family) -> Iterator[Question]:
     def question(protocol: int, port: int | None) -> Question:
         return Question(family, protocol, port, row.service, entry(protocol, port, port), "neighbour")
 
-    if row.start is None or row.end is None:
-        if row.protocol not in (ICMP, ICMPV6):
+    if row.start is None or row.end is None or row.protocol in ICMPS:
+        if row.protocol not in ICMPS:
             yield from (question(protocol, row.protocol) for protocol in (TCP, UDP))
             if family in row.families:
                 yield from (question(protocol, None) for protocol in (IPENCAP, IPIP, EXPERIMENT) if protocol != row.protocol)
@@ -179,7 +191,7 @@ class Expected:
         peer = ip_address(sender.addresses[family])
         verdict = Verdict(False, None)
         for target in receiver.roles or ("nodes",):
-            found = allows(self.plan, Packet(question.protocol, question.port, peer, groups_of(sender), target))
+            found = allows(self.plan, Packet(question.protocol, question.number, peer, groups_of(sender), target))
             if found.allowed:
                 verdict = found
                 break
@@ -188,7 +200,7 @@ class Expected:
             to = ip_address(receiver.addresses[family])
             targets = sender.roles or ("nodes",)
             out = [
-                allows(self.plan, Packet(question.protocol, question.port, to, groups_of(receiver), target, "egress"))
+                allows(self.plan, Packet(question.protocol, question.number, to, groups_of(receiver), target, "egress"))
                 for target in targets
             ]
             if not any(each.allowed for each in out):

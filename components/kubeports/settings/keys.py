@@ -39,7 +39,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "sources": Key("", {}, "who may connect: CIDRs and @names per source keyword (admins, clients, ...)"),
         "refs": Key("", {}, "names for groups, prefix lists and addresses that the stack does not make itself"),
         "roles": Key("boolean", False, "one group per role of node instead of one for all"),
-        "combine": Key("", {"control-plane": ["etcd"]}, "role -> the further roles that its nodes have; {}: every node has one"),
+        "combine": Key(
+            "", "", "role -> the further roles that its nodes have; empty: {control-plane: [etcd]}; {}: every node has one"
+        ),
         "services": Key("", {}, "changes to rows of the table, and custom rows"),
         "egress": Key("", EVERYWHERE, "everywhere, or where nodes may connect: CIDRs, @names, ports"),
         "existing": Key("", {}, "role -> id of an existing, externally managed group that gets the rules"),

@@ -23,7 +23,7 @@ from kubeports.values import boolean, choice, mapping, sequence
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
 _DEEPEST = 10  # no setting is nested deeper
 #: kubeadm and KubeKey put etcd on the nodes of the control plane by default.
-STACKED = {"control-plane": ("etcd",)}
+STACKED: Mapping[str, tuple[str, ...]] = {"control-plane": ("etcd",)}
 
 
 def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cluster: str | None = None) -> Settings:
@@ -122,8 +122,10 @@ class Reader(Services, Ids):
         self.capabilities = capabilities(value)
         return str(value)
 
-    def combined(self, value: Any, at: str, roles: bool) -> dict[str, tuple[str, ...]]:
-        """Role -> further roles."""
+    def combined(self, value: Any, at: str, roles: bool) -> Mapping[str, tuple[str, ...]]:
+        """Role -> further roles; empty: the control plane has etcd."""
+        if value == "":
+            return STACKED if roles else {}
         read: dict[str, tuple[str, ...]] = {}
         for role, others in mapping(value, at).items():
             with self.problems:
@@ -134,10 +136,10 @@ class Reader(Services, Ids):
                 if role in further or len(set(further)) < len(further):
                     raise bad(place, f"{show(further)} repeats a role", "write each further role once")
                 read[role] = tuple(other for other in ROLES if other in further)
-        if not roles and read != STACKED:
+        if not roles:
             with self.problems:
                 raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")
-        return read if roles else {}
+        return read
 
     def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
         """A value without Enums; an Output must be an id or a tag, because a preview must show who may connect."""

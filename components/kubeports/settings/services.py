@@ -10,11 +10,11 @@ from kubeports.errors import Problems, bad, suggest
 from kubeports.settings.model import SELF, Change
 from kubeports.settings.sources import Sources
 from kubeports.table import ROLES, WORDS, Row
-from kubeports.traffic import meaningful
+from kubeports.traffic import has_ports, meaningful
 from kubeports.values import boolean, mapping, port
 
 _SERVICE_KEYS = ("enabled", "start", "end", "source", "target")
-_OWN_KEYS = ("enabled", "protocol", "start", "end", "source", "target", "why")
+_OWN_KEYS = ("enabled", "protocol", "start", "end", "type", "code", "source", "target", "why")
 
 
 class Services(Sources):
@@ -77,8 +77,6 @@ class Services(Sources):
             near = near + " " if near.startswith("did") else ""
             right = f"{near}A custom row needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
             raise bad(at, f"no row of the table is called {name!r}", right)
-        if typed := [key for key in ("type", "code") if key in item]:
-            raise bad(f"{at}.{typed[0]}", "a row of ICMP allows every type and code", "leave it out")
         self.known(item, _OWN_KEYS, at)
         protocol, start, end = self.entry(item, at)
         row = Row(
@@ -96,11 +94,11 @@ class Services(Sources):
 
 def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]:
     """A row's ports after a change: ``start`` alone changes the port of a single-port row, and keeps the end of a range."""
-    if row.start is None or row.end is None:
+    if row.start is None or row.end is None or not has_ports(row.protocol):
         if change.start is not None or change.end is not None:
             what = f"{row.service} is protocol {row.protocol}, which has no ports"
             raise bad(where, what, "leave start and end out (a protocol is not a port)")
-        return None, None
+        return row.start, row.end
     start = row.start if change.start is None else change.start
     end = change.end
     if end is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from kubeports import table
+from kubeports import icmp, table
 from kubeports.errors import Problems, bad, show, suggest
 from kubeports.networks import Network, is_internet
 from kubeports.settings.model import EVERYWHERE, SELF, Outbound, Term
@@ -88,7 +88,7 @@ class Sources(Reading):
         return terms
 
     def egress(self, value: Any, at: str) -> tuple[Outbound, ...] | None:
-        """``everywhere``, or a list of CIDRs, ``@name`` and ``{protocol, start, end, to}``."""
+        """``everywhere``, or a list of CIDRs, ``@name`` and ``{protocol, start, end, to}`` (of ICMP ``type``)."""
         if value == EVERYWHERE:
             return None
         read: list[Outbound] = []
@@ -105,7 +105,7 @@ class Sources(Reading):
 
     def outbound(self, item: Mapping[str, Any], at: str) -> list[Outbound]:
         """An entry of ``egress`` for some ports."""
-        self.known(item, ("protocol", "start", "end", "to"), at)
+        self.known(item, ("protocol", "start", "end", "type", "code", "to"), at)
         if missing := [key for key in ("protocol", "to") if key not in item]:
             raise bad(at, f"{missing[0]} is missing", "write {protocol: tcp, start: 443, to: [10.0.0.0/8]}")
         protocol, start, end = self.entry(item, at)
@@ -130,6 +130,8 @@ class Sources(Reading):
             what = f"{protocol_name(protocol)} needs ports"
             raise bad(at, what, "write start, and end where there is more than one port")
         table.check_ports(protocol, start, end, at)
+        if "type" in item or "code" in item:
+            start, end = icmp.numbers(protocol, item.get("type"), item.get("code"), at)
         return protocol, start, end
 
 

@@ -49,6 +49,8 @@ CAPABILITIES = Capabilities(
     refuses_equal_rules=True,
     lists_count_entries=True,
     ported=PORTED,
+    # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html: FromPort, ToPort.
+    icmp_types=True,
     # ACCOUNT/ID is a group of another account, over a peering or a shared VPC:
     # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
     group=Form(r"([0-9]{12}/)?sg-[0-9a-z]+", "sg-0123456789abcdef0, or 123456789012/sg-0123456789abcdef0 of another account"),

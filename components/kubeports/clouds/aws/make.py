@@ -30,7 +30,7 @@ from kubeports.networks import FAMILIES, Family
 from kubeports.rules import EGRESS, Plan
 from kubeports.settings import KUBERNETES_TAG, Settings
 from kubeports.table import TARGETS
-from kubeports.traffic import ICMP, ICMPV6, TCP, UDP
+from kubeports.traffic import ICMP, ICMPS, ICMPV6, TCP, UDP
 
 if TYPE_CHECKING:
     import pulumi
@@ -53,10 +53,10 @@ def encode(plan: Plan) -> Resources:
     for rule in plan.rules:
         inputs: dict[str, Any] = {"security_group_id": Group(rule.target), "description": rule.description}
         inputs["ip_protocol"] = _PROTOCOLS.get(rule.protocol, str(rule.protocol))
-        if rule.from_port is not None:
+        if rule.protocol in ICMPS:  # type and code; -1: every one
+            inputs |= {"from_port": _every(rule.written[0]), "to_port": _every(rule.written[1])}
+        elif rule.from_port is not None:
             inputs |= {"from_port": rule.from_port, "to_port": rule.to_port}
-        elif rule.protocol in (ICMP, ICMPV6):
-            inputs |= {"from_port": -1, "to_port": -1}  # every type and code
         name = rule.key
         kind = refs[rule.source.value].kind if rule.source.kind == "ref" else rule.source.kind
         if rule.source.kind == "cidr":
@@ -76,6 +76,10 @@ def encode(plan: Plan) -> Resources:
     return resources
 
 
+def _every(number: int | None) -> int:
+    return -1 if number is None else number
+
+
 def limits(plan: Plan, name: str) -> None:
     """Rules per group, direction and family: a group's rule counts in both families, a prefix list its entries."""
     settings, problems = plan.settings, Problems()
@@ -93,7 +97,7 @@ def limits(plan: Plan, name: str) -> None:
             raise bad(settings.place("limits"), what, right)
     _names(plan, name, problems)
     for rule in plan.rules:
-        if rule.from_port is not None and rule.protocol not in PORTED:
+        if rule.from_port is not None and rule.protocol not in (*PORTED, *ICMPS):
             with problems:
                 place = EGRESS if rule.direction == "egress" else f"services.{rule.services[0]}"
                 what = (

@@ -15,6 +15,7 @@ from kubeports.clouds.fields import (
     Source,
     anything,
     certain,
+    icmp_range,
     listed,
     networks,
     port_range,
@@ -24,7 +25,7 @@ from kubeports.clouds.fields import (
 )
 from kubeports.flows import Direction, Flow, Peer, Style
 from kubeports.networks import FAMILIES, Network, Networks
-from kubeports.traffic import ALL, ICMP, ICMPV6
+from kubeports.traffic import ALL, ICMPS
 
 #: https://kubernetes.io/docs/concepts/services-networking/service/#aws-nlb-support: client, health, mtu.
 _NLB = re.compile(r"kubernetes\.io/rule/nlb/(\w+)(?:=(.*))?")
@@ -50,11 +51,13 @@ class _Rule:
     def flows(self, groups: list[str], found: list[Source]) -> Iterator[Flow]:
         """A flow per group and source."""
         number = protocol(self.protocol)
-        numbers = (None, -1) if number in (ICMP, ICMPV6) else (None, 0, -1)
+        numbers = (None, -1) if number in ICMPS else (None, 0, -1)
         # Where the older resources demand ports of a protocol that has none, they are 0; so is "all" as 0-0 or -1.
         written = self.start not in numbers or self.end not in numbers
         given = (self.start, self.end) != (None, None) and (self.start, self.end) != (-1, -1)
-        ported = given and (number in facts.PORTED or written or (self.style == "standalone" and number not in (ICMP, ICMPV6)))
+        ported = given and (number in facts.PORTED or written or (self.style == "standalone" and number not in ICMPS))
+        ports = port_range(number, self.start, self.end) if number in facts.PORTED else ALL
+        ports = icmp_range(self.start, self.end) if number in ICMPS else ports
         for group in groups:
             for source, families in found:
                 yield Flow(
@@ -63,12 +66,11 @@ class _Rule:
                     group=group,
                     direction=self.direction,
                     protocol=number,
-                    ports=port_range(number, self.start, self.end) if number in facts.PORTED else ALL,
+                    ports=ports,
                     source=source,
                     families=families,
                     written=text(self.protocol),
                     ported=ported,
-                    part=number in (ICMP, ICMPV6) and written and UNKNOWN not in (self.start, self.end),
                     why=self.why,
                     style=self.style,
                     certain=certain(source, self.protocol, self.start, self.end),

@@ -40,6 +40,8 @@ CAPABILITIES = Capabilities(
     # https://cloud.google.com/firewall/docs/firewalls#rule-components
     egress_can_name_groups=False,
     takes_lists=False,
+    # https://cloud.google.com/firewall/docs/firewalls#protocols_and_ports: ports narrow TCP, UDP and SCTP, nothing narrows ICMP.
+    icmp_types=False,
     reserved=(TAGS, ACCOUNTS, CIDRS, ANY),
     group=Form(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "prod-nodes (a network tag)"),
     # The email of a service account, whether a project's own or Google's default.

@@ -29,14 +29,16 @@ def read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Readi
     if facts.NODES not in provider:
         what = "host: the stack's file names no nodes"
         raise UnreadableError(what, f"set host:{facts.NODES} to a file of nodes: pulumi config set host:{facts.NODES} nodes.yaml")
-    nodes = load(Path(provider[facts.NODES])).combined(settings)
+    listed_nodes = load(Path(provider[facts.NODES]))
+    nodes = listed_nodes.combined(settings)
     names = [name for ids in given.values() for name in ids] or [node.name for node in nodes.nodes]
     wanted = [nodes.by_name(name) for name in names]
     ssh = Ssh(Path(provider[facts.SSH_CONFIG]) if facts.SSH_CONFIG in provider else None)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         listed = list(pool.map(lambda node: _listed(ssh, node), wanted))
     raw = {"rulesets": dict(zip(names, listed, strict=True)), "nodes": nodes}
-    return Reading(raw, Groups({target: tuple(names) if target == "nodes" else () for target in settings.targets}))
+    groups = Groups({target: tuple(names) if target == "nodes" else () for target in settings.targets})
+    return Reading(raw, groups, list(listed_nodes.contradictions(settings)))
 
 
 def _listed(ssh: Ssh, node: Node) -> object:

@@ -26,6 +26,7 @@ QUOTAS: dict[str, int] = {}
 #: A set of addresses has one family. Ids and networks, which a cloud alone knows, ``make.limits`` refuses.
 CAPABILITIES = Capabilities(
     title="nodes' own firewalls (nftables)",
+    icmp_types=True,
     limits=(),
     not_limits=dict.fromkeys(("rules", "groups", "cidrs"), "is an account's, and nftables has no such quota"),
 )

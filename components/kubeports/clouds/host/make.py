@@ -11,6 +11,7 @@ from kubeports.clouds.resources import Group as Marker
 from kubeports.clouds.resources import Made, Resource, Resources, source_marker
 from kubeports.errors import InputError, Problems, bad
 from kubeports.rules import Plan, Rule
+from kubeports.traffic import ICMPS
 
 if TYPE_CHECKING:
     import pulumi
@@ -28,7 +29,8 @@ def _inputs(rule: Rule) -> dict[str, Any]:
     inputs: dict[str, Any] = {"node": Marker(rule.target), "chain": "incoming" if rule.direction == "ingress" else "outgoing"}
     inputs |= {"family": rule.family, "saddr" if rule.direction == "ingress" else "daddr": source}
     inputs |= {} if rule.protocol is None else {"l4proto": rule.protocol}
-    inputs |= {} if rule.from_port is None else {"dport": [rule.from_port, rule.to_port]}
+    key = "icmp" if rule.protocol in ICMPS else "dport"
+    inputs |= {} if rule.from_port is None else {key: list(rule.written)}
     return inputs | {"description": rule.description}
 
 
@@ -60,6 +62,8 @@ def create(name: str, plan: Plan, opts: pulumi.ResourceOptions) -> Mapping[str, 
     try:
         nodes = _nodes(pulumi.Config("host").get(facts.NODES), pulumi.runtime.get_root_directory())
         found = files(plan, nodes and nodes.combined(plan.settings))
+        for warning in nodes.contradictions(plan.settings) if nodes else ():
+            pulumi.log.warn(warning)
     except InputError as error:
         raise pulumi.RunError(str(error)) from None
     return {target: Made(None, None, text) for target, text in found.items()}

@@ -18,7 +18,7 @@ from kubeports.host.ruleset import TABLE
 from kubeports.networks import FAMILIES, INTERNET, Addresses, Network, Networks, without
 from kubeports.rules import of_json, of_rules
 from kubeports.table import TARGETS
-from kubeports.traffic import ALL, Ports, has_ports
+from kubeports.traffic import ALL, ICMPS, Ports, has_ports
 
 
 def of_api(raw: Mapping[str, Any]) -> Iterator[Flow]:
@@ -54,7 +54,7 @@ def _flows(chain: Chain, number: int, rule: Rule) -> Iterator[Flow]:
                     group=EVERYWHERE,
                     direction=chain.direction,  # type: ignore[arg-type]
                     protocol=protocol,
-                    ports=ports if has_ports(protocol) else ALL,
+                    ports=ports if has_ports(protocol) or protocol in ICMPS else ALL,
                     source=source,
                     families=(family,),
                     action="allow" if rule.accepts else "deny",
@@ -105,9 +105,9 @@ def _common(one: Flow, other: Flow) -> Flow | None:
     protocol = next(iter(protocols), None)
     first, last = max(one.ports.first, other.ports.first), min(one.ports.last, other.ports.last)
     left = _shared(one.addresses, other.addresses)
-    if not left or (has_ports(protocol) and first > last):
+    if not left or first > last:
         return None
-    ports = Ports(first, last) if has_ports(protocol) else ALL
+    ports = Ports(first, last)
     whole = left == one.addresses and one.left is None
     return replace(one, protocol=protocol, ports=ports, families=families, left=None if whole else left)
 

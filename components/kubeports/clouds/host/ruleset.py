@@ -11,8 +11,23 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any
 
+from kubeports.icmp import CODES, TYPES
 from kubeports.networks import FAMILIES, Family, Network, addresses, family_of, without
-from kubeports.traffic import ALL, FIRST_PORT, LAST_PORT, SCTP, TCP, UDP, Ports, protocol_of
+from kubeports.traffic import (
+    ALL,
+    FIRST_PORT,
+    ICMP,
+    ICMPV6,
+    LAST_PORT,
+    SCTP,
+    TCP,
+    UDP,
+    Ports,
+    icmp_kind,
+    icmp_numbers,
+    meaningful,
+    protocol_of,
+)
 
 #: Hooks of what comes to a node, and of what leaves it.
 HOOKS = {"prerouting": "ingress", "input": "ingress", "output": "egress"}
@@ -21,6 +36,11 @@ _IP: Mapping[str, Family] = {"ip": "ipv4", "ip6": "ipv6"}
 _NFPROTO: Mapping[str, Family] = {"ipv4": "ipv4", "ipv6": "ipv6", "2": "ipv4", "10": "ipv6"}
 #: From where DHCP's servers answer and its clients ask (RFC 2131, 8415).
 _DHCP = tuple(("sport", "udp", port) for port in (67, 68, 546, 547))
+#: What every node lets pass besides its rows: kubeports.host.ruleset.
+_NEIGHBOURS = {
+    ICMP: frozenset((3,)),  # path MTU
+    ICMPV6: frozenset((2, 130, 131, 132, 133, 134, 135, 136, 143)),  # path MTU, multicast listeners, neighbours
+}
 _DROPS = ("drop", "reject")
 _DEEPEST = 16
 _EVERY = range(256)
@@ -109,6 +129,8 @@ class _Reader:
                 kind, value = next(iter(expression.items()))
                 if kind == "match":
                     match = self.narrowed(match, value, key, direction)
+                    if not rule.get("comment") and self._is_neighbours(value, key):
+                        match = replace(match, certain=False, apart=True)
                 elif kind in ("accept", *_DROPS):
                     comment = rule.get("comment", "")
                     yield Rule(f"{' '.join(key)} handle {rule['handle']}", key[1], comment, match, kind == "accept")
@@ -138,6 +160,8 @@ class _Reader:
         if state and positive:
             states = set(right if isinstance(right, list) else right.get("set", ()) if isinstance(right, dict) else [right])
             return match if "new" in states or 8 in states else replace(match, certain=False, apart=True)
+        if protocol in ("icmp", "icmpv6") and field in ("type", "code") and positive:
+            return self._icmp(match, protocol_of(protocol) or 0, field, right, key)
         interface = meta.get("key") in ("iifname", "iif", "oifname", "oif")
         return replace(match, certain=False, apart=match.apart or interface or "fib" in left or protocol in ("icmp", "icmpv6"))
 
@@ -160,6 +184,30 @@ class _Reader:
         wanted = frozenset((TCP, UDP, SCTP)) if number is None else frozenset((number,))
         protocols = wanted if match.protocols is None else match.protocols & wanted
         return replace(match, protocols=protocols, ports=ports)
+
+    def _icmp(self, match: Match, protocol: int, field: str, right: Any, key: tuple[str, str, str]) -> Match:
+        """Types of ICMP, or the code of the one that the rule names before; codes of several are as wide as the types."""
+        values = [_number(value, (TYPES if field == "type" else CODES)[protocol]) for value in self._values(right, key)]
+        protocols = frozenset((protocol,)) if match.protocols is None else match.protocols & {protocol}
+        families = tuple(each for each in match.families if each in meaningful(protocol))
+        match = replace(match, protocols=protocols, families=families)
+        if None in values:
+            return replace(match, certain=False)
+        known = [each for each in values if each is not None]
+        if field == "type":
+            return replace(match, ports=tuple(Ports(*icmp_numbers(each, None)) for each in known))
+        types = [kind[0] for each in match.ports or () if (kind := icmp_kind(each.first, each.last))]
+        if not types:
+            return replace(match, certain=False)
+        return replace(match, ports=tuple(Ports(*icmp_numbers(type, code)) for type in types for code in known))
+
+    def _is_neighbours(self, given: Mapping[str, Any], key: tuple[str, str, str]) -> bool:
+        """Whether a match is for packets of neighbours and of path MTU alone."""
+        payload = _part(given["left"], "payload")
+        protocol = protocol_of(str(payload.get("protocol"))) if payload.get("field") == "type" else None
+        if protocol not in _NEIGHBOURS or given["op"] not in ("==", "in"):
+            return False
+        return {_number(value, TYPES[protocol]) for value in self._values(given["right"], key)} <= _NEIGHBOURS[protocol]
 
     def _protocols(self, match: Match, field: str, right: Any, key: tuple[str, str, str], positive: bool) -> Match:
         values = self._values(right, key)
@@ -202,6 +250,11 @@ class _Reader:
                 yield Ports(int(value["range"][0]), int(value["range"][1]))
             else:
                 yield Ports(int(value), int(value)) if str(value).isdecimal() else ALL
+
+
+def _number(value: Any, names: Mapping[str, int]) -> int | None:
+    """A type or code of ICMP by its number or name; None: unknown."""
+    return int(value) if str(value).isdecimal() else names.get(str(value))
 
 
 def _part(left: Any, name: str) -> Mapping[str, Any]:

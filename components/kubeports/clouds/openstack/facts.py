@@ -26,6 +26,7 @@ _UUID = Form(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "3f0c3f46-8f3d-4b7e-9
 CAPABILITIES = Capabilities(
     title="OpenStack",
     refuses_equal_rules=True,
+    icmp_types=True,
     group=_UUID,
     list=_UUID,
     needs_network="unused",

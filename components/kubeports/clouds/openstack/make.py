@@ -30,7 +30,7 @@ from kubeports.errors import Problems, bad
 from kubeports.networks import Family
 from kubeports.rules import Plan, Rule
 from kubeports.settings import Settings
-from kubeports.traffic import FIRST_PORT, ICMP, ICMPV6, LAST_PORT, TCP, UDP
+from kubeports.traffic import FIRST_PORT, ICMP, ICMPS, ICMPV6, LAST_PORT, TCP, UDP
 
 if TYPE_CHECKING:
     import pulumi
@@ -95,7 +95,11 @@ def _rule(rule: Rule, description: str) -> dict[str, Any]:
     if rule.protocol is not None:
         inputs["protocol"] = _PROTOCOLS.get(rule.protocol, str(rule.protocol))
     if rule.from_port is not None and (rule.from_port, rule.to_port) != (FIRST_PORT, LAST_PORT):
-        inputs |= {"port_range_min": rule.from_port, "port_range_max": rule.to_port}
+        # Of ICMP the type and the code (https://docs.openstack.org/api-ref/network/v2/#create-security-group-rule). The provider
+        # wants both, and leaves a 0 out of what it sends (openstack/resource_openstack_networking_secgroup_rule_v2.go and
+        # gophercloud's rules.CreateOpts), so that 0 is every code.
+        first, last = rule.written
+        inputs |= {"port_range_min": first, "port_range_max": last or 0}
     return inputs
 
 
@@ -105,6 +109,13 @@ def limits(plan: Plan, name: str) -> None:
     resources = encode(plan)
     refuse_long_descriptions(plan, resources, LONGEST, "Neutron", problems)
     _names(plan, resources, problems)
+    for rule in dict.fromkeys(rule for rule in plan.rules if rule.protocol in ICMPS and 0 in rule.written):
+        place = f"{settings.place('services')}.{rule.services[0]}"
+        with problems:
+            if rule.written[0] == 0:
+                what = f"{rule.entry}: the provider of OpenStack leaves type 0 out, so that the rule would allow all of ICMP"
+                raise bad(place, what, "leave type out; replies to the nodes' own packets pass without a rule")
+            raise bad(place, f"{rule.entry}: the provider of OpenStack leaves code 0 out", "leave code out, for every code")
     rules = Counter(each.inputs["security_group_id"].target for each in resources.values() if each.kind == "rule")
     new = [target for target in settings.targets if target not in settings.existing]
     number = sum(max(rules[target], _OWN_RULES if target in new else 0) for target in settings.targets)

@@ -14,6 +14,7 @@ from kubeports.clouds.fields import (
     Source,
     certain,
     everybody,
+    icmp_range,
     networks,
     port_range,
     protocol,
@@ -23,7 +24,7 @@ from kubeports.clouds.fields import (
 from kubeports.clouds.openstack import facts
 from kubeports.flows import Direction, Flow, Peer
 from kubeports.networks import FAMILIES, Family, Network
-from kubeports.traffic import ICMP, ICMPV6
+from kubeports.traffic import ICMP, ICMPS, ICMPV6
 
 #: https://github.com/kubernetes/cloud-provider-openstack, pkg/openstack/loadbalancer_sg.go: lb-sg-<uid>-<namespace>-<name>;
 #: Octavia's own group of a load balancer is lb-<its id>.
@@ -77,6 +78,7 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
     number = None if written == "0" else protocol(UNKNOWN if name is UNKNOWN else written)
     if number == ICMP and families == ("ipv6",):
         number = ICMPV6  # as Neutron stores it: _make_canonical_ipv6_icmp_protocol in neutron/db/securitygroups_db.py
+    icmp = number in ICMPS
     start, end = rule.get("port_range_min"), rule.get("port_range_max")
     found = sources(rule.get("remote_ip_prefix"), families) or peers
     found = found or everybody(families)  # neither prefix nor group is everybody
@@ -90,12 +92,11 @@ def _flows(where: str, id: str, rule: Mapping[str, Any], groups: list[str], peer
                     group=group,
                     direction=direction,
                     protocol=number,
-                    ports=port_range(number, start, end),
+                    ports=icmp_range(start, end) if icmp else port_range(number, start, end),
                     source=source,
                     families=families if isinstance(source, Peer) else _,
                     written=written if name is not UNKNOWN else "",
                     ported=start is not None or end is not None,
-                    part=number in (ICMP, ICMPV6) and start is not None and start is not UNKNOWN,
                     why=text(rule.get("description")),
                     certain=certain(source, name, start, end, rule.get("ethertype")),
                 )

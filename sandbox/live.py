@@ -22,7 +22,7 @@ from sandbox.demo import Demo, console, heading
 from sandbox.errors import SandboxError
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
-from sandbox.processes import interrupt_on_signals
+from sandbox.processes import confirms, interrupt_on_signals
 from sandbox.run import CREDENTIALS, Project, copy, stack_file
 
 #: What a user must say, and what it is.
@@ -177,7 +177,7 @@ def main(name: str) -> int:
     cluster = f"kplive-{secrets.token_hex(3)}"
     where = ", ".join(f"{variable}={os.environ[variable]}" for variable in NEEDS[name])
     console.print(INTRODUCTION.format(cloud=name, cluster=cluster, where=f"Here: {where}." if where else ""))
-    if os.environ.get("CONFIRM") != "yes" and (not sys.stdin.isatty() or input("Type yes to go on: ") != "yes"):
+    if os.environ.get("CONFIRM") != "yes" and not confirms("Type yes to go on: "):
         raise SandboxError("not confirmed; type yes, or set CONFIRM=yes")
     with LIVE[name](cluster) as cloud:
         return accept(cloud)

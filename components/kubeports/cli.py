@@ -8,6 +8,7 @@ import traceback
 from contextlib import suppress
 from errno import EBADF, EIO, ENOSPC
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -82,6 +83,8 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line; an output that can't be written is a message and exit code 2, also of ``--help``."""
+        if sys.stdin is None:  # closed: whoever would ask finds no terminal
+            sys.stdin = Path(os.devnull).open(encoding="utf-8")
         if sys.stdout is None:
             _say(advice("the output is closed", "send it to a file, or to /dev/null"))
             sys.exit(BAD_INPUT)

@@ -96,7 +96,7 @@ def test_a_known_address_is_canonical() -> None:
         ("203.0.113.7\n", r"^refs.nat.cidr: '203.0.113.7\\n' is not a valid CIDR"),
         ("", r"^refs.nat.cidr: '' is not a valid CIDR"),
         (7, r"^refs.nat.cidr: 7 is not an address"),
-        (None, r"^refs.nat.cidr: None is not an address"),
+        (None, r"^refs.nat.cidr: null is not an address"),
         ("10.20.0.0/16", r"^refs.nat.cidr: 10.20.0.0/16 is listed for (ssh|apiserver) already"),
         ("198.51.100.9", r"^refs.other.cidr: 198.51.100.9/32 is refs.nat too"),
     ],

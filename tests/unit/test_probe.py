@@ -199,14 +199,14 @@ def test_a_row_is_asked_so_often_that_one_lost_packet_in_three_is_seen() -> None
     ("question", "allowed", "seen", "receiver", "state"),
     [
         (SSH22, True, Outcome(ok=4), Receiver(), "ok"),
-        (SSH22, True, Outcome(lost=4), Receiver(), "closed"),
+        (SSH22, True, Outcome(lost=4), Receiver(), "blocked"),
         (SSH22, True, Outcome(refused=4), Receiver(), "reset"),
         (SSH22, True, Outcome(refused=4), Receiver(failed={(6, 4, 22): "EACCES"}), "ok"),
         (SSH22, True, Outcome(lost=3, icmp=("10.0.0.1", 3, 13, 113)), Receiver(), "rejected"),
         (SSH22, True, Outcome(ok=9, lost=3), Receiver(), "loss"),
         (SSH22, True, Outcome(ok=12, large=False), Receiver(), "mtu"),
         (SSH22, True, Outcome(ok=12, rtt=420, again=4), Receiver(), "slow"),
-        (SSH22, True, Outcome(error="ENETUNREACH"), Receiver(), "closed"),
+        (SSH22, True, Outcome(error="ENETUNREACH"), Receiver(), "blocked"),
         (SSH22, True, Outcome(error="EAFNOSUPPORT"), Receiver(), "unasked"),
         (SSH22, False, Outcome(ok=1), Receiver(), "open"),
         (SSH22, False, Outcome(ok=1), Receiver(held={(6, 4, 22): "sshd"}), "open"),
@@ -214,14 +214,14 @@ def test_a_row_is_asked_so_often_that_one_lost_packet_in_three_is_seen() -> None
         (SSH22, False, Outcome(refused=1), Receiver(failed={(6, 4, 22): "EACCES"}), "open"),
         (SSH22, False, Outcome(lost=1), Receiver(), "ok"),
         (DNS, True, Outcome(sent=8, arrived=8), Receiver(), "ok"),
-        (DNS, True, Outcome(sent=8), Receiver(), "closed"),
+        (DNS, True, Outcome(sent=8), Receiver(), "blocked"),
         (DNS, True, Outcome(sent=8, arrived=5), Receiver(), "loss"),
         (DNS, False, Outcome(sent=2, arrived=1), Receiver(), "open"),
         (DNS, False, Outcome(sent=2), Receiver(), "ok"),
         (DNS, False, Outcome(sent=2), Receiver(held={(17, 4, 53): "dnsmasq"}), "unasked"),
         (DNS, False, Outcome(sent=2), Receiver(held={(17, 4, 53): "dnsmasq"}, raw=frozenset({(4, 17)})), "ok"),
         (IPIP, True, Outcome(sent=12, arrived=12), RAW, "ok"),
-        (IPIP, True, Outcome(sent=12), RAW, "closed"),
+        (IPIP, True, Outcome(sent=12), RAW, "blocked"),
         (IPIP, True, Outcome(sent=12), Receiver(), "unasked"),
         (IPIP, False, Outcome(sent=2, arrived=2), RAW, "open"),
     ],
@@ -276,7 +276,7 @@ def test_a_difference_names_row_nodes_rule_setting_and_what_to_look_at() -> None
     for i in (1, 2):
         found.outcomes[i, 0][number] = Outcome(lost=12)
     (only,) = result(found).differences
-    assert (only.kind, only.service, only.asked) == ("closed", "metrics-server", ("tcp/8443",))
+    assert (only.kind, only.service, only.asked) == ("blocked", "metrics-server", ("tcp/8443",))
     assert (only.senders, only.receivers, only.families) == (("node-2", "node-3"), ("node-1",), ("ipv4",))
     assert only.setting == "sources.cluster" and "nft list ruleset" in only.next and "audit" in only.next
     assert all(rule in {each.key for each in found.plan.rules} for rule in only.rules) and only.rules
@@ -303,7 +303,7 @@ def test_what_is_rejected_once_is_rejected_where_the_icmp_error_was_held_back() 
     assert (only.kind, only.senders) == ("rejected", ("node-2", "node-3"))
 
 
-def test_a_closed_protocol_says_that_it_is_no_port() -> None:
+def test_a_blocked_protocol_says_that_it_is_no_port() -> None:
     of = whole(nodes(2))
     found = clean(of)
     number = next(i for i, each in enumerate(of.questions) if each.what == "protocol 4")
@@ -347,7 +347,7 @@ def test_every_format_has_every_difference() -> None:
     suite = ElementTree.fromstring(junit(said))
     (failed,) = [case for case in suite if case.find("failure") is not None]
     assert failed.get("name") == "metrics-server tcp/8443" and suite.get("failures") == "1"
-    assert "CLOSED 1 of" in as_table(said) and "| closed | metrics-server |" in markdown(said)
+    assert "BLOCKED 1 of" in as_table(said) and "| blocked | metrics-server |" in markdown(said)
     assert set(KINDS) >= {each.kind for each in said.differences}
 
 

@@ -78,7 +78,7 @@ def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, s
     [
         ("config:\n  kubeports.offline: true\n", "'kubeports.offline' has no namespace. Fix: write kubeports:offline"),
         ("config:\n  1.5: true\n", "1.5 has no namespace. Fix: write kubeports:KEY"),
-        ("config:\n  ~: true\n", "None has no namespace. Fix: write kubeports:KEY"),
+        ("config:\n  ~: true\n", "null has no namespace. Fix: write kubeports:KEY"),
         ("kube-ports:offline: true\nconfig:\n  kubeports:a: 1\n", "kube-ports:offline: is beside config"),
         ("config:\n  kubeports-firewall:offline: true\n", "is in an unknown namespace. Fix: write kubeports:offline"),
     ],
@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"can't be read \(Is a directory\). Fix: name a YAML file"):
         stackfile.of_file(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="can't be read"):
+    with pytest.raises(InputError, match="is not text in UTF-8"):
         stackfile.of_file(tmp_path / "x.yaml")
 
 

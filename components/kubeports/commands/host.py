@@ -296,7 +296,8 @@ class _Task:
             done = self.each(wanted, read)
         rows = [each for node in wanted for each in found.get(node.name, ())]
         denied = "denied" if stages == {True} else "would be denied" if stages == {False} else "(would be) denied"
-        shared.write(_counted(rows, denied))
+        if found:
+            shared.write(_counted(rows, denied))
         unread = [each for each in done if each.code]
         return _shown(unread) if unread else 0
 

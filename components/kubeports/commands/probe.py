@@ -85,7 +85,10 @@ def command(
     chosen = shared.chosen(stack, file)
     from kubeports.probe import agents, run, show
     from kubeports.probe.differences import result
+    from kubeports.ssh import check_config
 
+    if ssh_config is not None:
+        check_config(ssh_config)
     called = ssh or agents.SSH + (f" -F {shlex.quote(str(ssh_config))}" if ssh_config is not None else "")
     options = run.Options(seed, called, not no_sudo, all_ports)
     asked = _hosts(chosen, nodes, outside)

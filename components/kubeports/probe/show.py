@@ -20,7 +20,7 @@ _COLUMNS = 6
 _MANY = 6
 _LAST = 1 << 20  # after all rows
 _LINES = 15  # with more of them, those of one kind are one line
-_STYLES = {"open": "red", "closed": "yellow", "rejected": "yellow", "lost": "red"}
+_STYLES = {"open": "red", "blocked": "yellow", "rejected": "yellow", "lost": "red"}
 
 
 def content(result: Result, seed: int) -> dict[str, Any]:

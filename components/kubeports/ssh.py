@@ -86,8 +86,8 @@ class Ssh:
         except subprocess.TimeoutExpired:
             raise UnreachableError(f"no answer within {timeout:.0f} seconds") from None
         answer = Answer(done.returncode, done.stdout, done.stderr)
-        if answer.code == _NO_CONNECTION:
-            raise UnreachableError(answer.reason)
+        if answer.code == _NO_CONNECTION or answer.code < 0:
+            raise UnreachableError(answer.reason if answer.stderr.strip() else "the connection ended")
         return answer
 
     def words(self, node: Node, fresh: bool = False) -> list[str]:

@@ -124,6 +124,16 @@ def test_a_configuration_of_ssh_that_can_not_be_read_is_refused_before_any_node_
     assert result.stderr.startswith(f"error: {file}: ") and result.stderr.endswith("Fix: name a configuration of ssh\n")
 
 
+def test_a_command_that_is_interrupted_does_not_exit_as_one_that_found_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kubeports.commands.shared.chosen", interrupted)
+    for arguments in (["plan", "-s", "aws-dev"], ["audit", "-s", "aws-dev"], ["probe", *NODES], ["host", *NODES, "--apply"]):
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.stderr) == (130, "error: interrupted\n")
+
+
 def test_a_closed_stdin_is_no_terminal_to_ask_in(tmp_path: Path) -> None:
     words = f'exec "{sys.executable}" -m kubeports init {tmp_path / "new.yaml"} <&-'
     done = subprocess.run(["bash", "-c", words], cwd=ROOT, capture_output=True, text=True)

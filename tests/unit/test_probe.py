@@ -34,6 +34,7 @@ from kubeports.probe.run import Found, Options, combined, probe
 from kubeports.probe.schedule import Item, Schedule, one_at_a_time, oriented, rounds, schedule
 from kubeports.probe.show import content, junit, markdown
 from kubeports.probe.show import table as as_table
+from kubeports.probe.show import title as title_of
 from kubeports.rules import Plan
 from kubeports.settings import parse
 from kubeports.traffic import TCP, UDP
@@ -334,12 +335,27 @@ def test_a_program_on_a_port_is_a_difference_before_the_installation_alone() -> 
     assert (only.kind, only.service, only.receivers, only.seen) == ("taken", "apiserver", ("node-1",), "nginx listens")
 
 
+def test_a_node_without_the_address_of_the_file_is_a_difference_in_every_format() -> None:
+    found = clean(whole(nodes(2)))
+    found.absent["node-1"] = ["10.0.0.1"]
+    said = result(found)
+    (only,) = said.differences
+    assert (only.kind, only.receivers, only.seen) == ("absent", ("node-1",), "it does not have 10.0.0.1")
+    assert content(said, 1)["differences"][0]["kind"] == "absent" and 'failures="1"' in junit(said)
+    assert "it does not have 10.0.0.1" in as_table(said) and "| absent |" in markdown(said)
+
+
+def test_a_probe_that_asked_nothing_does_not_say_as_planned() -> None:
+    said = result(Found(planned(), whole(nodes(2))))
+    assert not said.asked and not said.differences
+    assert title_of(said).startswith("c: nothing was asked (0 questions between 2 nodes")
+
+
 def test_every_format_has_every_difference() -> None:
     of = whole(nodes(3))
     found = clean(of)
     number = next(i for i, each in enumerate(of.questions) if each.what == "tcp/8443")
     found.outcomes[1, 0][number] = Outcome(lost=12)
-    found.warnings.append("a <warning>")
     said = result(found)
     data = content(said, 1)
     assert json.loads(json.dumps(data))["differences"][0]["service"] == "metrics-server" and data["version"] == 1
@@ -433,7 +449,7 @@ def test_two_agents_here_find_that_nothing_is_denied() -> None:
     hosts = [Host(name, (), {"ipv4": address}, name) for name, address in (("one", "127.0.0.2"), ("two", "127.0.0.3"))]
     found = asyncio.run(probe(planned(), hosts, Options(ssh="env NODE={host} sh -c", sudo=False), lambda step: None))
     said = result(found)
-    assert not found.lost and not found.warnings
+    assert not found.lost and not found.absent
     assert {each.kind for each in said.differences} == {"open"}
     assert {each.service for each in said.differences} >= {"typha", "scheduler", "nodeport-udp"}
     assert said.questions > 200

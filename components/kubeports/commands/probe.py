@@ -77,8 +77,8 @@ def command(
     connection. Raw protocols (4, 94, ICMP) and ports below 1024 need root, or sudo without a password; what can't be asked is
     reported as not asked.
 
-    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 no node answers over ssh. A bug of kubeports is 70, with a
-    traceback.
+    Exit codes: 0 as planned; 2 bad input; 1 differences, or nothing could be asked; 3 no node answers over ssh. A bug of
+    kubeports is 70, with a traceback.
     """
     if ssh_config is not None and ssh is not None:
         raise click.UsageError("name either a configuration (--ssh-config FILE) or a command (--ssh COMMAND)")
@@ -104,7 +104,7 @@ def command(
         shared.write_json(show.content(said, seed))
     else:
         shared.write({"table": show.table, "markdown": show.markdown, "junit": show.junit}[form](said))
-    ctx.exit(DIFFERENCES if said.differences or (strict and said.unasked) else 0)
+    ctx.exit(DIFFERENCES if said.differences or not said.asked or (strict and said.unasked) else 0)
 
 
 def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[Host, ...]:
@@ -113,6 +113,8 @@ def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tupl
     from kubeports.probe import hosts
 
     listed, others = load(nodes).combined(chosen.plan.settings).nodes, hosts.outside(outside)
+    if len(listed) == 1 and not others:
+        raise bad(str(nodes), "has one node, and no other host asks it", "add nodes, or a host that asks: --from outside=local")
     for host in others:
         if any(host.name == node.name for node in listed):
             where, right = f"--from {host.word}={host.name}", "name a host outside the cluster: nodes ask each other anyway"

@@ -24,6 +24,10 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "the node does not answer over ssh, or no more",
             "try the ssh command by hand, and look at the node's console; its other rows were not asked",
         ),
+        "absent": (
+            "the node does not have the address that the nodes file gives it, and nothing is asked there",
+            "correct the address or ssh of the node in the file, or look at its interfaces (ip address)",
+        ),
         "open": (
             "the plan denies it, and it passes",
             "kubeports audit shows the rule of the cloud that allows it; look at other security groups of the node, and whether "
@@ -152,6 +156,11 @@ class Result:
     unasked: dict[str, list[tuple[str, str, str]]]
     questions: int
 
+    @property
+    def asked(self) -> int:
+        """How many questions have an answer."""
+        return self.questions - sum(map(len, self.unasked.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -189,6 +198,10 @@ def result(found: Found, before_install: bool = False) -> Result:
             different.append(seen)
     differences = [
         Difference("lost", "", "", (), (), (), (name,), why, next=KINDS["lost"][1]) for name, why in found.lost.items()
+    ]
+    differences += [
+        Difference("absent", "", "", (), (), (), (name,), f"it does not have {', '.join(addresses)}", next=KINDS["absent"][1])
+        for name, addresses in found.absent.items()
     ]
     differences += _Grouping(found).differences(different)
     if before_install:

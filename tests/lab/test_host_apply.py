@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from kubeports.host.remote import NodeError, Remote
 from kubeports.nodes import Nodes
 from kubeports.ssh import Ssh, UnreachableError
 
-from sandbox.lab import Lab, Node, Packet
+from sandbox.lab import Host, Lab, Node, Packet
 from sandbox.lab.hosts import until
 from tests.counts import counts
 from tests.lab.hosts import STACK, command, connects, nodes_of, rules_of, stack_file
@@ -163,12 +164,15 @@ def test_the_connection_that_applies_is_cut_at_any_moment_and_the_node_is_reacha
             applied = "table inet kubeports {" in node.ruleset()
             outcomes.add(applied)
             assert node.run(["test", "-e", "/etc/kubeports/kubeports.nft"], check=False).returncode == (0 if applied else 1)
-            # A busy machine begins the trial late.
-            assert until(lambda node=node, applied=applied: connects(clean.stranger, node.ipv4, 22) == (not applied))
+            assert until(partial(_lets_in, clean.stranger, node, not applied)), "a busy machine begins the trial late"
             node.nft("flush ruleset")
             node.run(["rm", "-rf", "/etc/kubeports"])
     counts["connections cut while kubeports host applied"] += 8
     assert outcomes
+
+
+def _lets_in(host: Host, node: Host, does: bool) -> bool:
+    return connects(host, node.ipv4, 22) == does
 
 
 def _cable(lab: Lab, state: str) -> None:

@@ -152,7 +152,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
         return {}
     env = openstack_stays.staying()
     if env is None:
-        raise SandboxError("no OpenStack to talk to; set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
+        raise SandboxError("no OpenStack to talk to. Fix: set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
     say("using the OpenStack of make sandbox-up")
     return env
 

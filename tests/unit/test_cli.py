@@ -103,10 +103,10 @@ NODES = ("-s", "openstack-dev", "--nodes", "docs/nodes.yaml")
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("/dev/zero", "/dev/zero: is larger than 64 MiB. Fix: name a"),
+        ("/dev/zero", "/dev/zero: is larger than 64 MiB. Fix: name "),
         ("/dev/null", "error: "),
-        ("/", "/: can't be read (Is a directory). Fix: name a"),
-        ("nowhere.yaml", "nowhere.yaml: does not exist. Fix: name a"),
+        ("/", "/: can't be read (Is a directory). Fix: name "),
+        ("nowhere.yaml", "nowhere.yaml: does not exist. Fix: name "),
     ],
 )
 def test_every_file_that_is_named_is_read_to_an_end_or_refused(arguments: list[str], file: str, says: str) -> None:

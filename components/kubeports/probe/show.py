@@ -218,7 +218,8 @@ def _sheet(differences: Iterable[Difference]) -> shared.Sheet:
 
 def _line(each: Difference) -> str:
     way = f" from {', '.join(each.senders)}" if each.senders else ""
-    return f"{each.kind}: {each.service} {', '.join(each.asked)}{way} to {', '.join(each.receivers)}: {each.seen}; {each.next}"
+    what = " ".join(filter(None, (each.service, ", ".join(each.asked))))
+    return f"{each.kind}: {what}{way} to {', '.join(each.receivers)}: {each.seen}; {each.next}"
 
 
 def _next(differences: Iterable[Difference]) -> list[tuple[str, str]]:

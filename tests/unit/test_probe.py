@@ -443,6 +443,19 @@ def stack(tmp_path: Path) -> list[str]:
     return ["probe", "--file", str(file), "--nodes", str(tmp_path / "nodes.yaml")]
 
 
+@pytest.mark.parametrize(("ssh", "told"), [("'a b", "is not a command (No closing quotation)"), (" ", "--ssh: is empty")])
+def test_a_command_for_ssh_that_has_no_words_is_refused(stack: list[str], ssh: str, told: str) -> None:
+    result = CliRunner().invoke(main, [*stack, "--ssh", ssh])
+    assert result.exit_code == 2 and told in result.stderr
+
+
+def test_one_node_that_no_other_host_asks_is_refused(stack: list[str], tmp_path: Path) -> None:
+    (tmp_path / "nodes.yaml").write_text("[{name: a, addresses: [10.0.0.1]}]")
+    result = CliRunner().invoke(main, stack)
+    assert result.exit_code == 2
+    assert "has one node, and no other host asks it. Fix: add nodes, or a host that asks: --from outside=local" in result.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the agent is for Linux")
 def test_two_agents_here_find_that_nothing_is_denied() -> None:
     """As processes of this machine; the nodes are addresses of its loopback interface, which has no firewall."""

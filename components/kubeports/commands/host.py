@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -116,6 +117,7 @@ def command(
         raise click.UsageError(f"--audit belongs to --apply or to printing, not to --{action}")
     if role is not None and (names or action is not None):
         raise click.UsageError("--role is for printing, and stands without --node")
+    _refuse_idle(ctx, action)
     chosen = shared.chosen(stack, file)
     nodes = reader.load(nodes_file).combined(chosen.plan.settings)
     task = _Task(chosen, nodes, _named(sources, chosen))
@@ -129,6 +131,26 @@ def command(
     if action == "remove":
         ctx.exit(_shown(task.each(wanted, lambda node: task.remove(ssh, node))))
     ctx.exit(task.apply(ssh, wanted, audit, seconds))
+
+
+#: Option -> the actions that it is for; None: printing.
+_FOR: Mapping[str, tuple[str | None, ...]] = MappingProxyType(
+    {"form": (None,), "seconds": ("apply",), "ssh_config": ("apply", "counters", "remove")}
+)
+
+
+def _refuse_idle(ctx: click.Context, action: str | None) -> None:
+    """Refuse an option that would have no effect.
+
+    Raises:
+        click.UsageError: with the actions that it is for.
+    """
+    for option in ctx.command.params:
+        actions = _FOR.get(str(option.name))
+        given = ctx.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT
+        if actions is not None and given and action not in actions:
+            right = ", ".join(f"--{each}" if each else "printing" for each in actions)
+            raise click.UsageError(f"{option.opts[-1]} has no effect here: it is for {right}")
 
 
 def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Network]]:
@@ -153,7 +175,8 @@ def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Netw
     return found
 
 
-def _one(nodes: Nodes, names: Sequence[str]) -> Node:
+def _one(nodes: Nodes, names: Iterable[str]) -> Node:
+    names = list(dict.fromkeys(names))
     if len(names) > 1 or (not names and len(nodes.nodes) > 1):
         known = ", ".join(node.name for node in nodes.nodes[:6])
         raise click.UsageError(f"name one node (--node NAME) or a role (--role ROLE) to print; nodes: {known}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeports.commands import shared
-from kubeports.errors import bad
+from kubeports.errors import bad, show
 
 if TYPE_CHECKING:
     from kubeports.probe.hosts import Host
@@ -89,6 +89,8 @@ def command(
 
     if ssh_config is not None:
         check_config(ssh_config)
+    if ssh is not None:
+        _check_command(ssh)
     called = ssh or agents.SSH + (f" -F {shlex.quote(str(ssh_config))}" if ssh_config is not None else "")
     options = run.Options(seed, called, not no_sudo, all_ports)
     asked = _hosts(chosen, nodes, outside)
@@ -105,6 +107,21 @@ def command(
     else:
         shared.write({"table": show.table, "markdown": show.markdown, "junit": show.junit}[form](said))
     ctx.exit(DIFFERENCES if said.differences or not said.asked or (strict and said.unasked) else 0)
+
+
+def _check_command(ssh: str) -> None:
+    """Refuse a command that has no words.
+
+    Raises:
+        InputError: it has none, or an open quotation.
+    """
+    right = "write a command, such as 'ssh -J bastion'"
+    try:
+        words = shlex.split(ssh)
+    except ValueError as error:
+        raise bad("--ssh", f"{show(ssh)} is not a command ({error})", right) from None
+    if not words:
+        raise bad("--ssh", "is empty", right)
 
 
 def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[Host, ...]:

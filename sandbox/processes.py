@@ -82,7 +82,7 @@ def interrupt_on_signals() -> None:
 
 
 def confirms(question: str) -> bool:
-    """Whether somebody at the terminal answers yes."""
+    """Whether the user at the terminal answers yes."""
     try:
         return has_terminal() and input(question) == "yes"
     except EOFError:

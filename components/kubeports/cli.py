@@ -88,7 +88,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line; an output that can't be written is a message and exit code 2, also of ``--help``."""
-        if sys.stdin is None:  # closed: whoever would ask finds no terminal
+        if sys.stdin is None:  # closed: a command that asks finds no terminal
             sys.stdin = Path(os.devnull).open(encoding="utf-8")
         if sys.stdout is None:
             _say(advice("the output is closed", "send it to a file, or to /dev/null"))

@@ -12,11 +12,11 @@ from typing import Any
 import click
 from kubeports import stackfile
 from kubeports.check import check
-from kubeports.errors import InputError
+from kubeports.errors import InputError, advice
 
 from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
 from sandbox.errors import SandboxError
-from sandbox.processes import interrupt_on_signals
+from sandbox.processes import confirms, has_terminal, interrupt_on_signals
 from sandbox.progress import meanwhile, say
 from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file
 
@@ -82,7 +82,7 @@ def _operation(name: str, summary: str) -> None:
         project = Project(ROOT, _cloud(settings), _state(), PACK)
         if name in _ASKED:
             confirmed = os.environ.get("CONFIRM") == "yes"
-            if not confirmed and not sys.stdin.isatty():
+            if not confirmed and not has_terminal():
                 raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
             # The Automation API's up has no preview of its own, and the policies of a stack judge when everything is made.
             judged = project.run(_ASKED[name], stack, show=True)
@@ -90,7 +90,7 @@ def _operation(name: str, summary: str) -> None:
                 _tell(judged)
                 click.echo("error: the preview failed, and nothing was changed", err=True)
                 sys.exit(1)
-            if not confirmed and input(f"{name} {stack}? Type yes to go on: ") != "yes":
+            if not confirmed and not confirms(f"{name} {stack}? Type yes to go on: "):
                 raise SandboxError(f"make {name}: not confirmed, and nothing was changed")
         result = project.run(name, stack, show=True)  # type: ignore[arg-type]
         _tell(result)
@@ -111,6 +111,23 @@ for _name, _summary in (
     ("destroy", "Show what would be deleted, ask (CONFIRM=yes answers), and delete it."),
 ):
     _operation(_name, _summary)
+
+
+def run(words: list[str]) -> int:
+    """Run a command line: 2 and a message for what is wrong with it, as ``kubeports`` does; 130 for one that is interrupted."""
+    try:
+        main(words, "python -m sandbox", standalone_mode=False)
+        return 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+    except click.UsageError as error:
+        place = error.ctx.command_path if error.ctx else "python -m sandbox"
+        click.echo(f"error: {place}: {advice(error.format_message().rstrip('.'), f'see {place} --help')}", err=True)
+    except (SandboxError, InputError) as error:
+        click.echo(f"error: {error}", err=True)
+    except click.Abort:
+        return 130
+    return 2
 
 
 def _state() -> Path | None:
@@ -135,15 +152,11 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
         return {}
     env = openstack_stays.staying()
     if env is None:
-        raise SandboxError("no OpenStack to talk to; set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
+        raise SandboxError("no OpenStack to talk to. Fix: set OS_CLOUD or OS_AUTH_URL, or start one here: make sandbox-up")
     say("using the OpenStack of make sandbox-up")
     return env
 
 
 if __name__ == "__main__":
     interrupt_on_signals()
-    try:
-        main()
-    except (SandboxError, InputError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run(sys.argv[1:]))

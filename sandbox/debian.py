@@ -40,7 +40,7 @@ def missing(programs: Mapping[str, Program]) -> list[str]:
 
 def command(programs: Mapping[str, Program]) -> str:
     """The command that installs what is missing."""
-    return f"install them: sudo apt-get install {' '.join(_packages(programs))}"
+    return f"sudo apt-get install {' '.join(_packages(programs))}"
 
 
 def install(programs: Mapping[str, Program]) -> None:
@@ -53,7 +53,7 @@ def install(programs: Mapping[str, Program]) -> None:
     if not wanted:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SandboxError(f"not on PATH: {', '.join(wanted)}; {command(programs)}")
+        raise SandboxError(f"not on PATH: {', '.join(wanted)}. Fix: {command(programs)}")
     packages = _packages(programs)
     say(f"not on PATH: {', '.join(wanted)}; apt installs {' '.join(packages)} (a minute)")
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")

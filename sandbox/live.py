@@ -22,7 +22,7 @@ from sandbox.demo import Demo, console, heading
 from sandbox.errors import SandboxError
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
-from sandbox.processes import interrupt_on_signals
+from sandbox.processes import confirms, interrupt_on_signals
 from sandbox.run import CREDENTIALS, Project, copy, stack_file
 
 #: What a user must say, and what it is.
@@ -168,17 +168,17 @@ LIVE: dict[str, Any] = {"aws": LiveAWS, "gcp": LiveGCP, "openstack": LiveOpenSta
 def main(name: str) -> int:
     """Ask, run the acceptance, and clean up; 0, or 1 if a row is missing or something is left."""
     if name not in CLOUDS:
-        raise SandboxError(f"CLOUD={name}: unknown; it may be {', '.join(CLOUDS)}")
+        raise SandboxError(f"CLOUD={name}: unknown. Known: {', '.join(CLOUDS)}")
     for variable, what in NEEDS[name].items():
         if not os.environ.get(variable):
-            raise SandboxError(f"{variable} is not set: {what}; make live CLOUD={name} {variable}=...")
+            raise SandboxError(f"{variable} is not set: {what}. Fix: make live CLOUD={name} {variable}=...")
     if name == "openstack" and not (os.environ.get("OS_CLOUD") or os.environ.get("OS_AUTH_URL")):
-        raise SandboxError("no OpenStack to talk to: set OS_CLOUD, or OS_AUTH_URL and its like")
+        raise SandboxError("no OpenStack to talk to. Fix: set OS_CLOUD, or OS_AUTH_URL and its like")
     cluster = f"kplive-{secrets.token_hex(3)}"
     where = ", ".join(f"{variable}={os.environ[variable]}" for variable in NEEDS[name])
     console.print(INTRODUCTION.format(cloud=name, cluster=cluster, where=f"Here: {where}." if where else ""))
-    if os.environ.get("CONFIRM") != "yes" and (not sys.stdin.isatty() or input("Type yes to go on: ") != "yes"):
-        raise SandboxError("not confirmed; type yes, or set CONFIRM=yes")
+    if os.environ.get("CONFIRM") != "yes" and not confirms("Type yes to go on: "):
+        raise SandboxError("make live: not confirmed, and nothing was changed. Fix: type yes, or set CONFIRM=yes")
     with LIVE[name](cluster) as cloud:
         return accept(cloud)
 

@@ -47,7 +47,7 @@ def why_not() -> str:
     if find() is not None:
         return ""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return "PostgreSQL is not installed, and only root can install it, with apt-get; apt-get install postgresql"
+        return "PostgreSQL is not installed, and only root can install it, with apt-get. Fix: sudo apt-get install postgresql"
     return ""
 
 

@@ -81,6 +81,19 @@ def interrupt_on_signals() -> None:
             signal.signal(sign, interrupt)
 
 
+def confirms(question: str) -> bool:
+    """Whether the user at the terminal answers yes."""
+    try:
+        return has_terminal() and input(question) == "yes"
+    except EOFError:
+        return False
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal to ask in; a closed stdin is none."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 @contextmanager
 def swept(prefix: str) -> Iterator[Path]:
     """A temporary folder for all that this process and its children write; at the end it is gone, and so are the children.

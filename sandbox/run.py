@@ -277,7 +277,7 @@ def _check_policies(config: Path) -> None:
     try:
         content = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SandboxError(f"{config.name}: is not JSON ({error}); fix the syntax") from None
+        raise SandboxError(f"{config.name}: is not JSON ({error}). Fix: fix the syntax") from None
     known = ["all", *(policy.name for policy in policies())]
     for name in content if isinstance(content, dict) else ():
         if name not in known:

@@ -212,7 +212,7 @@ def held(file: Path) -> Iterator[None]:
 
 
 def _not_writable(path: Path, error: OSError) -> SandboxError:
-    return SandboxError(f"{path}: can't be written ({error.strerror}); set KUBEPORTS_CACHE to a folder of yours")
+    return SandboxError(f"{path}: can't be written ({error.strerror}). Fix: set KUBEPORTS_CACHE to a folder of yours")
 
 
 def _taken(lock: IO[str]) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections import Counter
 from contextlib import suppress
 from errno import EBADF, EIO, ENOSPC
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _FULL = (ENOSPC, EBADF, EIO)  # of an output that can't be written
+INTERRUPTED = 128 + 2  # as the shell says it of a program that Ctrl-C ends
 _BROKEN_PIPE = 128 + 13  # as the shell says it of a program that SIGPIPE ends
 
 #: Command -> the question that it answers. ``kubeports.commands.NAME`` has it as ``command``; it opens neither for ``--help``.
@@ -57,7 +60,10 @@ class Commands(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(advice(f"no such command {name!r}", suggest(name, COMMANDS)))
-        return super().resolve_command(ctx, args)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not ctx.resilient_parsing:
+            _refuse_repeats(command, rest, click.Context(command, ctx, found))
+        return found, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The arguments before a command's name; what is wrong with them is a message and exit code 2."""
@@ -82,6 +88,8 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line; an output that can't be written is a message and exit code 2, also of ``--help``."""
+        if sys.stdin is None:  # closed: a command that asks finds no terminal
+            sys.stdin = Path(os.devnull).open(encoding="utf-8")
         if sys.stdout is None:
             _say(advice("the output is closed", "send it to a file, or to /dev/null"))
             sys.exit(BAD_INPUT)
@@ -103,7 +111,10 @@ class Commands(click.Group):
             os._exit(_BROKEN_PIPE)
         except UnwritableError as error:
             _unwritable(error)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (KeyboardInterrupt, click.Abort):  # click's own code for it, 1, says "differences", too
+            _say("interrupted")
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:  # Python's own code for it, 1, says "differences"
             if isinstance(error, OSError) and error.errno in _FULL:
@@ -121,6 +132,17 @@ def _say(problem: str) -> None:
 def _unwritable(error: UnwritableError) -> NoReturn:
     _say(str(error))
     os._exit(BAD_INPUT)  # what is left of the output would fail once more at the end
+
+
+def _refuse_repeats(command: click.Command, args: list[str], ctx: click.Context) -> None:
+    """Refuse an option with one value that is given several: click takes the last in silence."""
+    try:
+        _, _, order = command.make_parser(ctx).parse_args(list(args))
+    except click.UsageError:
+        return  # the command says so itself
+    for option, times in Counter(order).items():
+        if isinstance(option, click.Option) and times > 1 and not (option.multiple or option.is_flag or option.count):
+            raise click.UsageError(advice(f"{option.opts[-1]} is given {times} times", "give it once"), ctx)
 
 
 def _refuse(error: click.UsageError, ctx: click.Context) -> NoReturn:
@@ -145,8 +167,8 @@ def main() -> None:
 
     kubeports COMMAND --help has examples.
 
-    Exit codes: 0 done; 2 bad input, and the message on stderr names the place, the problem and the fix; 70 a bug of kubeports.
-    The help of a command lists its other codes.
+    Exit codes: 0 done; 2 bad input, and the message on stderr names the place, the problem and the fix; 70 a bug of kubeports;
+    130 interrupted. The help of a command lists its other codes.
 
     Completion of commands, options and stacks in bash (zsh and fish alike): eval "$(_KUBEPORTS_COMPLETE=bash_source kubeports)".
     Output has colour in a terminal, unless NO_COLOR is set.

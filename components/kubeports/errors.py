@@ -85,6 +85,8 @@ def show(value: object) -> str:
     """A wrong value as a message shows it: quoted, and not longer than a line."""
     if is_output(value):
         return "an Output, whose value a preview may not know,"
+    if value is None:
+        return "null"
     try:
         text = repr(value) if isinstance(value, str) else flow(value)
     except ValueError:  # Python writes no number of more than 4,300 digits

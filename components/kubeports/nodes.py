@@ -46,6 +46,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 #: What ssh connects to: no option, no space, nothing that a shell reads.
 _SSH = re.compile(r"([A-Za-z0-9._][A-Za-z0-9._-]*@)?[A-Za-z0-9:][A-Za-z0-9._:%-]*")
 _MOST = 100_000  # nodes of one file
+_ADDRESS, _BROADCAST = "10.0.0.11", IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +155,15 @@ def read(content: Any, name: str) -> Nodes:
     if isinstance(content, list):
         return _checked(_listed(content, name), None, name)
     right = "write a list of nodes with name, roles and addresses, or name a KubeKey configuration (kind: Cluster or Inventory)"
-    if not isinstance(content, Mapping):
+    if content is None:
+        raise bad(name, "is empty", right)
+    if not isinstance(content, Mapping) or "kind" not in content:
         raise bad(name, f"{show(content)} lists no nodes", right)
-    kind, spec = content.get("kind"), content.get("spec")
+    kind, spec = content["kind"], content.get("spec")
     if kind not in ("Cluster", "Inventory"):
         raise bad(f"{name}: kind", f"{show(kind)} is not a kind of KubeKey's that has nodes", right)
+    if spec is None:
+        raise bad(f"{name}: spec", "is missing", "name a KubeKey configuration with hosts")
     spec = mapping(spec, f"{name}: spec")
     if kind == "Inventory":
         return _checked(_inventory(spec, f"{name}: spec"), None, name)
@@ -179,8 +184,8 @@ def _checked(nodes: list[Node], plugin: str | None, name: str) -> Nodes:
         for what, key in (("name", node.name), *(("address", address) for address in node.addresses)):
             if (what, key) in seen:
                 with problems:
-                    other = f"the {what} {key} is that of {seen[what, key]} too"
-                    raise bad(f"{name}: {node.name}", other, f"give each node {'its own name' if what == 'name' else 'its own'}")
+                    other = "is the name of two nodes" if what == "name" else f"has the address {key} of {seen[what, key]}"
+                    raise bad(f"{name}: {node.name}", other, f"give each node its own {what}")
             seen[what, key] = node.name
     problems.raise_any()
     if not any("etcd" in node.roles for node in nodes):
@@ -215,14 +220,14 @@ def _node(item: Mapping[str, Any], at: str) -> Node:
         name = _name(item["name"], f"{at}.name")
     roles: list[str] = []
     with problems:
-        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles")):
+        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles", "control-plane, etcd")):
             if role not in ROLES:
                 with problems:
                     raise bad(f"{at}.roles[{i}]", f"{show(role)} is not a role", suggest(role, ROLES))
             else:
                 roles.append(role)
     with problems:
-        given = sequence(item["addresses"], f"{at}.addresses")
+        given = sequence(item["addresses"], f"{at}.addresses", _ADDRESS)
         addresses = _addresses(given, f"{at}.addresses")
     number = None
     with problems:
@@ -237,7 +242,7 @@ def _cluster(spec: Mapping[str, Any], at: str) -> list[Node]:
     """KubeKey 3: hosts with ``address`` (of ssh) and ``internalAddress`` (one of each family), and ``roleGroups``."""
     problems = Problems()
     hosts: dict[str, Node] = {}
-    for i, item in enumerate(sequence(spec.get("hosts", []), f"{at}.hosts")):
+    for i, item in enumerate(sequence(spec.get("hosts") or [], f"{at}.hosts", "{name: node1, address: 10.0.0.11}")):
         place = f"{at}.hosts[{i}]"
         with problems:
             host = mapping(item, place)
@@ -257,7 +262,7 @@ def _cluster(spec: Mapping[str, Any], at: str) -> list[Node]:
     for group, listed in groups.items():
         place = f"{at}.roleGroups.{group}"
         with problems:
-            for item in sequence(listed or [], place):
+            for item in sequence(listed or [], place, "node1"):
                 for name in _range(item, place):
                     _put(roles, name, group, hosts, place)
     problems.raise_any()
@@ -267,11 +272,13 @@ def _cluster(spec: Mapping[str, Any], at: str) -> list[Node]:
 def _range(item: Any, at: str) -> Iterable[str]:
     """``node[2:10]`` is node2 to node10."""
     if not isinstance(item, str):
-        raise bad(at, f"{show(item)} is not the name of a node", "write the name of one of the hosts")
+        raise bad(at, f"{show(item)} is not the name of a host", "write the name of one of the hosts")
     found = re.fullmatch(r"(.*)\[(\d{1,6}):(\d{1,6})\]", item)
     if not found:
         return [item]
     prefix, first, last = found[1], int(found[2]), int(found[3])
+    if last < first:
+        raise bad(at, f"{item} names no host", "write the smaller number first")
     if last - first > _MOST:
         raise bad(at, f"{item} is {last - first + 1} nodes", f"list at most {_MOST}")
     return [f"{prefix}{number}" for number in range(first, last + 1)]
@@ -291,7 +298,7 @@ def _inventory(spec: Mapping[str, Any], at: str) -> list[Node]:
             if not given and isinstance(target, str) and not _is_address(target):
                 raise bad(f"{place}.internal_ipv4", "is missing", "write the node's address: the name of its host is not one")
             number = port(connector["port"], f"{place}.connector.port") if connector.get("port") is not None else None
-            addresses = _addresses(given or [target], f"{place}.internal_ipv4")
+            addresses = _addresses(given or [target], f"{place}.{'internal_ipv4' if given else 'connector.host'}")
             hosts[name] = Node(_name(name, place), (), addresses, _login(connector.get("user"), target, place), number)
     groups = mapping(spec.get("groups") or {}, f"{at}.groups")
     roles: dict[str, list[str]] = {}
@@ -310,10 +317,16 @@ def _members(group: str, groups: Mapping[str, Any], at: str, within: tuple[str, 
     if group not in groups:
         raise bad(f"{at}.{within[-1] if within else group}", f"no group is called {show(group)}", suggest(group, groups))
     found = mapping(groups[group] or {}, f"{at}.{group}")
-    for each in sequence(found.get("groups") or [], f"{at}.{group}.groups"):
-        yield from _members(str(each), groups, at, (*within, group))
-    for name in sequence(found.get("hosts") or [], f"{at}.{group}.hosts"):
-        yield str(name)
+    for each in sequence(found.get("groups") or [], f"{at}.{group}.groups", "kube_worker"):
+        yield from _members(_member(each, f"{at}.{group}.groups"), groups, at, (*within, group))
+    for name in sequence(found.get("hosts") or [], f"{at}.{group}.hosts", "node1"):
+        yield _member(name, f"{at}.{group}.hosts")
+
+
+def _member(item: Any, at: str) -> str:
+    if not isinstance(item, str):
+        raise bad(at, f"{show(item)} is not a name", "write the name of a host, or of a group")
+    return item
 
 
 def _put(roles: dict[str, list[str]], name: str, group: str, hosts: Mapping[str, Node], at: str) -> None:
@@ -329,6 +342,8 @@ def _ordered(roles: Iterable[str]) -> tuple[str, ...]:
 
 
 def _name(value: Any, at: str) -> str:
+    if value is None:
+        raise bad(at, "is missing", "write the node's name")
     if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > 253:
         raise bad(at, f"{show(value)} is not a node's name", "write letters, digits, . _ and - inside")
     return value
@@ -358,7 +373,9 @@ def _addresses(given: list[Any], at: str) -> tuple[Address, ...]:
 
 
 def _address(item: Any, at: str) -> Address:
-    right = "write an IPv4 or IPv6 address, such as 10.0.0.11"
+    right = f"write an IPv4 or IPv6 address, such as {_ADDRESS}"
+    if item is None:
+        raise bad(at, "is missing", right)
     if not isinstance(item, str) or "%" in item:
         raise bad(at, f"{show(item)} is not an address", right)
     try:
@@ -367,7 +384,8 @@ def _address(item: Any, at: str) -> Address:
         raise bad(at, f"{show(item)} is not an address", right) from None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         raise bad(at, f"{item} is an IPv4-mapped IPv6 address", f"write {address.ipv4_mapped}")
-    if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
+    nobodys = isinstance(address, IPv4Address) and (address.packed[0] == 0 or address == _BROADCAST)
+    if nobodys or address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
         raise bad(at, f"{item} is not an address by which other nodes know this one", right)
     return address
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubeports.errors import bad
+from kubeports.files import check
 from kubeports.nodes import Node
 
 #: What ssh itself answers with when there is no connection.
@@ -20,6 +21,15 @@ _LONGEST = 300  # characters of a message that ours repeats
 
 class UnreachableError(Exception):
     """A node can't be reached, or does not answer in time: what ssh says of it."""
+
+
+def check_config(path: Path) -> None:
+    """Refuse a configuration of ssh that can't be read: ssh itself would fail on every node.
+
+    Raises:
+        InputError: with the reason.
+    """
+    check(path, str(path), "name a configuration of ssh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +54,17 @@ class Ssh:
     Args:
         config: a configuration file instead of ~/.ssh/config.
         connect: seconds for a connection.
+
+    Raises:
+        InputError: the configuration can't be read.
     """
 
     config: Path | None = None
     connect: int = _CONNECT
+
+    def __post_init__(self) -> None:
+        if self.config is not None:
+            check_config(self.config)
 
     def run(self, node: Node, command: Sequence[str], input: str = "", timeout: float = 60, fresh: bool = False) -> Answer:
         """Run a command on a node.
@@ -69,8 +86,8 @@ class Ssh:
         except subprocess.TimeoutExpired:
             raise UnreachableError(f"no answer within {timeout:.0f} seconds") from None
         answer = Answer(done.returncode, done.stdout, done.stderr)
-        if answer.code == _NO_CONNECTION:
-            raise UnreachableError(answer.reason)
+        if answer.code == _NO_CONNECTION or answer.code < 0:
+            raise UnreachableError(answer.reason if answer.stderr.strip() else "the connection ended")
         return answer
 
     def words(self, node: Node, fresh: bool = False) -> list[str]:

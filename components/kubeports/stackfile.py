@@ -13,11 +13,13 @@ from typing import Any
 
 import yaml
 
+from kubeports import files
 from kubeports.errors import Problems, bad, show, suggest
 from kubeports.settings import KEYS
 
 NAMESPACE = "kubeports"
 PROJECT = "Pulumi.yaml"
+_RIGHT = "name a YAML file in UTF-8"
 _DEEPEST, _MOST = 50, 1_000_000  # values within values, and values, that a file may have
 
 
@@ -60,13 +62,11 @@ def load(path: Path, several: bool = False) -> Any:
         InputError: it can't be read, is not YAML, or repeats a key; with the line.
     """
     name = str(path)
+    data = files.content(path, name, _RIGHT)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise bad(name, "does not exist", "name a file that does") from None
-    except (OSError, ValueError) as error:  # not UTF-8, or a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise bad(name, f"can't be read ({reason})", "name a YAML file in UTF-8") from None
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise bad(name, f"is not text in UTF-8 ({error.reason} at byte {error.start})", _RIGHT) from None
     return parse(text, name, several)
 
 

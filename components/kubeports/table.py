@@ -20,6 +20,7 @@ from typing import Literal, get_args
 
 from kubeports import conditions, icmp
 from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
+from kubeports.files import content
 from kubeports.networks import FAMILIES, Family, Network
 from kubeports.traffic import ALL, ICMP, ICMPS, ICMPV6, SCTP, TCP, UDP, Ports, entry, has_ports, ports_of, protocol_name
 from kubeports.values import port, whole
@@ -210,12 +211,7 @@ def from_file(path: Path, name: str) -> Table:
     Raises:
         InputError: it can't be read, or a row is wrong.
     """
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # a NUL in a path is a ValueError
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise bad(name, f"can't be read ({reason})", "name a CSV file, from the folder of Pulumi.yaml on") from None
-    rows = read(data, name)
+    rows = read(content(path, name, "name a CSV file, from the folder of Pulumi.yaml on"), name)
     _needs(rows, name)
     return rows
 

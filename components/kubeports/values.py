@@ -56,11 +56,11 @@ def mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def sequence(value: Any, where: str) -> list[Any]:
-    """A list, or the JSON of one."""
+def sequence(value: Any, where: str, example: str = "10.20.0.0/16") -> list[Any]:
+    """A list, or the JSON of one; the example is for who wrote something else."""
     value = _from_json(value, where, "[")
     if not isinstance(value, (list, tuple)):
-        raise bad(where, f"{show(value)} is not a list", "write a list, such as [10.20.0.0/16]")
+        raise bad(where, f"{show(value)} is not a list", f"write a list, such as [{example}]")
     return list(value)
 
 

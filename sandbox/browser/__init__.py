@@ -58,7 +58,7 @@ def install() -> Browser:
             run(npm, "installing axe-core", cwd=folder)
     found = ready()
     if found is None:
-        raise SandboxError(f"{axe}: npm has not installed it; delete {folder} and try again")
+        raise SandboxError(f"{axe}: npm has not installed it. Fix: delete {folder} and try again")
     return found
 
 

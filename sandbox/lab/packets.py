@@ -52,13 +52,18 @@ class Wire:
         self.switch, self.port, self.node, self.mac = switch, port, node, mac
         self._number = 0
 
-    def arrives(self, packets: Sequence[Packet]) -> list[bool]:
-        """Send packets to the node's address of their family; whether each reaches it, at the second time at the latest."""
-        return self._twice(self._arrive, packets)
+    def arrives(self, packets: Sequence[Packet], once: bool = False) -> list[bool]:
+        """Send packets to the node's address of their family; whether each reaches it, at the second time at the latest.
 
-    def leaves(self, packets: Sequence[Packet]) -> list[bool]:
+        Args:
+            packets: what is sent; the node's kernel has forgotten all connections before.
+            once: no second time.
+        """
+        return self._arrive(packets) if once else self._twice(self._arrive, packets)
+
+    def leaves(self, packets: Sequence[Packet], once: bool = False) -> list[bool]:
         """Have the node send packets to ``peer``; whether each leaves it, at the second time at the latest."""
-        return self._twice(self._leave, packets)
+        return self._leave(packets) if once else self._twice(self._leave, packets)
 
     @staticmethod
     def _twice(send: Callable[[Sequence[Packet]], list[bool]], packets: Sequence[Packet]) -> list[bool]:

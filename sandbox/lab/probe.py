@@ -33,7 +33,7 @@ class Fault:
     def is_named(self, said: Mapping[str, Any]) -> bool:
         """Whether a probe reports it, and nothing else."""
         found = {(each["kind"], each["service"], each["entry"], *each["to"]) for each in said["differences"]}
-        return found == {("closed", self.service, self.entry, self.node)}
+        return found == {("blocked", self.service, self.entry, self.node)}
 
 
 def ssh(lab: Lab, entered: Iterable[str] = OUTSIDE) -> str:

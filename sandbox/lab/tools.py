@@ -24,11 +24,11 @@ PROGRAMS: Mapping[str, debian.Program] = {
 def why_not() -> str:
     """Why there can be no lab here, with the command that helps; empty: there can."""
     if sys.platform != "linux":
-        return "the lab needs Linux: its nodes are network namespaces"
+        return "the lab: this is not Linux, and its nodes are network namespaces. Fix: run it in a virtual machine with Linux"
     if os.geteuid() != 0:
-        return "the lab needs root: its nodes are network namespaces; sudo make lab"
+        return "the lab: needs root, for its nodes are network namespaces. Fix: sudo make lab"
     missing = debian.missing(PROGRAMS)
-    return f"the lab lacks {', '.join(missing)}; {debian.command(PROGRAMS)}" if missing else ""
+    return f"the lab: not on PATH: {', '.join(missing)}. Fix: {debian.command(PROGRAMS)}" if missing else ""
 
 
 def install() -> None:

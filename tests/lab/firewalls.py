@@ -132,7 +132,7 @@ class Fault:
 
 
 KINDS = (
-    "closed", "open to more", "wrong source", "protocol as port", "one family", "one node", "one direction", "reject",
+    "blocked", "open to more", "wrong source", "protocol as port", "one family", "one node", "one direction", "reject",
     "taken", "dead", "slow", "loss", "mtu",
 )  # fmt: skip
 
@@ -173,10 +173,10 @@ def _is_possible(kind: str, row: tuple[str, str], firewalls: Firewalls) -> bool:
     return True
 
 
-def _closed(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node: str) -> Fault:
-    shown = {("closed", row[0], sender, node) for sender in firewalls.senders(node, row)}
+def _blocked(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node: str) -> Fault:
+    shown = {("blocked", row[0], sender, node) for sender in firewalls.senders(node, row)}
     firewalls.change(node, row, ())
-    return Fault("closed", row, node, frozenset(shown))
+    return Fault("blocked", row, node, frozenset(shown))
 
 
 def _open(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node: str) -> Fault:
@@ -194,7 +194,7 @@ def _open(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], nod
 
 def _wrong(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node: str) -> Fault:
     stranger = firewalls.lab.stranger
-    shown = {("closed", row[0], sender, node) for sender in firewalls.senders(node, row)}
+    shown = {("blocked", row[0], sender, node) for sender in firewalls.senders(node, row)}
     shown.add(("open", row[0], "stranger", node))
     own = {"ipv4": stranger.ipv4, "ipv6": stranger.ipv6}
     lines = {line.family: replace(line, sources=(own[line.family],)) for line in firewalls.of(node, row)}
@@ -207,13 +207,13 @@ def _as_port(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], 
     number = row[1].removeprefix("protocol ")
     lines = [replace(line, match=f"tcp dport {number}") for line in firewalls.of(node, row)]
     firewalls.change(node, row, lines)
-    shown = {(kind, row[0], sender, node) for sender in senders for kind in ("closed", "open")}
+    shown = {(kind, row[0], sender, node) for sender in senders for kind in ("blocked", "open")}
     return Fault("protocol as port", row, node, frozenset(shown))
 
 
 def _one_family(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node: str) -> Fault:
     gone = chosen.choice(("ipv4", "ipv6"))
-    shown = {("closed", row[0], sender, node) for sender in firewalls.senders(node, row, [gone])}
+    shown = {("blocked", row[0], sender, node) for sender in firewalls.senders(node, row, [gone])}
     firewalls.change(node, row, [line for line in firewalls.of(node, row) if line.family != gone])
     return Fault("one family", row, node, frozenset(shown))
 
@@ -222,7 +222,7 @@ def _one_node(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str],
     shown = set()
     for other in firewalls.lines:
         if other != node and firewalls.of(other, row):
-            shown |= {("closed", row[0], sender, other) for sender in firewalls.senders(other, row)}
+            shown |= {("blocked", row[0], sender, other) for sender in firewalls.senders(other, row)}
             firewalls.change(other, row, ())
     return Fault("one node", row, node, frozenset(shown))
 
@@ -233,7 +233,7 @@ def _one_direction(firewalls: Firewalls, chosen: random.Random, row: tuple[str, 
     for family, line in {line.family: line for line in firewalls.of(node, row)}.items():
         ip, address = ("ip", host.ipv4) if family == "ipv4" else ("ip6", host.ipv6)
         firewalls.first[node].append(f"{ip} saddr {address} {line.match} drop")
-    return Fault("one direction", row, node, frozenset({("closed", row[0], sender, node)}))
+    return Fault("one direction", row, node, frozenset({("blocked", row[0], sender, node)}))
 
 
 def _reject(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node: str) -> Fault:
@@ -277,7 +277,7 @@ def _mtu(firewalls: Firewalls, chosen: random.Random, row: tuple[str, str], node
 
 
 _FAULTS = {
-    "closed": _closed, "open to more": _open, "wrong source": _wrong, "protocol as port": _as_port, "one family": _one_family,
+    "blocked": _blocked, "open to more": _open, "wrong source": _wrong, "protocol as port": _as_port, "one family": _one_family,
     "one node": _one_node, "one direction": _one_direction, "reject": _reject, "taken": _taken, "dead": _dead, "slow": _slow,
     "loss": _loss, "mtu": _mtu,
 }  # fmt: skip

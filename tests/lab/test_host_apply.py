@@ -6,9 +6,11 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from kubeports.host.remote import NodeError, Remote
 from kubeports.nodes import Nodes
 from kubeports.ssh import Ssh, UnreachableError
 
-from sandbox.lab import Lab, Node, Packet
+from sandbox.lab import Host, Lab, Node, Packet
+from sandbox.lab.hosts import until
 from tests.counts import counts
 from tests.lab.hosts import STACK, command, connects, nodes_of, rules_of, stack_file
 
@@ -161,11 +164,15 @@ def test_the_connection_that_applies_is_cut_at_any_moment_and_the_node_is_reacha
             applied = "table inet kubeports {" in node.ruleset()
             outcomes.add(applied)
             assert node.run(["test", "-e", "/etc/kubeports/kubeports.nft"], check=False).returncode == (0 if applied else 1)
-            assert connects(clean.stranger, node.ipv4, 22) == (not applied)
+            assert until(partial(_lets_in, clean.stranger, node, not applied)), "a busy machine begins the trial late"
             node.nft("flush ruleset")
             node.run(["rm", "-rf", "/etc/kubeports"])
     counts["connections cut while kubeports host applied"] += 8
     assert outcomes
+
+
+def _lets_in(host: Host, node: Host, does: bool) -> bool:
+    return connects(host, node.ipv4, 22) == does
 
 
 def _cable(lab: Lab, state: str) -> None:
@@ -240,7 +247,7 @@ def _refused(raw: dict[str, Any], nodes: Nodes) -> bool:
     return any("ssh connection in use" in problem.what for problem in found)
 
 
-def test_a_node_without_nft_or_rights_says_so(clean: Lab, tmp_path: Path) -> None:
+def test_a_node_without_nft_says_so(clean: Lab, tmp_path: Path) -> None:
     clean["cp"].run(["sh", "-c", "mount -t tmpfs tmpfs /usr/sbin"])
     try:
         done = command(clean, stack_file(tmp_path), "--apply")
@@ -250,3 +257,79 @@ def test_a_node_without_nft_or_rights_says_so(clean: Lab, tmp_path: Path) -> Non
     assert "nft is not installed; install the package nftables" in " ".join(done.stdout.split()), done.stdout
     assert "another node can't be read" in " ".join(done.stdout.split())
     assert json.loads(clean["work"].run(["nft", "--json", "list", "ruleset"]).stdout)["nftables"][1:] == []
+
+
+def test_a_user_without_root_or_sudo_is_told(clean: Lab, tmp_path: Path) -> None:
+    clean.folder.chmod(0o711)
+    (clean.folder / "key.pub").chmod(0o644)
+    clean["cp"].run(["sh", "-c", "useradd -M -d /run -s /bin/sh op && usermod -p '*' op"])
+    config = tmp_path / "ssh_config"
+    config.write_text(clean.ssh_config.read_text().replace("User root", "User op"))
+    words = [
+        "--file",
+        str(stack_file(tmp_path)),
+        "--nodes",
+        str(clean.nodes_file),
+        "--ssh-config",
+        str(config),
+        "--counters",
+        "--node",
+        "cp",
+    ]
+    done = clean.admin.run([sys.executable, "-m", "kubeports", "host", *words], check=False)
+    assert done.returncode == 1
+    assert "needs root, and there is no sudo; connect as root" in " ".join(done.stdout.split()), done.stdout
+
+
+@pytest.mark.parametrize("place", ["/etc/kubeports", "/run/kubeports", "/etc/systemd/system"])
+def test_a_full_disk_leaves_the_rules_that_were_and_nothing_else(clean: Lab, tmp_path: Path, place: str) -> None:
+    cp = clean["cp"]
+    before = [command(clean, stack_file(tmp_path), "--apply", "--node", "cp"), cp.run(["nft", "-s", "list", "ruleset"])][1].stdout
+    written = cp.run(["cat", "/etc/kubeports/kubeports.nft"]).stdout
+    cp.run(["sh", "-c", f"mount -t tmpfs -o size=4k tmpfs {place} && head -c 4096 /dev/zero > {place}/full"])
+    try:
+        done = command(clean, stack_file(tmp_path, {**STACK, "calico": "ipip"}), "--apply", "--node", "cp")
+        assert cp.run(["ls", place]).stdout.split() == ["full"]
+    finally:
+        cp.run(["umount", place])
+    assert done.returncode == 1
+    assert "No space left on device; the old rules are back" in " ".join(done.stdout.split()), done.stdout
+    assert cp.run(["nft", "-s", "list", "ruleset"]).stdout == before
+    assert cp.run(["cat", "/etc/kubeports/kubeports.nft"]).stdout == written
+    assert not connects(clean.stranger, cp.ipv4, 22) and connects(clean.admin, cp.ipv4, 22, 2)
+
+
+def test_a_node_that_is_another_one_of_the_file_is_refused(clean: Lab, tmp_path: Path) -> None:
+    listed = json.loads(clean.nodes_file.read_text())
+    listed[0]["addresses"], listed[1]["addresses"] = listed[1]["addresses"], listed[0]["addresses"]
+    swapped = tmp_path / "nodes.json"
+    swapped.write_text(json.dumps(listed))
+    words = ["host", "--file", str(stack_file(tmp_path)), "--nodes", str(swapped), "--ssh-config", str(clean.ssh_config)]
+    done = clean.admin.run([sys.executable, "-m", "kubeports", *words, "--apply"], check=False, timeout=60)
+    assert done.returncode == 2, done.stdout
+    assert f"{swapped}: cp: the node that answers has {clean['cp'].ipv4}, the address of work. Fix: correct" in done.stderr
+    assert clean["cp"].ruleset() == clean["work"].ruleset() == ""
+
+
+def test_an_interrupt_withdraws_what_is_on_trial_and_says_what_became_of_each_node(clean: Lab, tmp_path: Path) -> None:
+    cp, work = clean.nodes.values()
+    cp.run(["sh", "-c", "mkdir /etc/kubeports && mkfifo /etc/kubeports/kubeports.nft.new"])  # the confirmation waits there
+    words = ["kubeports", "host", "--file", str(stack_file(tmp_path)), "--nodes", str(clean.nodes_file), "--apply"]
+    process = clean.admin.start(
+        [sys.executable, "-m", *words, "--ssh-config", str(clean.ssh_config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert until(lambda: "table inet kubeports {" in work.ruleset() and "kubeports_trial" in cp.ruleset())
+    time.sleep(0.5)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in (*children, *(each for child in children for each in _children(child))):  # as a terminal does
+        os.kill(int(pid), signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    told = " ".join(out.split())
+    assert "cp withdrawn not confirmed over a new connection: the connection ended; the old rules are back" in told
+    assert told.endswith("work applied")
+    assert cp.ruleset() == ""
+
+
+def _children(pid: str) -> list[str]:
+    return [pid for task in Path(f"/proc/{pid}/task").iterdir() for pid in (task / "children").read_text().split()]

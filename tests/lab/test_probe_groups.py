@@ -81,7 +81,7 @@ def meant(of: Plan, raw: Raw, said: Result) -> set[tuple[str, str, str | None, s
             packet = clouds.Packet(question.protocol, question.port, peer, carried(of, sender), carried(of, receiver))
             if clouds.openstack(raw, packet) != verdict.allowed:
                 service = line_of(question, verdict)[0] or question.service
-                found.add(("closed" if verdict.allowed else "open", service, sender.name, receiver.name))
+                found.add(("blocked" if verdict.allowed else "open", service, sender.name, receiver.name))
     return found
 
 

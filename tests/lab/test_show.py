@@ -25,7 +25,7 @@ def test_make_lab_shows_every_row_before_and_after_and_a_fault_named(whole_lab: 
     assert int(wrong.replace(",", "")) > 0.8 * int(asked.replace(",", ""))
     assert re.search(r"probe with the firewall: [\d,]+ questions in \d+ s, 0 not as planned: all as planned", text)
     node, service, entry = re.findall(r"a fault is put in: (\S+) loses its rules for (\S+) \((\S+)\)", text)[0]
-    assert re.search(rf"  closed: {service} {entry} from [^:]+ to {node}: no answer", text)
+    assert re.search(rf"  blocked: {service} {entry} from [^:]+ to {node}: no answer", text)
     assert "pods reach each other with the firewall on: yes" in text
     counts["packets of make lab"] += int(denied) + int(allowed)
     counts["seconds of make lab"] += int(re.findall(r"(\d+) s in all", text)[0])

@@ -25,9 +25,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_user_is_told_what_to_install(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert browser.ready() is None
-    told = (
-        "not on PATH: chromium, pdftotext, npm; install them: sudo apt-get install chromium fonts-dejavu-core poppler-utils npm"
-    )
+    told = "not on PATH: chromium, pdftotext, npm. Fix: sudo apt-get install chromium fonts-dejavu-core poppler-utils npm"
     with pytest.raises(SandboxError, match=f"^{told}$"):
         browser.install()
 

@@ -11,7 +11,7 @@ from sandbox.errors import SandboxError
 @pytest.mark.parametrize(
     ("cloud", "env", "says"),
     [
-        ("", {}, "CLOUD=: unknown; it may be openstack, aws, gcp"),
+        ("", {}, "CLOUD=: unknown. Known: openstack, aws, gcp"),
         ("aws", {}, "NETWORK is not set: the id of a VPC"),
         ("aws", {"NETWORK": "vpc-1"}, "AWS_REGION is not set"),
         ("gcp", {"NETWORK": "default"}, "GOOGLE_PROJECT is not set"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -220,6 +220,17 @@ class Recorded(run.Project):
         return run.Result(True, (), (), {}, "")
 
 
+def answered(answer: str | None) -> Callable[[str], str]:
+    """An ``input`` that gives an answer, or at whose terminal Ctrl-D was pressed."""
+
+    def asked(prompt: str) -> str:
+        if answer is None:
+            raise EOFError
+        return answer
+
+    return asked
+
+
 @pytest.mark.parametrize(
     ("operation", "terminal", "answer", "confirm", "done"),
     [
@@ -231,10 +242,17 @@ class Recorded(run.Project):
         ("destroy", True, "yes", "", ["preview-destroy", "destroy"]),
         ("up", True, "y", "", ["preview"]),
         ("destroy", True, "", "", ["preview-destroy"]),
+        ("destroy", True, None, "", ["preview-destroy"]),
     ],
 )
 def test_up_and_destroy_ask_first(
-    machine: Path, monkeypatch: pytest.MonkeyPatch, operation: str, terminal: bool, answer: str, confirm: str, done: list[str]
+    machine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    terminal: bool,
+    answer: str | None,
+    confirm: str,
+    done: list[str],
 ) -> None:
     (machine / "stacks").mkdir()
     (machine / "Pulumi.yaml").write_text("name: mine\nstackConfigDir: stacks\n")
@@ -243,8 +261,9 @@ def test_up_and_destroy_ask_first(
     monkeypatch.setattr("sandbox.__main__.ROOT", machine)
     monkeypatch.setattr("sandbox.__main__.Project", Recorded)
     monkeypatch.setattr(Recorded, "done", [])
-    monkeypatch.setattr("sandbox.__main__.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: terminal), exit=sys.exit))
-    monkeypatch.setattr("builtins.input", lambda prompt: answer)
+    monkeypatch.setattr("sandbox.processes.has_terminal", lambda: terminal)
+    monkeypatch.setattr("sandbox.__main__.has_terminal", lambda: terminal)
+    monkeypatch.setattr("builtins.input", answered(answer))
     result = CliRunner().invoke(main, [operation, "mine"], env={"CONFIRM": confirm, "OS_CLOUD": "mine"})
     assert Recorded.done == done
     went = operation in done
@@ -253,6 +272,30 @@ def test_up_and_destroy_ask_first(
         assert isinstance(result.exception, SandboxError)
         told = "not confirmed" if terminal else f"make {operation} STACK=mine CONFIRM=yes"
         assert told in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("destroy", "error: python -m sandbox destroy: Missing argument 'STACK'. Fix: see python -m sandbox destroy --help\n"),
+        ("up a b", "error: python -m sandbox up: Got unexpected extra argument (b). Fix: see python -m sandbox up --help\n"),
+        ("burn", "error: python -m sandbox: No such command 'burn'. Fix: see python -m sandbox --help\n"),
+        ("--burn", "error: python -m sandbox: No such option '--burn'. Fix: see python -m sandbox --help\n"),
+        ("up nosuch", "error: stack 'nosuch': stacks/Pulumi.nosuch.yaml does not exist. Known: "),
+    ],
+)
+def test_a_wrong_command_line_is_an_error_with_its_fix(words: str, says: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "sandbox", *words.split()], cwd=run.ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith(says), done.stderr
+
+
+@pytest.mark.parametrize("operation", ["up", "destroy"])
+def test_a_closed_stdin_is_no_terminal(operation: str) -> None:
+    words = f'exec "{sys.executable}" -m sandbox {operation} aws-dev <&-'
+    done = subprocess.run(["bash", "-c", words], cwd=run.ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    told = f"error: make {operation}: there is no terminal to ask in. Fix: make {operation} STACK=aws-dev CONFIRM=yes\n"
+    assert done.stderr.endswith(told)
 
 
 def test_a_stack_file_that_is_not_yaml_is_refused_before_the_engine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,63 @@ def test_bad_input_exits_2_with_nothing_on_stdout(arguments: list[str], says: st
     assert not result.stdout
 
 
+NODES = ("-s", "openstack-dev", "--nodes", "docs/nodes.yaml")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "--file"],
+        ["explain", "tcp/22", "--file"],
+        ["audit", "--file"],
+        ["host", "-s", "openstack-dev", "--nodes"],
+        ["probe", "-s", "openstack-dev", "--nodes"],
+        ["report", "-s", "openstack-dev", "-o", "-", "--probe"],
+        ["init", "new.yaml", "--cloud", "aws", "--admins", "10.0.0.0/8", "--kubekey"],
+    ],
+    ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
+)
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("/dev/zero", "/dev/zero: is larger than 64 MiB. Fix: name "),
+        ("/dev/null", "error: "),
+        ("/", "/: can't be read (Is a directory). Fix: name "),
+        ("nowhere.yaml", "nowhere.yaml: does not exist. Fix: name "),
+    ],
+)
+def test_every_file_that_is_named_is_read_to_an_end_or_refused(arguments: list[str], file: str, says: str) -> None:
+    result = CliRunner().invoke(main, [*arguments, file])
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr and "Fix: " in result.stderr
+    assert not result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["host", *NODES, "--apply"], ["host", *NODES, "--counters"], ["probe", *NODES]])
+@pytest.mark.parametrize("file", ["nowhere", "/"])
+def test_a_configuration_of_ssh_that_can_not_be_read_is_refused_before_any_node_is_asked(arguments: list[str], file: str) -> None:
+    result = CliRunner().invoke(main, [*arguments, "--ssh-config", file])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {file}: ") and result.stderr.endswith("Fix: name a configuration of ssh\n")
+
+
+def test_a_command_that_is_interrupted_does_not_exit_as_one_that_found_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kubeports.commands.shared.chosen", interrupted)
+    for arguments in (["plan", "-s", "aws-dev"], ["audit", "-s", "aws-dev"], ["probe", *NODES], ["host", *NODES, "--apply"]):
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_closed_stdin_is_no_terminal_to_ask_in(tmp_path: Path) -> None:
+    words = f'exec "{sys.executable}" -m kubeports init {tmp_path / "new.yaml"} <&-'
+    done = subprocess.run(["bash", "-c", words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "--cloud is missing, and there is no terminal to ask in. Fix: add --cloud" in done.stderr
+
+
 def test_every_problem_of_a_stack_file_is_named_with_the_file(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text("config:\n  kubeports:cloud: azure\n  kubeports:ofline: true\n")

@@ -377,6 +377,11 @@ def test_long_entries_of_the_closed_list_stay_indented(width: int) -> None:
         ["plan", "-s", "aws-dev", "--diff", "aws-prod", "--diff", "gcp-dev"],
         ["explain", "-s", "aws-dev", "-s", "aws-prod", "ssh from 10.0.0.1"],
         ["audit", "-s", "aws-dev", "-s", "aws-prod"],
+        ["table", "--format", "json", "--format", "csv"],
+        ["host", "-s", "openstack-dev", "--nodes", "docs/nodes.yaml", "--nodes", "other.yaml", "--node", "node-1"],
+        ["probe", "-s", "openstack-dev", "--nodes", "docs/nodes.yaml", "--seed=1", "--seed=2"],
+        ["report", "-s", "openstack-dev", "-o", "a.html", "--output", "b.html"],
+        ["init", "a.yaml", "--cloud", "aws", "--cloud", "gcp", "--admins", "10.0.0.0/8"],
     ],
 )
 def test_an_option_that_is_said_twice_is_refused_and_not_the_last_one_taken(arguments: list[str]) -> None:

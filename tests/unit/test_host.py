@@ -78,6 +78,9 @@ def test_nodes_of_a_role_have_one_file_only_where_their_roles_are_the_same(tmp_p
         (("--apply", "--remove", *NAMED), "--apply and --remove exclude each other"),
         (("--remove", "--apply", "--remove", *NAMED), "--remove and --apply exclude each other"),
         (("--node", "work", "--audit", "--format", "systemd", *NAMED), "--audit is printed as nftables alone"),
+        (("--apply", "--format", "systemd", *NAMED), "--format has no effect here: it is for printing"),
+        (("--node", "work", "--withdraw-after", "60", *NAMED), "--withdraw-after has no effect here: it is for --apply"),
+        (("--node", "work", "--ssh-config", "/dev/null", *NAMED), "it is for --apply, --counters, --remove"),
     ],
 )
 def test_what_can_not_be_printed_is_refused(tmp_path: Path, words: tuple[str, ...], told: str) -> None:

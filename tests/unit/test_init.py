@@ -130,7 +130,7 @@ BROKEN_3 = [
     ("spec:\n", "spec: &x [*x, [", "is not YAML"),
     ("address: 172.16.0.2,", "address: !!python/object:os.system x,", "is not YAML"),
     ("internalAddress: 172.16.0.3", "internalAddress: node1", "is not an address"),
-    ("internalAddress: 172.16.0.3", "internalAddress: 172.16.0.4", "is that of"),
+    ("internalAddress: 172.16.0.3", "internalAddress: 172.16.0.4", "has the address 172.16.0.4 of"),
     ("name: node2", "name: node1", "stands twice"),
     ("name: node2", 'name: "a\\nkubeports:table: x"', "is not a node's name"),
     ("etcd: [cp1]", "etcd: [cp9]", "is not among the hosts"),

@@ -34,6 +34,7 @@ from kubeports.probe.run import Found, Options, combined, probe
 from kubeports.probe.schedule import Item, Schedule, one_at_a_time, oriented, rounds, schedule
 from kubeports.probe.show import content, junit, markdown
 from kubeports.probe.show import table as as_table
+from kubeports.probe.show import title as title_of
 from kubeports.rules import Plan
 from kubeports.settings import parse
 from kubeports.traffic import TCP, UDP
@@ -199,14 +200,14 @@ def test_a_row_is_asked_so_often_that_one_lost_packet_in_three_is_seen() -> None
     ("question", "allowed", "seen", "receiver", "state"),
     [
         (SSH22, True, Outcome(ok=4), Receiver(), "ok"),
-        (SSH22, True, Outcome(lost=4), Receiver(), "closed"),
+        (SSH22, True, Outcome(lost=4), Receiver(), "blocked"),
         (SSH22, True, Outcome(refused=4), Receiver(), "reset"),
         (SSH22, True, Outcome(refused=4), Receiver(failed={(6, 4, 22): "EACCES"}), "ok"),
         (SSH22, True, Outcome(lost=3, icmp=("10.0.0.1", 3, 13, 113)), Receiver(), "rejected"),
         (SSH22, True, Outcome(ok=9, lost=3), Receiver(), "loss"),
         (SSH22, True, Outcome(ok=12, large=False), Receiver(), "mtu"),
         (SSH22, True, Outcome(ok=12, rtt=420, again=4), Receiver(), "slow"),
-        (SSH22, True, Outcome(error="ENETUNREACH"), Receiver(), "closed"),
+        (SSH22, True, Outcome(error="ENETUNREACH"), Receiver(), "blocked"),
         (SSH22, True, Outcome(error="EAFNOSUPPORT"), Receiver(), "unasked"),
         (SSH22, False, Outcome(ok=1), Receiver(), "open"),
         (SSH22, False, Outcome(ok=1), Receiver(held={(6, 4, 22): "sshd"}), "open"),
@@ -214,14 +215,14 @@ def test_a_row_is_asked_so_often_that_one_lost_packet_in_three_is_seen() -> None
         (SSH22, False, Outcome(refused=1), Receiver(failed={(6, 4, 22): "EACCES"}), "open"),
         (SSH22, False, Outcome(lost=1), Receiver(), "ok"),
         (DNS, True, Outcome(sent=8, arrived=8), Receiver(), "ok"),
-        (DNS, True, Outcome(sent=8), Receiver(), "closed"),
+        (DNS, True, Outcome(sent=8), Receiver(), "blocked"),
         (DNS, True, Outcome(sent=8, arrived=5), Receiver(), "loss"),
         (DNS, False, Outcome(sent=2, arrived=1), Receiver(), "open"),
         (DNS, False, Outcome(sent=2), Receiver(), "ok"),
         (DNS, False, Outcome(sent=2), Receiver(held={(17, 4, 53): "dnsmasq"}), "unasked"),
         (DNS, False, Outcome(sent=2), Receiver(held={(17, 4, 53): "dnsmasq"}, raw=frozenset({(4, 17)})), "ok"),
         (IPIP, True, Outcome(sent=12, arrived=12), RAW, "ok"),
-        (IPIP, True, Outcome(sent=12), RAW, "closed"),
+        (IPIP, True, Outcome(sent=12), RAW, "blocked"),
         (IPIP, True, Outcome(sent=12), Receiver(), "unasked"),
         (IPIP, False, Outcome(sent=2, arrived=2), RAW, "open"),
     ],
@@ -276,7 +277,7 @@ def test_a_difference_names_row_nodes_rule_setting_and_what_to_look_at() -> None
     for i in (1, 2):
         found.outcomes[i, 0][number] = Outcome(lost=12)
     (only,) = result(found).differences
-    assert (only.kind, only.service, only.asked) == ("closed", "metrics-server", ("tcp/8443",))
+    assert (only.kind, only.service, only.asked) == ("blocked", "metrics-server", ("tcp/8443",))
     assert (only.senders, only.receivers, only.families) == (("node-2", "node-3"), ("node-1",), ("ipv4",))
     assert only.setting == "sources.cluster" and "nft list ruleset" in only.next and "audit" in only.next
     assert all(rule in {each.key for each in found.plan.rules} for rule in only.rules) and only.rules
@@ -303,7 +304,7 @@ def test_what_is_rejected_once_is_rejected_where_the_icmp_error_was_held_back() 
     assert (only.kind, only.senders) == ("rejected", ("node-2", "node-3"))
 
 
-def test_a_closed_protocol_says_that_it_is_no_port() -> None:
+def test_a_blocked_protocol_says_that_it_is_no_port() -> None:
     of = whole(nodes(2))
     found = clean(of)
     number = next(i for i, each in enumerate(of.questions) if each.what == "protocol 4")
@@ -334,12 +335,27 @@ def test_a_program_on_a_port_is_a_difference_before_the_installation_alone() -> 
     assert (only.kind, only.service, only.receivers, only.seen) == ("taken", "apiserver", ("node-1",), "nginx listens")
 
 
+def test_a_node_without_the_address_of_the_file_is_a_difference_in_every_format() -> None:
+    found = clean(whole(nodes(2)))
+    found.absent["node-1"] = ["10.0.0.1"]
+    said = result(found)
+    (only,) = said.differences
+    assert (only.kind, only.receivers, only.seen) == ("absent", ("node-1",), "it does not have 10.0.0.1")
+    assert content(said, 1)["differences"][0]["kind"] == "absent" and 'failures="1"' in junit(said)
+    assert "it does not have 10.0.0.1" in as_table(said) and "| absent |" in markdown(said)
+
+
+def test_a_probe_that_asked_nothing_does_not_say_as_planned() -> None:
+    said = result(Found(planned(), whole(nodes(2))))
+    assert not said.asked and not said.differences
+    assert title_of(said).startswith("c: nothing was asked (0 questions between 2 nodes")
+
+
 def test_every_format_has_every_difference() -> None:
     of = whole(nodes(3))
     found = clean(of)
     number = next(i for i, each in enumerate(of.questions) if each.what == "tcp/8443")
     found.outcomes[1, 0][number] = Outcome(lost=12)
-    found.warnings.append("a <warning>")
     said = result(found)
     data = content(said, 1)
     assert json.loads(json.dumps(data))["differences"][0]["service"] == "metrics-server" and data["version"] == 1
@@ -347,7 +363,7 @@ def test_every_format_has_every_difference() -> None:
     suite = ElementTree.fromstring(junit(said))
     (failed,) = [case for case in suite if case.find("failure") is not None]
     assert failed.get("name") == "metrics-server tcp/8443" and suite.get("failures") == "1"
-    assert "CLOSED 1 of" in as_table(said) and "| closed | metrics-server |" in markdown(said)
+    assert "BLOCKED 1 of" in as_table(said) and "| blocked | metrics-server |" in markdown(said)
     assert set(KINDS) >= {each.kind for each in said.differences}
 
 
@@ -427,13 +443,26 @@ def stack(tmp_path: Path) -> list[str]:
     return ["probe", "--file", str(file), "--nodes", str(tmp_path / "nodes.yaml")]
 
 
+@pytest.mark.parametrize(("ssh", "told"), [("'a b", "is not a command (No closing quotation)"), (" ", "--ssh: is empty")])
+def test_a_command_for_ssh_that_has_no_words_is_refused(stack: list[str], ssh: str, told: str) -> None:
+    result = CliRunner().invoke(main, [*stack, "--ssh", ssh])
+    assert result.exit_code == 2 and told in result.stderr
+
+
+def test_one_node_that_no_other_host_asks_is_refused(stack: list[str], tmp_path: Path) -> None:
+    (tmp_path / "nodes.yaml").write_text("[{name: a, addresses: [10.0.0.1]}]")
+    result = CliRunner().invoke(main, stack)
+    assert result.exit_code == 2
+    assert "has one node, and no other host asks it. Fix: add nodes, or a host that asks: --from outside=local" in result.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the agent is for Linux")
 def test_two_agents_here_find_that_nothing_is_denied() -> None:
     """As processes of this machine; the nodes are addresses of its loopback interface, which has no firewall."""
     hosts = [Host(name, (), {"ipv4": address}, name) for name, address in (("one", "127.0.0.2"), ("two", "127.0.0.3"))]
     found = asyncio.run(probe(planned(), hosts, Options(ssh="env NODE={host} sh -c", sudo=False), lambda step: None))
     said = result(found)
-    assert not found.lost and not found.warnings
+    assert not found.lost and not found.absent
     assert {each.kind for each in said.differences} == {"open"}
     assert {each.service for each in said.differences} >= {"typha", "scheduler", "nodeport-udp"}
     assert said.questions > 200

@@ -42,7 +42,6 @@ PROBE: dict[str, Any] = {
         }
     ],
     "unasked": [],
-    "warnings": [],
 }  # fmt: skip
 
 
@@ -65,12 +64,14 @@ def test_rows_are_coloured_by_what_packets_have_shown(tmp_path: Path) -> None:
     whole = {**PROBE, "matrix": PROBE["matrix"][:3], "differences": []}
     assert report(tmp_path, whole).exit_code == 0
     assert "all as planned" in (tmp_path / "r.html").read_text()
+    assert report(tmp_path, {**whole, "matrix": []}).exit_code == 0
+    assert "nothing was asked" in (tmp_path / "r.html").read_text()
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "probe.json"),
+        ("{", "probe.json: is not JSON. Fix: name what kubeports probe --format json wrote"),
         ([], "is not a result of a probe"),
         ({"a": 1}, "is not a result of a probe. Fix: name what kubeports probe --format json wrote"),
         ({**PROBE, "version": 9}, "has the version 9, and this kubeports reads 1. Fix: probe again"),
@@ -79,7 +80,6 @@ def test_rows_are_coloured_by_what_packets_have_shown(tmp_path: Path) -> None:
         ({**PROBE, "matrix": [3]}, "matrix"),
         ({**PROBE, "hosts": [[]]}, "is not a complete result of a probe"),
         ({**PROBE, "differences": ["x"]}, "is not a complete result of a probe"),
-        ({**PROBE, "questions": []}, "is not a complete result of a probe"),
         ({**PROBE, "cluster": "other"}, "is of 'other', and no stack of the report is"),
     ],
 )

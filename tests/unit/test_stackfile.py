@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"can't be read \(Is a directory\). Fix: name a YAML file"):
         stackfile.of_file(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="can't be read"):
+    with pytest.raises(InputError, match="is not text in UTF-8"):
         stackfile.of_file(tmp_path / "x.yaml")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kubeports.ssh import Ssh
 
 #: Exit codes beside those of every command.
-NOT_DONE, UNREACHABLE = 1, 3
+NOT_DONE, UNREACHABLE, INTERRUPTED = 1, 3, 130
 _FORMATS = ("nftables", "systemd", "ansible", "cloud-init")
 _AT_ONCE = 16  # nodes that are spoken to at the same time
 
@@ -104,7 +105,7 @@ def command(
     or etcd are refused. All others are on trial until a new connection confirms them: else the kernel itself withdraws them.
 
     Exit codes: 0 done; 2 bad input, and nothing was changed; 1 a node refused the rules, or they were withdrawn; 3 a node can't
-    be reached.
+    be reached; 130 interrupted, and the table shows which nodes have the new rules.
     """
     from kubeports.ssh import Ssh
 
@@ -115,6 +116,7 @@ def command(
         raise click.UsageError(f"--audit belongs to --apply or to printing, not to --{action}")
     if role is not None and (names or action is not None):
         raise click.UsageError("--role is for printing, and stands without --node")
+    _refuse_idle(ctx, action)
     chosen = shared.chosen(stack, file)
     nodes = shared.nodes_of(nodes_file, chosen)
     task = _Task(chosen, nodes, _named(sources, chosen))
@@ -128,6 +130,26 @@ def command(
     if action == "remove":
         ctx.exit(_shown(task.each(wanted, lambda node: task.remove(ssh, node))))
     ctx.exit(task.apply(ssh, wanted, audit, seconds))
+
+
+#: Option -> the actions that it is for; None: printing.
+_FOR: Mapping[str, tuple[str | None, ...]] = MappingProxyType(
+    {"form": (None,), "seconds": ("apply",), "ssh_config": ("apply", "counters", "remove")}
+)
+
+
+def _refuse_idle(ctx: click.Context, action: str | None) -> None:
+    """Refuse an option that would have no effect.
+
+    Raises:
+        click.UsageError: with the actions that it is for.
+    """
+    for option in ctx.command.params:
+        actions = _FOR.get(str(option.name))
+        given = ctx.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT
+        if actions is not None and given and action not in actions:
+            right = ", ".join(f"--{each}" if each else "printing" for each in actions)
+            raise click.UsageError(f"{option.opts[-1]} has no effect here: it is for {right}")
 
 
 def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Network]]:
@@ -152,7 +174,8 @@ def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Netw
     return found
 
 
-def _one(nodes: Nodes, names: Sequence[str]) -> Node:
+def _one(nodes: Nodes, names: Iterable[str]) -> Node:
+    names = list(dict.fromkeys(names))
     if len(names) > 1 or (not names and len(nodes.nodes) > 1):
         known = ", ".join(node.name for node in nodes.nodes[:6])
         raise click.UsageError(f"name one node (--node NAME) or a role (--role ROLE) to print; nodes: {known}")
@@ -235,11 +258,20 @@ class _Task:
                 return _Done(node.name, "refused", printable(str(error)), NOT_DONE)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(one, wanted))
+            waiting = [pool.submit(one, node) for node in wanted]
+            try:
+                wait(waiting)
+                return [each.result() for each in waiting]
+            except KeyboardInterrupt:  # what has begun on a node comes to its end there
+                for each in waiting:
+                    each.cancel()
+        unchanged = [_Done(node.name, "unchanged", "interrupted") for node in wanted]
+        found = [other if each.cancelled() else each.result() for each, other in zip(waiting, unchanged, strict=True)]
+        return [replace(each, code=INTERRUPTED) for each in found]
 
     def apply(self, ssh: Ssh, wanted: Sequence[Node], audit: bool, seconds: int) -> int:
         """All nodes are read and judged before any is changed."""
-        from kubeports.host.remote import Loaded, Remote, refuse_audit
+        from kubeports.host.remote import Loaded, Remote, refuse_another, refuse_audit
 
         rules = {node.name: self.rules(node) for node in wanted}
         loaded: dict[str, Loaded] = {}
@@ -255,6 +287,7 @@ class _Task:
             return _shown([done if done.code else _Done(done.node, "unchanged", "another node can't be read") for done in found])
         for node in wanted:
             with problems:
+                refuse_another(loaded[node.name], node, self.nodes)
                 if audit:
                     refuse_audit(loaded[node.name], node)
                 elif shut := self.lockouts(node, loaded[node.name].connection):
@@ -295,7 +328,8 @@ class _Task:
             done = self.each(wanted, read)
         rows = [each for node in wanted for each in found.get(node.name, ())]
         denied = "denied" if stages == {True} else "would be denied" if stages == {False} else "(would be) denied"
-        shared.write(_counted(rows, denied))
+        if found:
+            shared.write(_counted(rows, denied))
         unread = [each for each in done if each.code]
         return _shown(unread) if unread else 0
 
@@ -308,13 +342,20 @@ def _tried(remote: object, rules: Ruleset, loaded: object, seconds: int) -> _Don
     if not isinstance(remote, Remote) or not isinstance(loaded, Loaded):
         raise TypeError("a node and what was read from it")
     name = remote.node.name
-    remote.trial(rules, seconds)
     try:
+        remote.trial(rules, seconds)
         note = remote.confirm(rules, loaded)
-    except (UnreachableError, NodeError) as error:
+    except UnreachableError as error:
+        reason = f"not confirmed over a new connection: {printable(str(error))}"
+    except NodeError as error:
         reason = printable(str(error))
-        return _Done(name, "withdrawn", f"not confirmed over a new connection: {reason}; the old rules are back", NOT_DONE)
-    return _Done(name, "applied", printable(note))
+    else:
+        return _Done(name, "applied", printable(note))
+    try:
+        remote.withdraw()
+    except (UnreachableError, NodeError):
+        return _Done(name, "withdrawn", f"{reason}; the old rules are back within {seconds} seconds", NOT_DONE)
+    return _Done(name, "withdrawn", f"{reason}; the old rules are back", NOT_DONE)
 
 
 def _shown(found: Sequence[_Done]) -> int:

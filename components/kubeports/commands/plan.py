@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     "other",
     metavar="STACK|FILE",
     shell_complete=shared.complete_stacks,
-    multiple=True,
-    callback=shared.one,
     help="Show instead what leads from the stack to this one: another stack, or a stack file.",
 )
 @shared.format_option(*shared.FORMATS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeports.commands import shared
-from kubeports.errors import bad
+from kubeports.errors import bad, show
 
 if TYPE_CHECKING:
     from kubeports.probe.hosts import Host
@@ -77,15 +77,20 @@ def command(
     connection. Raw protocols (4, 94, ICMP) and ports below 1024 need root, or sudo without a password; what can't be asked is
     reported as not asked.
 
-    Exit codes: 0 as planned; 1 differences; 2 bad input; 3 no node answers over ssh. A bug of kubeports is 70, with a
-    traceback.
+    Exit codes: 0 as planned; 2 bad input; 1 differences, or nothing could be asked; 3 no node answers over ssh. A bug of
+    kubeports is 70, with a traceback.
     """
     if ssh_config is not None and ssh is not None:
         raise click.UsageError("name either a configuration (--ssh-config FILE) or a command (--ssh COMMAND)")
     chosen = shared.chosen(stack, file)
     from kubeports.probe import agents, run, show
     from kubeports.probe.differences import result
+    from kubeports.ssh import check_config
 
+    if ssh_config is not None:
+        check_config(ssh_config)
+    if ssh is not None:
+        _check_command(ssh)
     called = ssh or agents.SSH + (f" -F {shlex.quote(str(ssh_config))}" if ssh_config is not None else "")
     options = run.Options(seed, called, not no_sudo, all_ports)
     asked = _hosts(chosen, nodes, outside)
@@ -101,7 +106,22 @@ def command(
         shared.write_json(show.content(said, seed))
     else:
         shared.write({"table": show.table, "markdown": show.markdown, "junit": show.junit}[form](said))
-    ctx.exit(DIFFERENCES if said.differences or (strict and said.unasked) else 0)
+    ctx.exit(DIFFERENCES if said.differences or not said.asked or (strict and said.unasked) else 0)
+
+
+def _check_command(ssh: str) -> None:
+    """Refuse a command that has no words.
+
+    Raises:
+        InputError: it has none, or an open quotation.
+    """
+    right = "write a command, such as 'ssh -J bastion'"
+    try:
+        words = shlex.split(ssh)
+    except ValueError as error:
+        raise bad("--ssh", f"{show(ssh)} is not a command ({error})", right) from None
+    if not words:
+        raise bad("--ssh", "is empty", right)
 
 
 def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[Host, ...]:
@@ -109,6 +129,8 @@ def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tupl
     from kubeports.probe import hosts
 
     listed, others = shared.nodes_of(nodes, chosen).nodes, hosts.outside(outside)
+    if len(listed) == 1 and not others:
+        raise bad(str(nodes), "has one node, and no other host asks it", "add nodes, or a host that asks: --from outside=local")
     for host in others:
         if any(host.name == node.name for node in listed):
             where, right = f"--from {host.word}={host.name}", "name a host outside the cluster: nodes ask each other anyway"

@@ -57,13 +57,6 @@ def complete_stacks(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def one(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
-    """The one value of an option: click takes the last of several in silence."""
-    if len(value) > 1:
-        raise click.BadParameter(f"is given {len(value)} times. Fix: give it once", ctx, param)
-    return value[0] if value else None
-
-
 def stack_options(command: _Command) -> _Command:
     """The options ``-s STACK`` and ``--file FILE``, as the arguments ``stack`` and ``file`` of a command."""
     file = click.option(
@@ -71,8 +64,6 @@ def stack_options(command: _Command) -> _Command:
         "file",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        multiple=True,
-        callback=one,
         help="A stack file, wherever it is.",
     )
     stack = click.option(
@@ -80,8 +71,6 @@ def stack_options(command: _Command) -> _Command:
         "--stack",
         metavar="STACK",
         shell_complete=complete_stacks,
-        multiple=True,
-        callback=one,
         help="A stack of the Pulumi project that you stand in.",
     )
     return stack(file(command))

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeports.host.ruleset import TABLE
 from kubeports.plan import states
-from kubeports.rules import Plan
+from kubeports.rules import Plan, State
 from kubeports.traffic import entry
 
 _WAYS = {"from": "in", "to": "out"}
@@ -66,6 +66,7 @@ def counts(node: str, ruleset: Mapping[str, Any], plan: Plan) -> list[Count]:
 
 
 def _denied(node: str, ruleset: Mapping[str, Any], plan: Plan) -> Iterable[Count]:
+    rows = states(plan.rows, plan.settings)
     for found in entries(ruleset, "set"):
         prefix, _, rest = found["name"].partition("_")
         if prefix != "denied":
@@ -74,14 +75,14 @@ def _denied(node: str, ruleset: Mapping[str, Any], plan: Plan) -> Iterable[Count
             peer, protocol, *port = each["elem"]["val"]["concat"]
             number, start = int(protocol), int(port[0]) if port else None
             packets = each["elem"].get("counter", {}).get("packets", 0)
-            service = ", ".join(_services(plan, number, start))
+            service = ", ".join(_services(rows, number, start))
             yield Count(node, _WAYS[rest.partition("_")[0]], "denied", service, entry(number, start, start), str(peer), packets)
 
 
-def _services(plan: Plan, protocol: int, port: int | None) -> Iterable[str]:
+def _services(rows: Iterable[State], protocol: int, port: int | None) -> Iterable[str]:
     """The rows that have a protocol and port, on or off."""
     found = {}
-    for state in states(plan.rows, plan.settings):
+    for state in rows:
         row = state.row
         if row.protocol == protocol and (port is None or (row.start or 0) <= port <= (row.end or 65535)):
             found[row.service + (" (off)" if state.closed else "")] = True

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_interface
+from itertools import pairwise
 from typing import Any
 
 from kubeports.errors import bad
@@ -18,7 +20,7 @@ from kubeports.host.counters import element, entries
 from kubeports.host.lockout import Connection, connection
 from kubeports.host.ruleset import TABLE, TRIAL, Ruleset
 from kubeports.host.unit import FILE, FOLDER, UNIT_FILE, UNIT_TEXT
-from kubeports.nodes import Node
+from kubeports.nodes import Address, Node, Nodes
 from kubeports.ssh import Answer, Ssh
 
 _STATE = "/run/kubeports"
@@ -34,12 +36,11 @@ action=$1 argument=$2
 command -v nft >/dev/null || {{ echo "nft is not installed; install the package nftables" >&2; exit 4; }}
 is_there() {{ nft list table inet "$1" >/dev/null 2>&1; }}
 chains() {{ nft -s list table inet {TABLE} | sed -n '/chain /,$p' | cksum; }}
-load() {{
-    nft -f "$1"
-    mkdir -p {_STATE}
-    chains > {_STATE}/chains
-    sed -n 's/^# Written.* rules: //p' "$2" > {_STATE}/rules
+# For the next time; without it all is loaded anew.
+remember() {{
+    chains > {_STATE}/chains && sed -n 's/^# Written.* rules: //p' "$1" > {_STATE}/rules || rm -f {_STATE}/chains
 }}
+tidy() {{ rm -f {_STATE}/all {_STATE}/load {_STATE}/audit {FILE}.new {UNIT_FILE}.new; }}
 case $action in
 read)
     if ! is_there {TABLE}; then echo none
@@ -59,30 +60,35 @@ trial)
 confirm)
     nft list set inet {TRIAL} enforced 2>/dev/null | grep -q expires || {{ echo "the trial is over" >&2; exit {_OVER}; }}
     umask 022
+    trap tidy EXIT
     mkdir -p {FOLDER} {_STATE}
     cat > {_STATE}/all
     sed '/^{_FILE_FROM}$/,$d' {_STATE}/all > {_STATE}/load
-    sed '1,/^{_FILE_FROM}$/d; /^{_UNIT_FROM}$/,$d' {_STATE}/all > {FILE}.new
-    if [ -d {UNIT_FILE.rpartition("/")[0]} ]; then sed '1,/^{_UNIT_FROM}$/d' {_STATE}/all > {UNIT_FILE}; fi
-    nft -c -f {FILE}.new
     echo "delete table inet {TRIAL}" >> {_STATE}/load
-    load {_STATE}/load {FILE}.new
+    # All is on the disk before anything is loaded: afterwards nothing can fail for want of room.
+    sed '1,/^{_FILE_FROM}$/d; /^{_UNIT_FROM}$/,$d' {_STATE}/all > {FILE}.new
+    if [ -d {UNIT_FILE.rpartition("/")[0]} ]; then sed '1,/^{_UNIT_FROM}$/d' {_STATE}/all > {UNIT_FILE}.new; fi
+    nft -c -f {FILE}.new
+    nft -f {_STATE}/load
     mv {FILE}.new {FILE}
-    rm -f {_STATE}/all {_STATE}/load
+    if [ -e {UNIT_FILE}.new ]; then mv {UNIT_FILE}.new {UNIT_FILE}; fi
+    remember {FILE}
     if command -v systemctl >/dev/null; then
         systemctl daemon-reload >/dev/null 2>&1 || :
         systemctl enable kubeports.service >/dev/null 2>&1 || echo "kubeports.service can't be enabled"
     else echo "there is no systemd: load {FILE} at boot"; fi
     ;;
 audit)
+    trap tidy EXIT
     mkdir -p {_STATE}
     cat > {_STATE}/audit
-    load {_STATE}/audit {_STATE}/audit
-    rm {_STATE}/audit
+    nft -f {_STATE}/audit
+    remember {_STATE}/audit
     ;;
 withdraw)
     if nft list set inet {TABLE} superseded >/dev/null 2>&1; then nft flush set inet {TABLE} superseded; fi
     if is_there {TRIAL}; then nft delete table inet {TRIAL}; fi
+    tidy
     ;;
 remove)
     if command -v systemctl >/dev/null; then systemctl disable kubeports.service >/dev/null 2>&1 || :; fi
@@ -93,11 +99,13 @@ remove)
     ;;
 esac
 """
-#: The way to root, and what sshd says of the connection, which sudo takes away.
+#: The way to root; and what sshd says of the connection, which sudo takes away, and the node of its addresses.
 _WRAPPER = """\
 PATH=$PATH:/usr/sbin:/sbin
-[ "$2" != read ] || echo "${SSH_CONNECTION:-}"
-if [ "$(id -u)" = 0 ]; then exec sh -c "$1" kubeports "$2" "$3"; else exec sudo -n sh -c "$1" kubeports "$2" "$3"; fi
+[ "$2" != read ] || { echo "${SSH_CONNECTION:-}"; echo $(ip -o address show 2>/dev/null); }
+if [ "$(id -u)" = 0 ]; then exec sh -c "$1" kubeports "$2" "$3"; fi
+command -v sudo >/dev/null || { echo "needs root, and there is no sudo; connect as root" >&2; exit 4; }
+exec sudo -n sh -c "$1" kubeports "$2" "$3"
 """
 
 
@@ -111,11 +119,13 @@ class Loaded:
 
     Args:
         connection: the one over which it was read.
+        addresses: of its interfaces; empty where it has no ``ip``.
         digest: of the rules that kubeports has loaded; ``none`` without any, ``changed`` where others changed them since.
         ruleset: ``nft -n --json list ruleset``: with names, 94 would be ``ipip``, and 4 on another machine.
     """
 
     connection: Connection
+    addresses: frozenset[Address]
     digest: str
     ruleset: Mapping[str, Any]
 
@@ -144,13 +154,12 @@ class Remote:
             NodeError: the node does not answer as it should.
             InputError: sshd says nothing of the connection in use.
         """
-        spoken, _, rest = self._do("read", fresh=True).stdout.partition("\n")
-        digest, _, listed = rest.partition("\n")
+        spoken, own, digest, listed = [*self._do("read", fresh=True).stdout.split("\n", 3), "", "", ""][:4]
         try:
             ruleset = json.loads(listed)
         except ValueError:
             raise NodeError("nft --json list ruleset does not answer with JSON; is it built without?") from None
-        return Loaded(connection(spoken, self.node.name), digest.strip(), ruleset)
+        return Loaded(connection(spoken, self.node.name), _addresses(own), digest.strip(), ruleset)
 
     def trial(self, rules: Ruleset, seconds: int) -> None:
         """Put rules in force for so many seconds, instead of those that are."""
@@ -183,6 +192,25 @@ class Remote:
         if answer.code:
             raise NodeError(answer.reason)
         return answer
+
+
+def _addresses(shown: str) -> frozenset[Address]:
+    """The addresses in what ``ip -o address show`` prints, in one line."""
+    words = shown.split()
+    return frozenset(ip_interface(address).ip for kind, address in pairwise(words) if kind in ("inet", "inet6"))
+
+
+def refuse_another(loaded: Loaded, node: Node, nodes: Nodes) -> None:
+    """The node that answers is another one of the file, whose rules it would get.
+
+    Raises:
+        InputError: it has an address that the file gives to another node.
+    """
+    for other in nodes.nodes:
+        for address in loaded.addresses & set(other.addresses):
+            if other is not node and address not in node.addresses:
+                what = f"the node that answers has {address}, the address of {other.name}"
+                raise bad(f"{nodes.name}: {node.name}", what, "correct its ssh, or the addresses of both")
 
 
 def refuse_audit(loaded: Loaded, node: Node) -> None:

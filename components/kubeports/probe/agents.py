@@ -40,6 +40,9 @@ module.main()
 """
 
 
+_NO_PYTHON = "python3 is not installed there: install Python 3.6 or later"
+
+
 class LostError(Exception):
     """A host that does not answer, or no more; the text says why."""
 
@@ -193,6 +196,7 @@ def command(host: Host, ssh: str, length: int, sudo: bool) -> list[str]:
     if host.ssh == HERE:
         return [sys.executable, *shlex.split(python)]
     run = f"exec python3 {python}"
+    run = f"command -v python3 >/dev/null || {{ echo '{_NO_PYTHON}' >&2; exit 127; }}; {run}"
     if sudo:
         run = f'if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n python3 {python}; else {run}; fi'
     words = shlex.split(ssh)

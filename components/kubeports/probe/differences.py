@@ -24,12 +24,16 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "the node does not answer over ssh, or no more",
             "try the ssh command by hand, and look at the node's console; its other rows were not asked",
         ),
+        "absent": (
+            "the node does not have the address that the nodes file gives it, and nothing is asked there",
+            "correct the address or ssh of the node in the file, or look at its interfaces (ip address)",
+        ),
         "open": (
             "the plan denies it, and it passes",
             "kubeports audit shows the rule of the cloud that allows it; look at other security groups of the node, and whether "
             "rules are in force there at all",
         ),
-        "closed": (
+        "blocked": (
             "the plan allows it, and nothing arrives",
             "kubeports audit shows whether the cloud has the rule; then look at the node's own firewall (nft list ruleset), the "
             "route, and the node's security groups",
@@ -63,7 +67,7 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 #: The lines of the matrix for what no row has.
 NEXT, REST = "next to the rows", "a sample of the rest"
-#: What a closed protocol of a tunnel needs besides a rule.
+#: What a blocked protocol of a tunnel needs besides a rule.
 _TUNNEL = (
     "protocol {0} is an IP protocol, not a port: a rule for tcp/{0} does not open it; look at the source/destination "
     "check of the instances or the allowed address pairs of their ports too"
@@ -152,6 +156,11 @@ class Result:
     unasked: dict[str, list[tuple[str, str, str]]]
     questions: int
 
+    @property
+    def asked(self) -> int:
+        """How many questions have an answer."""
+        return self.questions - sum(map(len, self.unasked.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -189,6 +198,10 @@ def result(found: Found, before_install: bool = False) -> Result:
             different.append(seen)
     differences = [
         Difference("lost", "", "", (), (), (), (name,), why, next=KINDS["lost"][1]) for name, why in found.lost.items()
+    ]
+    differences += [
+        Difference("absent", "", "", (), (), (), (name,), f"it does not have {', '.join(addresses)}", next=KINDS["absent"][1])
+        for name, addresses in found.absent.items()
     ]
     differences += _Grouping(found).differences(different)
     if before_install:
@@ -237,7 +250,7 @@ class _Grouping:
     def differences(self, different: Iterable[_Seen]) -> list[Difference]:
         grouped: dict[tuple[str, str, str, str], list[_Seen]] = defaultdict(list)
         for seen in _same_cause(different):
-            word = seen.judgement.seen if seen.judgement.state in ("rejected", "closed") else ""
+            word = seen.judgement.seen if seen.judgement.state in ("rejected", "blocked") else ""
             # What a node rejects itself is one difference, whichever address it has in a family.
             word = "" if any(word.startswith(address) for address in self._addresses(seen.pair[1])) else word
             service, entry_ = line_of(seen.question, seen.verdict)
@@ -258,7 +271,7 @@ class _Grouping:
         first = group[0]
         words = dict.fromkeys(seen.judgement.seen for seen in group)
         next_ = KINDS[kind][1]
-        if kind in ("closed", "rejected") and first.question.protocol in (IPENCAP, IPIP):
+        if kind in ("blocked", "rejected") and first.question.protocol in (IPENCAP, IPIP):
             next_ = f"{_TUNNEL.format(first.question.protocol)}; {next_}"
         return Difference(
             kind=kind,
@@ -306,7 +319,7 @@ def _same_cause(different: Iterable[_Seen]) -> list[_Seen]:
     }
     for i, seen in enumerate(found):
         judgement = rejected.get((*line_of(seen.question, seen.verdict), seen.question.family, seen.pair[1]))
-        if judgement is not None and seen.judgement.state == "closed":
+        if judgement is not None and seen.judgement.state == "blocked":
             found[i] = replace(seen, judgement=judgement)
     return found
 

@@ -10,7 +10,7 @@ from kubeports.probe.questions import Question
 from kubeports.traffic import TCP, UDP
 
 #: ``ok``: as planned. The others are differences, but for ``unasked``: nothing can be said, and why.
-State = Literal["ok", "closed", "rejected", "reset", "loss", "mtu", "slow", "open", "unasked"]
+State = Literal["ok", "blocked", "rejected", "reset", "loss", "mtu", "slow", "open", "unasked"]
 Listener = Literal["ours", "another", "none"]
 #: Milliseconds from SYN to SYN-ACK, as the kernel measures them, from which a path is slow.
 SLOW = 300
@@ -185,10 +185,10 @@ def _nothing(found: Outcome) -> Judgement:
     if found.error == "EPERM":
         return Judgement("rejected", "the sender's own firewall rejects it (EPERM)")
     if found.error in ("ENETUNREACH", "EHOSTUNREACH"):
-        return Judgement("closed", f"the sender has no route ({found.error})")
+        return Judgement("blocked", f"the sender has no route ({found.error})")
     if found.error and not found.lost and not found.sent:
         return Judgement("unasked", f"the sender's system: {found.error}")
-    return Judgement("closed", "no answer")
+    return Judgement("blocked", "no answer")
 
 
 def _quality(found: Outcome, lost: int, tries: int) -> Judgement:

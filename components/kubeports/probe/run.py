@@ -61,7 +61,7 @@ class Found:
         receivers: host -> what it can see.
         root: the hosts that have raw sockets.
         lost: a host's name -> why it does not answer, from the beginning or from some time on.
-        warnings: what a reader should know besides.
+        absent: a node's name -> the addresses of the nodes file that it does not have: nothing is asked there.
         seconds: that it took.
     """
 
@@ -71,7 +71,7 @@ class Found:
     receivers: dict[int, Receiver] = field(default_factory=dict)
     root: set[int] = field(default_factory=set)
     lost: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    absent: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -103,7 +103,7 @@ class _Run:
         self.agents = [Agent(host, options.ssh, options.sudo) for host in hosts]
         self.alive: list[Agent] = []
         self.id = secrets.token_hex(8)
-        self.warnings: list[str] = []
+        self.absent: dict[str, list[str]] = {}
         self.number = 0
         self.stage = 0
         self.sheets: dict[tuple[int, object], int] = {}
@@ -115,7 +115,7 @@ class _Run:
         families = [family for family in FAMILIES if any(family in host.addresses for host in hosts if host.is_node)]
         expected = Expected(self.plan, questions(self.plan, families, self.options.seed, self.options.all_ports))
         self.schedule = schedule(expected, hosts)
-        self.found = Found(self.plan, self.schedule, warnings=self.warnings)
+        self.found = Found(self.plan, self.schedule, absent=self.absent)
         self.found.root = {i for i, agent in enumerate(self.alive) if self.has_root[agent]}
         self.keys = {
             (version(question), question.protocol, question.port or 0): number
@@ -159,8 +159,8 @@ class _Run:
         except LostError:
             return None
         self.hellos[agent] = hello
-        for address in hello["absent"]:
-            self.warnings.append(f"{agent.host.name} does not have the address {address}: nothing is asked there")
+        if hello["absent"]:
+            self.absent[agent.host.name] = hello["absent"]
         left = {family: address for family, address in agent.host.addresses.items() if address not in hello["absent"]}
         return replace(agent.host, addresses=left)
 

@@ -20,7 +20,9 @@ _COLUMNS = 6
 _MANY = 6
 _LAST = 1 << 20  # after all rows
 _LINES = 15  # with more of them, those of one kind are one line
-_STYLES = {"open": "red", "closed": "yellow", "rejected": "yellow", "lost": "red"}
+#: Kinds that are a node's, and of no row.
+_OF_A_NODE = ("lost", "absent")
+_STYLES = {"open": "red", "blocked": "yellow", "rejected": "yellow", "lost": "red"}
 
 
 def content(result: Result, seed: int) -> dict[str, Any]:
@@ -56,7 +58,6 @@ def content(result: Result, seed: int) -> dict[str, Any]:
             {"why": why, "asked": [{"what": what, "from": sender, "to": to} for what, sender, to in of]}
             for why, of in result.unasked.items()
         ],
-        "warnings": list(found.warnings),
     }
 
 
@@ -72,14 +73,12 @@ def title(result: Result) -> str:
     found, number = result.found, len(result.differences)
     nodes = sum(host.is_node for host in found.schedule.hosts)
     others = len(found.schedule.hosts) - nodes
-    words = "as planned" if not number else "1 difference" if number == 1 else f"{number} differences"
-    asked = sum(len(of) for of in result.unasked.values())
-    words += f", {asked:,} questions not asked" if asked else ""
-    between = f"{nodes} nodes" + (f" and {others} outside host{'s' * (others > 1)}" if others else "")
-    return (
-        f"{found.plan.settings.cluster}: {words} ({result.questions - asked:,} questions between {between} "
-        f"in {found.seconds:.1f} seconds)"
-    )
+    words = "1 difference" if number == 1 else f"{number} differences" if number else "as planned"
+    words = words if result.asked or number else "nothing was asked"
+    unasked = result.questions - result.asked
+    words += f", {unasked:,} questions not asked" if unasked else ""
+    between = f"{nodes} node{'s' * (nodes > 1)}" + (f" and {others} outside host{'s' * (others > 1)}" if others else "")
+    return f"{found.plan.settings.cluster}: {words} ({result.asked:,} questions between {between} in {found.seconds:.1f} seconds)"
 
 
 def table(result: Result) -> str:
@@ -90,7 +89,6 @@ def table(result: Result) -> str:
         parts += [("\nDifferences", "bold"), _sheet(joined).table(), ("\nWhat to look at next", "bold")]
         parts += [shared.indented(f"{kind}: {text}") for kind, text in _next(joined)]
     parts += [(f"\nnot asked: {text}", "yellow") for text in _unasked(result)]
-    parts += [(f"\nwarning: {printable(warning)}", "yellow") for warning in result.found.warnings]
     return shared.rendered(*parts)
 
 
@@ -101,9 +99,8 @@ def markdown(result: Result) -> str:
     if joined:
         text += [_sheet(joined).markdown()]
         text += ["\n".join(f"- {kind}: {shared.escaped(what)}" for kind, what in _next(joined))]
-    notes = [f"not asked: {each}" for each in _unasked(result)] + list(result.found.warnings)
-    if notes:
-        text.append("Warnings:\n\n" + "\n".join(f"- {shared.escaped(note)}" for note in notes))
+    if unasked := _unasked(result):
+        text.append("Not asked:\n\n" + "\n".join(f"- {shared.escaped(each)}" for each in unasked))
     return "\n\n".join(text)
 
 
@@ -123,7 +120,7 @@ def junit(result: Result) -> str:
             skipped += 1
             SubElement(case, "skipped", message="not asked")
     for each in result.differences:
-        if each.kind in ("lost", "taken"):
+        if each.kind in (*_OF_A_NODE, "taken"):
             failures += 1
             case = SubElement(suite, "testcase", classname=each.kind, name=", ".join(each.receivers))
             SubElement(case, "failure", message=_line(each))
@@ -171,13 +168,13 @@ def _joined(differences: Sequence[Difference]) -> list[Difference]:
         grouped[each.kind, each.senders, each.receivers].append(each)
     found = []
     for of in grouped.values():
-        found += [_one(of)] if len(of) >= _MANY and of[0].kind != "lost" else of
+        found += [_one(of)] if len(of) >= _MANY and of[0].kind not in _OF_A_NODE else of
     if len(found) <= _LINES:
         return found
     kinds: dict[str, list[Difference]] = defaultdict(list)
     for each in differences:
         kinds[each.kind].append(each)
-    return [each for of in kinds.values() for each in ([_one(of)] if len(of) >= _MANY and of[0].kind != "lost" else of)]
+    return [each for of in kinds.values() for each in ([_one(of)] if len(of) >= _MANY and of[0].kind not in _OF_A_NODE else of)]
 
 
 def _one(of: list[Difference]) -> Difference:
@@ -221,7 +218,8 @@ def _sheet(differences: Iterable[Difference]) -> shared.Sheet:
 
 def _line(each: Difference) -> str:
     way = f" from {', '.join(each.senders)}" if each.senders else ""
-    return f"{each.kind}: {each.service} {', '.join(each.asked)}{way} to {', '.join(each.receivers)}: {each.seen}; {each.next}"
+    what = " ".join(filter(None, (each.service, ", ".join(each.asked))))
+    return f"{each.kind}: {what}{way} to {', '.join(each.receivers)}: {each.seen}; {each.next}"
 
 
 def _next(differences: Iterable[Difference]) -> list[tuple[str, str]]:

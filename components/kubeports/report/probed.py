@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubeports import stackfile
+from kubeports import files
 from kubeports.errors import InputError, bad, show
 from kubeports.probe.show import VERSION
 from kubeports.report.view import Line, is_open
@@ -46,17 +47,20 @@ class Probed:
 
     Args:
         cluster: whose it is.
-        questions: how many were asked.
         hosts: the names of those that asked.
         cells: of its matrix.
         differences: each in a line.
     """
 
     cluster: str
-    questions: int
     hosts: tuple[str, ...]
     cells: tuple[_Cell, ...]
     differences: tuple[str, ...]
+
+    @property
+    def asked(self) -> int:
+        """How many questions have an answer."""
+        return sum(each.ok + each.different for each in self.cells)
 
     def of(self, line: Line) -> Proof | None:
         """What packets have shown of a line of the matrix; None: the line is not of what nodes let in."""
@@ -85,7 +89,12 @@ def load(path: Path) -> Probed:
         InputError: it can't be read, or is none.
     """
     name = str(path)
-    content = stackfile.load(path)
+    try:
+        content = json.loads(files.content(path, name, _RIGHT))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise bad(name, "is not JSON", _RIGHT) from None
     if not isinstance(content, Mapping) or not {"matrix", "differences", "questions"} <= set(content):
         raise bad(name, "is not a result of a probe", _RIGHT)
     if content.get("version") != VERSION:
@@ -93,7 +102,6 @@ def load(path: Path) -> Probed:
     try:
         return Probed(
             cluster=str(content["cluster"]),
-            questions=int(content["questions"]),
             hosts=tuple(str(host["name"]) for host in sequence(content["hosts"], f"{name}: hosts")),
             cells=tuple(_cell(mapping(each, f"{name}: matrix")) for each in sequence(content["matrix"], f"{name}: matrix")),
             differences=tuple(_difference(each) for each in sequence(content["differences"], f"{name}: differences")),
@@ -112,5 +120,5 @@ def _cell(each: Mapping[str, Any]) -> _Cell:
 
 def _difference(each: Mapping[str, Any]) -> str:
     way = f" from {', '.join(map(str, each['from']))}" if each["from"] else ""
-    asked = ", ".join(map(str, each["asked"]))
-    return f"{each['kind']}: {each['service']} {asked}{way} to {', '.join(map(str, each['to']))}: {each['seen']}; {each['next']}"
+    what = " ".join(filter(None, (str(each["service"]), ", ".join(map(str, each["asked"])))))
+    return f"{each['kind']}: {what}{way} to {', '.join(map(str, each['to']))}: {each['seen']}; {each['next']}"

@@ -394,6 +394,14 @@ def test_egress_is_opened_and_closed_by_port(cloud: str, egress: Any, text: str,
         assert pasted == ({"egress": changed["egress"]} if pasted else {})
 
 
+def test_egress_of_both_families_is_closed_by_port_together() -> None:
+    raw = BASE | {"families": ["ipv4", "ipv6"], "sources": {"admins": ["10.20.0.0/16", "2001:db8::/64"], "clients": []}}
+    change = ways(raw, explain(raw, "tcp/25 from nodes to world"))
+    both = 'to: [0.0.0.0/0, "::/0"]}'
+    narrow = f"{{protocol: tcp, start: 1, end: 24, {both}, {{protocol: tcp, start: 26, end: 65535, {both}"
+    assert texts(change)[0].startswith(f"set egress: [{narrow}, {{protocol: udp, start: 1, end: 65535, {both}], and add")
+
+
 @pytest.mark.parametrize(
     ("cloud", "text", "way"),
     [

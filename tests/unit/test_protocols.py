@@ -50,7 +50,11 @@ def test_a_port_of_sctp_is_open_and_the_others_are_not(cloud: str) -> None:
     assert passes(raw, 38412) and not passes(raw, 38413) and not passes(raw, None) and not passes(raw, 38412, protocol=6)
     whole = stack(cloud, {"protocol": "sctp"})
     assert passes(whole, 38412) and passes(whole, None)
-    assert plan_of(whole).rules == plan_of(stack(cloud, {"protocol": 132})).rules
+    near: dict[str, Any] = {"cluster": ["10.0.1.0/24"], "admins": [], "clients": []}
+    for own in (SCTP, {"protocol": "sctp"}):  # a protocol has one name, and its number means the same
+        assert plan_of(stack(cloud, own)).rules == plan_of(stack(cloud, own | {"protocol": 132})).rules
+        out = [{"egress": [{**each, "to": ["10.0.0.0/8"]}], "sources": near} for each in (own, own | {"protocol": 132})]
+        assert plan_of(stack(cloud, own) | out[0]).rules == plan_of(stack(cloud, own) | out[1]).rules
 
 
 @pytest.mark.parametrize(

@@ -371,45 +371,44 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
 def _closing_egress(args: Mapping[str, Any], settings: Settings, part: Part) -> Iterator[Edit]:
     """A list of egress without the ports of a part, and one without the destinations that have them."""
     name, everywhere = settings.setting("egress"), [str(INTERNET[family]) for family in settings.families]
-    listed = everywhere if settings.egress is None else sequence(args["egress"], "egress")
+    listed = [{"protocol": "all", "to": everywhere}] if settings.egress is None else sequence(args["egress"], "egress")
     meeting = [item for item in listed if _has(item, part)]
     if part.entry.start is not None:
         left = [each for item in listed for each in (_narrowed(settings, item, part.entry) if item in meeting else [item])]
-        more = "" if all(isinstance(item, Mapping) for item in meeting) else ", and add the other protocols that nodes need"
+        more = ", and add the other protocols that nodes need" if any(_protocol(item) is None for item in meeting) else ""
         yield Edit(("egress",), left, f"set {name}: {flow(left)}{more}")
-    if settings.egress is None:
-        yield Edit(("egress",), [], f"set {name}: [], and add the networks that nodes need")
-    else:
-        left = [item for item in listed if item not in meeting]
-        yield Edit(("egress",), left, f"take {some(map(flow, meeting))} out of {name}")
+    left = [item for item in listed if item not in meeting]
+    right = f"take {some(map(flow, meeting))} out of {name}"
+    yield Edit(("egress",), left, f"set {name}: [], and add the networks that nodes need" if settings.egress is None else right)
 
 
 def _has(item: Any, part: Part) -> bool:
     """Whether an item of egress may let a part pass, by its protocol and ports, and by one of its networks."""
-    if isinstance(item, Mapping):
-        protocol = table.protocol_number(item["protocol"], "")
-        asked = ports_of(part.entry.start, part.entry.end)
-        if protocol not in (None, part.entry.protocol) or not _ports(item).overlaps(asked):
-            return False
+    asked = ports_of(part.entry.start, part.entry.end)
+    if _protocol(item) not in (None, part.entry.protocol) or not _ports(item).overlaps(asked):
+        return False
     to = sequence(item["to"], "") if isinstance(item, Mapping) else [item]
     return any(not str(each).startswith("@") and _meets(ip_network(str(each)), part) for each in to)
 
 
 def _narrowed(settings: Settings, item: Any, entry: Entry) -> Iterator[dict[str, Any]]:
     """An item of egress without some ports: what it has of TCP, UDP and SCTP besides."""
-    given = item if isinstance(item, Mapping) else {"to": [item]}
-    protocol = table.protocol_number(given.get("protocol", "all"), "")
-    asked, whole = ports_of(entry.start, entry.end), _ports(given)
+    asked, whole, own = ports_of(entry.start, entry.end), _ports(item), _protocol(item)
     every = (TCP, UDP, SCTP) if entry.protocol == SCTP else (TCP, UDP)
-    for each in every if protocol is None else (protocol,):
+    for each in every if own is None else (own,):
         left = [whole] if each != entry.protocol else [ports for ports in whole.cut([asked]) if not ports.overlaps(asked)]
         # A protocol whose ports the cloud does not filter goes as a whole.
         for ports in left if each != entry.protocol or each in settings.capabilities.ported else ():
-            yield _entry(settings, each, ports.first, ports.last) | {"to": given["to"]}
+            to = item["to"] if isinstance(item, Mapping) else [item]
+            yield _entry(settings, each, ports.first, ports.last) | {"to": to}
 
 
-def _ports(item: Mapping[str, Any]) -> Ports:
-    start = item.get("start")
+def _protocol(item: Any) -> int | None:
+    return table.protocol_number(item["protocol"], "") if isinstance(item, Mapping) else None
+
+
+def _ports(item: Any) -> Ports:
+    start = item.get("start") if isinstance(item, Mapping) else None
     return ALL if start is None else Ports(port(start, ""), port(item.get("end", start), ""))
 
 

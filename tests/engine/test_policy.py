@@ -119,12 +119,16 @@ def _preview(project: Project, program: list[Declaration], config: dict[str, Any
     (project.folder / "declarations.json").write_text(json.dumps(content))
     (project.folder / "__main__.py").write_text(PROGRAM)
     stack = f"{project.folder.parent.name}-dev"
-    file = stack_file(project.folder, stack)
-    # Somebody else's stack: nothing of kubeports in it.
-    file.write_text("config:\n" + "".join(line for line in file.read_text().splitlines(True) if "aws:" in line or "gcp:" in line))
-    (project.folder / "Pulumi.yaml").write_text("name: hand\nruntime: python\nstackConfigDir: stacks\n")
+    _without_settings(project, stack)
     (project.folder / "stacks" / f"policy.{stack}.json").write_text(json.dumps(config))
     return project.preview(stack)
+
+
+def _without_settings(project: Project, stack: str) -> None:
+    """Somebody else's stack: nothing of kubeports in its file."""
+    (project.folder / "Pulumi.yaml").write_text("name: hand\nruntime: python\nstackConfigDir: stacks\n")
+    file = stack_file(project.folder, stack)
+    file.write_text("config:\n" + "".join(line for line in file.read_text().splitlines(True) if "aws:" in line or "gcp:" in line))
 
 
 @pytest.mark.parametrize("name", ["aws", "gcp", "openstack"])
@@ -194,6 +198,35 @@ def test_the_files_of_nodes_without_a_cloud_are_judged(tmp_path: Path, tooled: N
     main.write_text(OPEN_FILE + main.read_text())
     wrong = project.preview("dev")
     assert not wrong.ok and found(wrong) == {"firewall": {"world-open"}}, wrong.output
+
+
+#: Two clusters of one name in two projects of GCP: the tags are the same, and the second has more rows.
+TWO_PROJECTS = """
+import pulumi
+import pulumi_gcp as gcp
+from kubeports import Firewall
+
+sources = {"admins": ["10.20.0.0/16"], "clients": []}
+for name, offline in (("east", False), ("west", True)):
+    project = gcp.Provider(name, project=f"{name}-project")
+    opts = pulumi.ResourceOptions(providers=[project])
+    Firewall(name, {"cloud": "gcp", "cluster": "one", "network": "default", "offline": offline, "sources": sources}, opts)
+    if RULE == name:
+        rule = {"allows": [{"protocol": "tcp", "ports": ["5000"]}], "network": "default", "description": "x"}
+        rule |= {"source_tags": ["one-nodes"], "target_tags": ["one-nodes"]}
+        gcp.compute.Firewall("registry", **rule, opts=pulumi.ResourceOptions(provider=project))
+"""
+
+
+def test_clusters_of_one_name_in_two_projects_are_judged_apart(judged: Callable[[str], Project]) -> None:
+    project = judged("gcp")
+    _without_settings(project, "gcp-dev")
+    main = project.folder / "__main__.py"
+    for rule, policies in (("west", {}), ("east", {"registry": {"toggles"}})):
+        main.write_text(f'RULE = "{rule}"\n{TWO_PROJECTS}')
+        result = project.preview("gcp-dev")
+        assert found(result) == policies, result.output
+        assert result.ok == (not policies), result.output
 
 
 def test_an_exported_state_can_be_analyzed(judged: Callable[[str], Project], aws: AWS) -> None:

@@ -161,6 +161,12 @@ def wider(flow: Flow, allowed: Flows, known: bool = False) -> list[Span]:
     return [span for span in allowed.around(flow) if span.flows and not _covered(flow, span, known)]
 
 
+def of_both_families(flow: Flow) -> Flow:
+    """A planned flow on a cloud where a group as a source has no family (docs/decisions/0002); a list of prefixes has one."""
+    group = isinstance(flow.source, Peer) and flow.source.kind == "group"
+    return replace(flow, families=FAMILIES) if group else flow
+
+
 def with_roles(flows: Iterable[Flow], identities: Mapping[str, str]) -> list[Flow]:
     """Flows, and where all nodes are the source those of each role's group, too: its nodes carry both.
 

@@ -15,7 +15,19 @@ from kubeports import table
 from kubeports.audit.differences import KINDS, KUBEPORTS, Difference, Kind, LiveRule, Raw
 from kubeports.clouds import Backend, backend, effective, partly_denied
 from kubeports.clouds.reading import Groups
-from kubeports.coverage import beyond, excess, is_among, is_tunnel_as_port, joined, lacking, wider, widest, with_roles, world
+from kubeports.coverage import (
+    beyond,
+    excess,
+    is_among,
+    is_tunnel_as_port,
+    joined,
+    lacking,
+    of_both_families,
+    wider,
+    widest,
+    with_roles,
+    world,
+)
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
 from kubeports.networks import EVERYBODY, FAMILIES, Network, Networks, covers
 from kubeports.rules import Plan, Rule, of_rule, of_rules
@@ -91,12 +103,7 @@ class _Audit:
         refs = {f"@{name}": str(ref.id) for name, ref in self.plan.settings.refs.items()}
         lists = [name for name, ref in self.plan.settings.refs.items() if ref.kind == "prefixes"]
         found = of_rules(self.plan.rules, identities | refs, lists)
-        if self.plan.settings.capabilities.groups_have_family:
-            return found
-        return [
-            replace(each, families=FAMILIES) if isinstance(each.source, Peer) and each.source.id not in self.lists else each
-            for each in found
-        ]
+        return found if self.plan.settings.capabilities.groups_have_family else [*map(of_both_families, found)]
 
     @cached_property
     def lists(self) -> frozenset[str]:

@@ -82,15 +82,14 @@ def _public(stack: Stack, place: Place, span: Span, services: list[str] | None) 
             return False
         parts = allowed.spans(span.family, span.protocol, span.ports or ALL)
         return all(covers(part.addresses, span.addresses) for part in parts)
-    names = _public_services() if services is None else frozenset(services)
-    rows = [row for row in table.load() if row.service in names]
-    return any(_within(span, row.protocol, row.ports) for row in rows)
+    return services is None and _named(span, _public_services())
 
 
 def _named(span: Span, texts: Iterable[str]) -> bool:
     """Whether entries, or services of the table, name a span."""
-    rows = {(row.protocol, row.ports) for row in table.load() if row.service in set(texts)}
-    return any(_within(span, *each) for each in (*rows, *filter(None, map(parse_entry, texts))))
+    names = set(texts)
+    rows = [(row.protocol, row.ports) for row in table.load() if row.service in names]
+    return any(_within(span, *each) for each in (*rows, *filter(None, map(parse_entry, names))))
 
 
 def _within(span: Span, protocol: int | None, ports: Ports) -> bool:

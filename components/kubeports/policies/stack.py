@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from kubeports import table
 from kubeports.clouds import capabilities, effective
 from kubeports.clouds.fields import Declared
-from kubeports.coverage import beyond, with_roles, world
+from kubeports.coverage import beyond, of_both_families, with_roles, world
 from kubeports.errors import some
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
-from kubeports.networks import FAMILIES
 from kubeports.policies.expected import Expected
 from kubeports.policies.program import Program
 from kubeports.table import Row
@@ -56,12 +55,6 @@ class Place(NamedTuple):
     provider: str
     network: str
     group: str
-
-
-def _of_both_families(flow: Flow) -> Flow:
-    """A group's flow where a group as a source has no family (docs/decisions/0002)."""
-    group = isinstance(flow.source, Peer) and flow.source.kind == "group"
-    return replace(flow, families=FAMILIES) if group else flow
 
 
 def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
@@ -198,7 +191,7 @@ class Stack:
                 rules = tuple(rule for rule in plan.ingress if not targets or rule.target in targets)
                 flows = replace(plan, rules=rules).flows(self.references(plan), self.identities(plan))
                 flows = with_roles(flows, self.identities(plan))
-                found += flows if capabilities(place.cloud).groups_have_family else map(_of_both_families, flows)
+                found += flows if capabilities(place.cloud).groups_have_family else map(of_both_families, flows)
             self._planned[place] = found
         return self._planned[place]
 

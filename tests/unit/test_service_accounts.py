@@ -18,7 +18,7 @@ from kubeports.testing import differences
 
 from sandbox.gcp.firewall import Firewall
 from tests.oracle import clouds
-from tests.strategies import plan_of
+from tests.strategies import GROUPS, plan_of
 from tests.wire import wire
 
 NODES, BUILD = "nodes@prod-1.iam.gserviceaccount.com", "123-compute@developer.gserviceaccount.com"
@@ -113,14 +113,37 @@ def test_explain_asks_an_account() -> None:
         ({"roles": True}, r"existing.nodes: is a service account: a node has only one"),
         (
             {"existing": {"nodes": "@other"}},
-            r"existing.nodes: no service account is called 'other'. Fix: define it as refs.other",
+            r"existing.nodes: no service account is called '@other'.",
         ),
         ({"sources": {"admins": ["@nodes-account"], "clients": []}}, r"refs.nodes-account: @nodes-account is the nodes .*self"),
         (
             {"cloud": "openstack", "network": "", "existing": {}},
-            r"refs.build.account: OpenStack's firewall rules do not accept service accounts. Fix: name a group",
+            r"refs.build.account: OpenStack has no service accounts in firewall rules. Fix: list CIDRs, or name a group where",
         ),
         ({"egress": ["@build"]}, r"egress\[0\]: @build can't be a destination"),
+        (
+            {"refs": {}, "existing": {"nodes": NODES}, "sources": {"admins": [], "clients": []}},
+            rf"existing.nodes: is the email of .* Fix: write '@NAME', and under refs add NAME: {{account: {NODES}}}$",
+        ),
+        ({"existing": {"nodes": NODES}}, r"existing.nodes: is the email of .* Fix: write '@nodes-account'$"),
+        (
+            {"refs": {"t": {"group": "bastion"}}, "existing": {"nodes": "@t"}, "sources": {"admins": ["@t"], "clients": []}},
+            r"existing.nodes: '@t' is not the id of a network tag, or the name of a service account. Fix: write bastion$",
+        ),
+        (
+            {"refs": {}, "existing": {"nodes": "@n"}, "sources": {"admins": [], "clients": []}},
+            r"no service account is called '@n'. Fix: under refs add n: {account: nodes@PROJECT.iam.gserviceaccount.com}$",
+        ),
+        (
+            {
+                "cloud": "openstack",
+                "network": "",
+                "refs": {"t": {"group": GROUPS["openstack"]}},
+                "existing": {"nodes": "@t"},
+                "sources": {"admins": ["@t"], "clients": []},
+            },
+            rf"existing.nodes: '@t' is not the id of a group. Fix: write {GROUPS['openstack']}$",
+        ),
     ],
 )
 def test_what_a_firewall_rule_can_not_have_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -128,11 +151,16 @@ def test_what_a_firewall_rule_can_not_have_is_refused(changes: dict[str, Any], m
         plan_of(stack(**changes))
 
 
+@pytest.mark.parametrize("account", [{"account": "bad"}, {}, {"account": NODES, "group": "x"}])
+def test_a_wrong_account_is_one_problem(account: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as found:
+        plan_of(stack(refs={"nodes-account": account, "build": {"account": BUILD}}))
+    assert [problem.where.partition(".account")[0] for problem in found.value.problems] == ["refs.nodes-account"]
+
+
 def test_tags_and_accounts_are_not_mixed() -> None:
     refs = stack()["refs"]
-    with pytest.raises(
-        InputError, match=r"refs.bastion.group: is a network tag, and a firewall rule for a service account accepts none"
-    ):
+    with pytest.raises(InputError, match=r"refs.bastion.group: is a network tag, and a rule for a service account accepts none"):
         plan_of(stack(refs={**refs, "bastion": {"group": "bastion"}}))
     for value in ("nodes@example.com", "bastion"):
         with pytest.raises(

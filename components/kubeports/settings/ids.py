@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubeports.clouds.capabilities import Form
-from kubeports.errors import bad, is_output, show
+from kubeports.errors import bad, is_output, show, suggest
 from kubeports.networks import FAMILIES, Family, family_of, network
 from kubeports.settings.keys import LIMITS
 from kubeports.settings.model import KUBERNETES_TAG, SELF, Ref, Settings
@@ -88,9 +88,8 @@ class Ids(Reading):
             raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
         if "account" in item:
             if self.capabilities.account is None:
-                raise bad(
-                    f"{at}.account", f"{self.capabilities.title}'s firewall rules do not accept service accounts", "name a group"
-                )
+                what = f"{self.capabilities.title or self.cloud} has no service accounts in firewall rules"
+                raise bad(f"{at}.account", what, "list CIDRs, or name a group where the cloud has groups")
             id = identifier(item["account"], f"{at}.account", _form(self.capabilities.account))
             return Ref("account", id, 0, self.families, routable=False)
         if "group" in item:
@@ -148,17 +147,35 @@ class Ids(Reading):
             if role in given:
                 item, place = given[role], f"{at}.{role}"
                 with self.problems:
-                    if isinstance(item, str) and item.startswith("@") and self.capabilities.account:
+                    account = self.capabilities.account
+                    if isinstance(item, str) and item.startswith("@"):
                         read[role] = self.nodes_account(item[1:], place, roles)
+                    elif isinstance(item, str) and account and re.fullmatch(account.pattern, item):
+                        name = next((name for name, ref in self.refs.items() if ref.id == item), "NAME")
+                        more = f", and under {self.setting('refs')} add NAME: {{account: {item}}}" if name == "NAME" else ""
+                        raise bad(place, "is the email of a service account, which needs a name", f"write '@{name}'{more}")
                     else:
                         read[role] = identifier(item, place, _form(self.capabilities.group))
         return read
 
+    @property
+    def group_word(self) -> str:
+        """What the cloud calls a group."""
+        return "network tag" if self.capabilities.groups_are_tags else "group"
+
     def nodes_account(self, name: str, at: str, roles: bool) -> object:
         """The service account of the nodes: a named source, because it may be an Output."""
-        ref = self.refs.get(name)
-        if ref is None or ref.kind != "account":
-            raise bad(at, f"no service account is called {name!r}", f"define it as {self.where}refs.{name}.account")
+        ref, form = self.refs.get(name), self.capabilities.account
+        if name in self.wrong:
+            return name
+        if form is None or (ref is not None and ref.kind != "account"):
+            what = f"'@{name}' is not the id of a {self.group_word}" + (", or the name of a service account" if form else "")
+            known = ref is not None and ref.kind == "group" and isinstance(ref.id, str)
+            raise bad(at, what, f"write {ref.id}" if ref and known else f"write the id of the {self.group_word}")
+        if ref is None:
+            accounts = [f"@{each}" for each, known in self.refs.items() if known.kind == "account"]
+            example = f"under {self.setting('refs')} add {name}: {{account: {form.example}}}"
+            raise bad(at, f"no service account is called '@{name}'", suggest(f"@{name}", accounts) if accounts else example)
         if roles:
             what = "is a service account: a node has only one, but roles needs several groups"
             raise bad(at, what, "leave roles out, or name a network tag")
@@ -174,11 +191,14 @@ class Ids(Reading):
         for name, ref in settings.refs.items():
             with self.problems:
                 if ref.kind == "account" and not settings.account:
-                    what = "is a service account, and a firewall rule for nodes with a network tag accepts none as a source"
-                    right = f"name a network tag, or the service account of the nodes too: {self.where}existing.nodes: '@NAME'"
+                    what = (
+                        f"is a service account, and a firewall rule for nodes with a {self.group_word} accepts none as a source"
+                    )
+                    nodes = f"{self.setting('existing')}.nodes: '@NAME'"
+                    right = f"name a {self.group_word}, or the service account of the nodes too: {nodes}"
                     raise bad(f"{self.where}refs.{name}.account", what, right)
                 if ref.kind == "group" and settings.account:
-                    what = "is a network tag, and a firewall rule for a service account accepts none as a source"
+                    what = f"is a {self.group_word}, and a rule for a service account accepts none as a source"
                     raise bad(f"{self.where}refs.{name}.group", what, "name a service account, or CIDRs")
         if settings.account and f"@{settings.account}" in settings.named:
             with self.problems:

@@ -60,9 +60,8 @@ class Reader(Services, Ids):
         self.cloud = get("cloud", self.named_cloud)
         self.families = get("families", _families, self.families)
         self.refs = get("refs", self.references, {})
-        if wrong := self.wrong_refs(given.get("refs")):
-            # A source that names one of them is not a second problem.
-            self.refs = self.refs | {name: Ref("group", name, 0, self.families) for name in wrong}
+        self.wrong = frozenset(self.wrong_refs(given.get("refs")))
+        self.refs = self.refs | {name: Ref("group", name, 0, self.families) for name in self.wrong}
         roles = get("roles", boolean, False)
         changes, own = get("services", self.services, ({}, ()))
         cni, modes = network_plugin(given, self.where, self.problems)

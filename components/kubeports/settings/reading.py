@@ -24,6 +24,8 @@ class Reading:
         self.capabilities = Capabilities()
         self.families: tuple[Family, ...] = ("ipv4",)
         self.refs: dict[str, Ref] = {}
+        #: The named sources that could not be read: who names one of them is not a second problem.
+        self.wrong: frozenset[str] = frozenset()
         #: The named source whose service account the nodes have; empty: none.
         self.account = ""
 
@@ -35,3 +37,7 @@ class Reading:
                 with self.problems:
                     place = f"{self.where}{key}" if not at else f"{at}.{key}"
                     raise bad(place, "is not a key of the settings", suggest(key, keys))
+
+    def setting(self, key: str) -> str:
+        """A key as remedies name it: without the file."""
+        return self.where.rpartition(" ")[2] + key

@@ -6,12 +6,17 @@ https://www.iana.org/assignments/icmp-parameters, https://www.iana.org/assignmen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from kubeports.errors import bad, show
+from kubeports.errors import Problems, bad, show
 from kubeports.traffic import ICMP, ICMPS, ICMPV6, LAST_CODE, LAST_TYPE, icmp_numbers, protocol_name
 from kubeports.values import whole
+
+if TYPE_CHECKING:
+    from kubeports.settings import Outbound, Settings
+    from kubeports.table import Row
 
 TYPES: Mapping[int | None, Mapping[str, int]] = MappingProxyType(
     {
@@ -113,3 +118,21 @@ def numbers(protocol: int | None, type: object, code: object, where: str) -> tup
     if not 0 <= given <= LAST_CODE:
         raise bad(f"{where}.code", f"{given} is not a code of ICMP", right)
     return icmp_numbers(found, given)
+
+
+def refuse_types(settings: Settings, rows: Iterable[Row], problems: Problems) -> None:
+    """Refuse types of ICMP where the cloud's rules can't name them: they would allow all of ICMP.
+
+    Args:
+        settings: the stack's, with its entries of egress.
+        rows: those that are on.
+        problems: where what is wrong goes.
+    """
+    title = settings.capabilities.title or settings.cloud
+    named: list[tuple[str, Row | Outbound]] = [(f"{settings.place('services')}.{row.service}", row) for row in rows]
+    named += [(settings.place("egress"), each) for each in settings.egress or ()]
+    for place, each in named:
+        if each.protocol in ICMPS and each.start is not None:
+            with problems:
+                what = f"{each} is a type of ICMP, and rules of {title} allow all of ICMP or nothing"
+                raise bad(place, what, f"leave type and code out to allow all of {ICMPS[each.protocol]}")

@@ -8,11 +8,12 @@ from typing import Literal
 from kubeports.conditions import MODES, OPT_IN, Condition
 from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
+from kubeports.icmp import refuse_types
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
 from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
 from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
-from kubeports.traffic import ICMPS, TCP, meaningful
+from kubeports.traffic import TCP, meaningful
 from kubeports.unanswered import unanswered
 
 
@@ -59,12 +60,12 @@ class _Planner:
                 self.open(row)
         self.problems.raise_any()
         if not self.settings.capabilities.icmp_types:
-            self.whole_icmp(on)
+            refuse_types(self.settings, on, self.problems)
         guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
         guards.check(on)
         self.warnings += guards.broad_together()
         self.warn_families()
-        self.egress()
+        self.egress(on)
         if self.settings.capabilities.denies_the_rest:
             self.baseline("ingress", self.settings.families)
         self.problems.raise_any()
@@ -228,7 +229,8 @@ class _Planner:
                 )
             )
         for family in self.settings.families:
-            if terms and family in row.families and not any(self.covers(term, family) for term in terms):
+            # ``warn_pods`` says it of the row of the pods.
+            if terms and family in row.families and not (_of_pods(row) or any(self.covers(term, family) for term in terms)):
                 words = f"{self.settings.setting('sources')}.{word}"
                 self.warnings.append(f"{words} has nothing of {family}: {row.service} stays closed to {word} in {family}")
         return terms
@@ -259,8 +261,8 @@ class _Planner:
         self.rules.pop(rule, None)
         self.rules[rule] = rule
 
-    def egress(self) -> None:
-        """Where nodes may connect: the networks given and always the cluster, or everywhere."""
+    def egress(self, on: list[Row]) -> None:
+        """Where nodes may connect: everywhere, or the networks given and always the cluster, with pods of native packets."""
         given, can = self.settings.egress, self.settings.capabilities
         if given is None and not can.groups_are_tags and "nodes" in self.settings.existing:
             # Such a group mostly came with the cloud's own rules for egress, and the cloud refuses equal ones.
@@ -280,7 +282,9 @@ class _Planner:
                 self.world_is_new(family)
             else:
                 closed.append(family)
-                for term in map(self.known, self.settings.sources["cluster"]):
+                native = any(_of_pods(row) and family in row.families for row in on)
+                pods = self.settings.sources["pods"] if native else ()
+                for term in map(self.known, (*self.settings.sources["cluster"], *pods)):
                     if not isinstance(term, str):
                         networks += [term] if family_of(term) == family else []
                     elif can.egress_can_name_groups or (term != SELF and self.settings.refs[term[1:]].routable):
@@ -350,16 +354,6 @@ class _Planner:
             why = "all else is closed, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
 
-    def whole_icmp(self, on: list[Row]) -> None:
-        """Refuse types of ICMP where the cloud's rules can't name them: they would allow all of ICMP."""
-        title = self.settings.capabilities.title or self.settings.cloud
-        named: list[tuple[str, Row | Outbound]] = [(f"{self.settings.place('services')}.{row.service}", row) for row in on]
-        for place, each in (*named, *((self.settings.place("egress"), to) for to in self.settings.egress or ())):
-            if each.protocol in ICMPS and each.start is not None:
-                with self.problems:
-                    what = f"{each} is a type of ICMP, and rules of {title} allow all of ICMP or nothing"
-                    raise bad(place, what, f"leave type and code out to allow all of {ICMPS[each.protocol]}")
-
     # The internet, and warnings
 
     def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
@@ -398,7 +392,7 @@ class _Planner:
             what = f"{at.setting('calico')} is {tunnel}, and IP-in-IP carries IPv4 alone: IPv6 pods send packets"
             self.warnings.append(f"{what} without encapsulation. Set {at.setting('calico')}: vxlan to encapsulate both families")
         for family in at.families:
-            if not any(row.protocol is None and "pods" in row.source and family in row.families for row in on):
+            if not any(_of_pods(row) and family in row.families for row in on):
                 continue
             if not any(self.covers(term, family) for term in at.sources["pods"]):
                 what = f"{at.setting('sources')}.pods has no {family} CIDR, and pods send packets with their own addresses"
@@ -427,6 +421,11 @@ class _Planner:
                 enable = f"set {self.settings.setting('services')}.{row.needs}.enabled: true"
                 ports = ", ".join(missing)
                 self.warnings.append(f"{row.service} is open without {row.needs} ({ports}), which it needs: {enable}")
+
+
+def _of_pods(row: Row) -> bool:
+    """Whether a row is for packets of pods that no CNI encapsulates."""
+    return row.protocol is None and "pods" in row.source
 
 
 def _group(term: str) -> Source:

@@ -258,7 +258,12 @@ def connects(raw: Mapping[str, Any], packet: Packet) -> bool:
         return True
     if raw["cloud"] != "gcp" and any(target in raw.get("existing", ()) for target in carried(raw, packet.target)):
         return True  # a group of the node's is somebody else's, and lets all out by itself
-    return any(packet.peer in ip_network(text) for text in raw["egress"]) or _covers("cluster", raw, packet)
+    if any(packet.peer in ip_network(text) for text in raw["egress"]) or _covers("cluster", raw, packet):
+        return True
+    # Packets of pods that no CNI encapsulates go from node to node with the pods' addresses.
+    family = f"ipv{packet.peer.version}"
+    native = any(row.protocol is None and "pods" in row.who and family in row.families for row in rows(raw))
+    return native and _covers("pods", raw, packet)
 
 
 def _covers(word: str, raw: Mapping[str, Any], packet: Packet, groups_alone: bool = False) -> bool:

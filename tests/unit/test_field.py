@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from kubeports.cli import main
 
+from tests.strategies import NETWORKS, plan_of
+
 FIELD = Path(__file__).parents[1] / "field"
 
 
@@ -204,3 +206,16 @@ def test_node_exporter_stays_open_where_calico_goes(tmp_path: Path) -> None:
     )
     result = run("explain", "--file", str(tmp_path / "s.yaml"), "tcp/9100 from nodes")
     assert "node-exporter" in result.output and "allowed" in result.output
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack", "host"])
+@pytest.mark.parametrize(
+    ("mode", "native"), [({"calico": "bgp"}, True), ({"cilium": "native"}, True), ({"calico": "vxlan"}, False)]
+)
+def test_restricted_egress_lets_pods_send_to_pods_where_nothing_encapsulates(
+    cloud: str, mode: dict[str, Any], native: bool
+) -> None:
+    sources = {"admins": [], "clients": [], "cluster": ["10.0.0.0/16"], "pods": ["172.20.0.0/16"]}
+    raw = {"cloud": cloud, "cluster": "c", "network": NETWORKS.get(cloud, ""), "sources": sources, "egress": [], **mode}
+    out = {rule.source.value for rule in plan_of(raw).rules if rule.direction == "egress" and rule.action == "allow"}
+    assert ("172.20.0.0/16" in out) == native

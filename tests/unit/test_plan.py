@@ -206,7 +206,7 @@ def test_rules_are_unique_sorted_and_within_the_enabled_families(raw: dict[str, 
     assert {rule.family for rule in planned.rules} <= set(raw["families"])
     assert {rule.target for rule in planned.rules} <= set(planned.settings.targets)
     for rule in planned.rules:
-        assert rule.protocol in (None, 6, 17, 132) or rule.from_port is None
+        assert rule.protocol in (6, 17, 132, 1, 58) or rule.from_port is None
         assert rule.services and rule.why
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from kubeports.commands import shared
 from kubeports.difference import VERSION, Difference, RowChange, difference
 from kubeports.errors import flow
+from kubeports.rules import Rule
+from kubeports.traffic import ICMPS
 
 if TYPE_CHECKING:
     from kubeports.networks import Family
@@ -91,6 +93,11 @@ def _settings(found: Difference) -> list[str]:
     return [f"{setting.key}: from {shown(setting.before)} to {shown(setting.after)}" for setting in found.settings]
 
 
+def _was(rule: Rule) -> str:
+    """The ports before; of ICMP with its name, for a type is a number like another."""
+    return rule.entry if rule.protocol in ICMPS else rule.ports
+
+
 def _sheet(found: Difference) -> shared.Sheet:
     rows, styles = [], []
     several = len({*found.before.settings.families, *found.after.settings.families}) > 1
@@ -98,7 +105,7 @@ def _sheet(found: Difference) -> shared.Sheet:
         cells = (
             _SIGNS[row.kind],
             row.service,
-            row.rule.entry + (f" (was {row.before.ports})" if row.before else ""),
+            row.rule.entry + (f" (was {_was(row.before)})" if row.before else ""),
             row.rule.target,
             row.rule.way,
             _sources(row, several),

@@ -280,7 +280,8 @@ def _egress(settings: Settings, part: Part) -> str:
         return f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
     if settings.egress is None:
         return f"{where} is everywhere: nodes may connect to any {part.peer.family} address"
-    return f"{where} is {some(map(str, settings.egress)) or 'empty'}, and the cluster: nodes may connect there alone"
+    pods = " and its pods" if any(rule.source.value in map(str, settings.sources["pods"]) for rule in part.rules) else ""
+    return f"{where} is {some(map(str, settings.egress)) or 'empty'}, and the cluster{pods}: nodes may connect there alone"
 
 
 def _nodes(target: str) -> str:

@@ -26,6 +26,7 @@ from sandbox.lab import Host, Lab, Node, Packet
 from sandbox.lab.hosts import until
 from tests.counts import counts
 from tests.lab.hosts import STACK, command, connects, nodes_of, rules_of, stack_file
+from tests.rings import chosen
 
 #: Administrators that are not this one.
 OTHERS = {**STACK, "sources": {"admins": ["10.99.0.0/16"], "clients": []}}
@@ -281,7 +282,20 @@ def test_a_user_without_root_or_sudo_is_told(clean: Lab, tmp_path: Path) -> None
     assert "needs root, and there is no sudo; connect as root" in " ".join(done.stdout.split()), done.stdout
 
 
-@pytest.mark.parametrize("place", ["/etc/kubeports", "/run/kubeports", "/etc/systemd/system"])
+def test_what_a_login_script_prints_is_not_taken_for_an_answer(clean: Lab, tmp_path: Path) -> None:
+    clean["cp"].run(
+        ["sh", "-c", "cp /root/.bashrc /root/.kept; printf '%s\\n' 'echo {welcome}' 'echo to cp >&2' >> /root/.bashrc"]
+    )
+    try:
+        done = command(clean, stack_file(tmp_path), "--apply", "--node", "cp")
+        counted = command(clean, stack_file(tmp_path), "--counters", "--node", "cp")
+    finally:
+        clean["cp"].run(["mv", "/root/.kept", "/root/.bashrc"])
+    assert (done.returncode, done.stdout.split()) == (0, ["node", "result", "note", "cp", "applied"]), done.stdout + done.stderr
+    assert counted.returncode == 0, counted.stderr
+
+
+@pytest.mark.parametrize("place", chosen(("/etc/kubeports", "/run/kubeports", "/etc/systemd/system"), ("/run/kubeports",)))
 def test_a_full_disk_leaves_the_rules_that_were_and_nothing_else(clean: Lab, tmp_path: Path, place: str) -> None:
     cp = clean["cp"]
     before = [command(clean, stack_file(tmp_path), "--apply", "--node", "cp"), cp.run(["nft", "-s", "list", "ruleset"])][1].stdout

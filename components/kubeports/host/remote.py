@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from itertools import pairwise
@@ -21,11 +22,12 @@ from kubeports.host.lockout import Connection, connection
 from kubeports.host.ruleset import TABLE, TRIAL, Ruleset
 from kubeports.host.unit import FILE, FOLDER, UNIT_FILE, UNIT_TEXT
 from kubeports.nodes import Address, Node, Nodes
-from kubeports.ssh import Answer, Ssh
+from kubeports.ssh import Ssh
 
 _STATE = "/run/kubeports"
 _TIMEOUT = 60  # seconds for a command on a node
 _OVER = 3  # the script's exit code: no trial is in force
+_BEGIN = "#### kubeports"  # what is before it, a login script has printed
 _FILE_FROM, _UNIT_FROM = "#### file", "#### unit"
 
 #: What runs on the node, as root: ``sh -c SCRIPT kubeports ACTION ARGUMENT``. ``confirm`` gets what to load, the file and the
@@ -100,11 +102,12 @@ remove)
 esac
 """
 #: The way to root; and what sshd says of the connection, which sudo takes away, and the node of its addresses.
-_WRAPPER = """\
+_WRAPPER = f"""\
 PATH=$PATH:/usr/sbin:/sbin
-[ "$2" != read ] || { echo "${SSH_CONNECTION:-}"; echo $(ip -o address show 2>/dev/null); }
+echo "{_BEGIN}"
+[ "$2" != read ] || {{ echo "${{SSH_CONNECTION:-}}"; echo $(ip -o address show 2>/dev/null); }}
 if [ "$(id -u)" = 0 ]; then exec sh -c "$1" kubeports "$2" "$3"; fi
-command -v sudo >/dev/null || { echo "needs root, and there is no sudo; connect as root" >&2; exit 4; }
+command -v sudo >/dev/null || {{ echo "needs root, and there is no sudo; connect as root" >&2; exit 4; }}
 exec sudo -n sh -c "$1" kubeports "$2" "$3"
 """
 
@@ -154,7 +157,7 @@ class Remote:
             NodeError: the node does not answer as it should.
             InputError: sshd says nothing of the connection in use.
         """
-        spoken, own, digest, listed = [*self._do("read", fresh=True).stdout.split("\n", 3), "", "", ""][:4]
+        spoken, own, digest, listed = [*self._do("read", fresh=True).split("\n", 3), "", "", ""][:4]
         try:
             ruleset = json.loads(listed)
         except ValueError:
@@ -172,7 +175,7 @@ class Remote:
         """
         load = rules.update(loaded.elements()) if loaded.enforces and loaded.digest == rules.digest else rules.text()
         content = f"{load}{_FILE_FROM}\n{rules.text()}{_UNIT_FROM}\n{UNIT_TEXT}"
-        return self._do("confirm", input=content, fresh=True).stdout.strip()
+        return self._do("confirm", input=content, fresh=True).strip()
 
     def withdraw(self) -> None:
         """End a trial at once."""
@@ -186,18 +189,22 @@ class Remote:
         """Leave nothing of kubeports on the node."""
         self._do("remove")
 
-    def _do(self, action: str, argument: str = "", input: str = "", fresh: bool = False) -> Answer:
+    def _do(self, action: str, argument: str = "", input: str = "", fresh: bool = False) -> str:
         command = ["sh", "-c", _WRAPPER, "kubeports", _SCRIPT, action, argument]
         answer = self.ssh.run(self.node, command, input, _TIMEOUT, fresh)
         if answer.code:
             raise NodeError(answer.reason)
-        return answer
+        return answer.stdout.partition(f"{_BEGIN}\n")[2]
 
 
 def _addresses(shown: str) -> frozenset[Address]:
     """The addresses in what ``ip -o address show`` prints, in one line."""
-    words = shown.split()
-    return frozenset(ip_interface(address).ip for kind, address in pairwise(words) if kind in ("inet", "inet6"))
+    found = set()
+    for kind, address in pairwise(shown.split()):
+        if kind in ("inet", "inet6"):
+            with suppress(ValueError):
+                found.add(ip_interface(address).ip)
+    return frozenset(found)
 
 
 def refuse_another(loaded: Loaded, node: Node, nodes: Nodes) -> None:

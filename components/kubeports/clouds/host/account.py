@@ -49,7 +49,7 @@ def _listed(ssh: Ssh, node: Node) -> object:
     if answer.code:
         raise UnreadableError(f"{node.name}: {answer.reason}", "install nftables there, and read as root or with sudo") from None
     try:
-        found = json.loads(answer.stdout)
+        found = json.loads(answer.stdout[answer.stdout.find("{") :])  # a login script may print before it
         found["nftables"]
     except (ValueError, KeyError, TypeError):
         raise UnreadableError(f"{node.name}: nft does not answer with JSON", "install an nft that is built with JSON") from None

@@ -169,11 +169,11 @@ SOURCES: dict[str, Any] = {"sources": {"admins": [], "clients": []}}
 @pytest.mark.parametrize(
     ("cloud", "settings", "error", "message"),
     [
-        ("openstack", None, InputError, "settings: None is not a map"),
+        ("openstack", None, InputError, "settings: null is not a map"),
         ("openstack", [], InputError, "settings: [] is not a map"),
         ("openstack", "x", InputError, "settings: 'x' is not a map"),
         ("openstak", SOURCES, InputError, "cloud: 'openstak' is not a valid value. Did you mean 'openstack'?"),
-        (None, SOURCES, InputError, "cloud: None is not a valid value"),
+        (None, SOURCES, InputError, "cloud: null is not a valid value"),
         ("openstack", {}, AssertionError, "openstack accepts none of these stacks: sources.admins: is missing"),
         ("host", SOURCES, AssertionError, "host makes files and no resources, and conforms compares resources"),
     ],

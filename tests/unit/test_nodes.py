@@ -118,7 +118,7 @@ def inventory(**change: Any) -> Any:
         ([{"name": "a", "addresses": ["0.0.0.1"]}], "not an address by which other nodes know"),
         ([None], r"n\[0\]: null is not a map"),
         (None, "n: is empty. Fix: write a list of nodes"),
-        ({"nodes": []}, r"n: {'nodes': \[\]} lists no nodes"),
+        ({"nodes": []}, r"n: {nodes: \[\]} lists no nodes"),
         ([{"name": "a", "addresses": ["10.0.0.0/24"]}], "is not an address"),
         ([{"name": "a", "addresses": ["::ffff:10.0.0.1"]}], "write 10.0.0.1"),
         ([{"name": "a", "addresses": ["127.0.0.1"]}], "not an address by which other nodes know"),

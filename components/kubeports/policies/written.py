@@ -48,13 +48,12 @@ def equal_rules(stack: Stack, config: Config) -> Iterator[Finding]:
 
 
 def _numbers(stack: Stack, flow: Flow) -> tuple[tuple[str, Any], ...]:
-    """What a flow does not hold, and the cloud compares: the types and codes of ICMP, and ports where one is 0."""
-    if not (flow.part or has_ports(flow.protocol)):
+    """What a flow does not hold, and the cloud compares: ports where one is 0."""
+    if not (flow.ported and has_ports(flow.protocol)):
         return ()
     inputs, names = stack.program.resources[flow.id].inputs, stack.program.backend(flow.id).facts.DECIDING
-    # Ports alone are numbers; a negative one stands for every type, as none does.
     numbers = tuple((each, inputs[each]) for each in names if isinstance(inputs.get(each), int | float) and inputs[each] >= 0)
-    return numbers if flow.part or (flow.ported and any(number == 0 for _, number in numbers)) else ()
+    return numbers if any(number == 0 for _, number in numbers) else ()
 
 
 def limits(stack: Stack, config: Config) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from kubeports.traffic import (
     ICMP,
     ICMPV6,
     LAST_PORT,
+    LAST_TYPE,
     SCTP,
     TCP,
     UDP,
@@ -254,7 +255,8 @@ class _Reader:
 
 def _number(value: Any, names: Mapping[str, int]) -> int | None:
     """A type or code of ICMP by its number or name; None: unknown."""
-    return int(value) if str(value).isdecimal() else names.get(str(value))
+    number = int(value) if str(value).isdecimal() else names.get(str(value))
+    return number if number is None or number <= LAST_TYPE else None  # 255 is reserved
 
 
 def _part(left: Any, name: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The plan: table x settings -> rules, with keys by meaning, and what stays closed and why. Pure."""
+"""The plan: table x settings -> rules, with keys by meaning, and what is disabled and why. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kubeports.conditions import MODES, OPT_IN, Condition
 from kubeports.errors import Problems, bad
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
-from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
+from kubeports.rules import BASELINE, EGRESS, Disabled, Plan, Rule, Source, State, order
 from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
 from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
 from kubeports.traffic import TCP, meaningful
@@ -44,15 +44,15 @@ class _Planner:
         self.rules: dict[Rule, Rule] = {}
         #: Family, protocol, first and last port -> the services that are open there, and to which networks.
         self.opened: dict[Entry, list[Opened]] = {}
-        self.closed: list[Closed] = []
+        self.disabled: list[Disabled] = []
         self.warnings: list[str] = []
 
     def plan(self) -> Plan:
         rows = (*self.rows, *self.settings.own)
         shut = {row: self.shut(row) for row in rows}
         effective = {row: self.effective(row) for row in rows}
-        on = [effective[row] for row, closed in shut.items() if closed is None]
-        self.closed += [closed for row, closed in shut.items() if closed is not None and self.concerns(row)]
+        on = [effective[row] for row, why in shut.items() if why is None]
+        self.disabled += [why for row, why in shut.items() if why is not None and self.concerns(row)]
         self.enabled_makes_sense()
         for row in on:
             with self.problems:
@@ -74,7 +74,7 @@ class _Planner:
         return Plan(
             settings=self.settings,
             rules=tuple(sorted(self.rules.values(), key=order)),
-            closed=tuple(dict.fromkeys(self.closed)),
+            disabled=tuple(dict.fromkeys(self.disabled)),
             warnings=tuple(dict.fromkeys(self.warnings)),
             rows=self.rows,
         )
@@ -86,7 +86,7 @@ class _Planner:
         change = self.settings.services.get(row.service)
         return row.conditions.unmet(self.chosen, bool(change and change.enabled)) or ()
 
-    def shut(self, row: Row) -> Closed | None:
+    def shut(self, row: Row) -> Disabled | None:
         """Why a row is off, and what would switch it on; None: it is on."""
         change = self.settings.services.get(row.service)
         enabled = f"{self.settings.setting('services')}.{row.service}.enabled"
@@ -101,7 +101,7 @@ class _Planner:
         else:
             return None
         asked = change is None or change.enabled is None
-        return Closed(row.service, None, f"{row}: {reason}", remedy, asked and any(each.key == OPT_IN for each in lacks))
+        return Disabled(row.service, None, f"{row}: {reason}", remedy, asked and any(each.key == OPT_IN for each in lacks))
 
     def why_not(self, condition: Condition, enabled: str) -> tuple[str, str]:
         """Why a condition does not hold, and what would make it hold."""
@@ -217,8 +217,8 @@ class _Planner:
             )
         terms = self.settings.sources[word]
         if not terms:
-            self.closed.append(
-                Closed(
+            self.disabled.append(
+                Disabled(
                     row.service,
                     word,
                     f"{row}: sources.{word} is []",
@@ -228,7 +228,7 @@ class _Planner:
         for family in self.settings.families:
             if terms and family in row.families and not any(self.covers(term, family) for term in terms):
                 words = f"{self.settings.setting('sources')}.{word}"
-                self.warnings.append(f"{words} has nothing of {family}: {row.service} stays closed to {word} in {family}")
+                self.warnings.append(f"{words} has nothing of {family}: {row.service} is denied to {word} in {family}")
         return terms
 
     def covers(self, term: Term, family: Family) -> bool:
@@ -263,21 +263,23 @@ class _Planner:
         if given is None and not can.groups_are_tags and "nodes" in self.settings.existing:
             # Such a group mostly came with the cloud's own rules for egress, and the cloud refuses equal ones.
             reason = "the nodes' group is externally managed, and its egress rules are untouched"
-            self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
+            self.disabled.append(
+                Disabled(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules")
+            )
             return
         if given is not None and not can.groups_are_tags and self.settings.existing:
             groups = ", ".join(self.settings.existing)
             reason = f"the externally managed group ({groups}) keeps its egress rules, and the list only adds to them"
             remedy = "remove that group's other egress rules, if its nodes may connect to nothing else"
-            self.closed.append(Closed(EGRESS, None, reason, remedy))
+            self.disabled.append(Disabled(EGRESS, None, reason, remedy))
             self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
-        closed: list[Family] = []
+        restricted: list[Family] = []
         for family in self.settings.families:
             networks = [INTERNET[family]] if given is None else self.outward(given, family)
             if INTERNET[family] in collapse(networks):
                 self.world_is_new(family)
             else:
-                closed.append(family)
+                restricted.append(family)
                 for term in map(self.known, self.settings.sources["cluster"]):
                     if not isinstance(term, str):
                         networks += [term] if family_of(term) == family else []
@@ -287,10 +289,10 @@ class _Planner:
                 self.metadata(family, networks)
             for each in collapse(networks):
                 self.put(_egress(family, Source("cidr", str(each))))
-        if closed and not can.egress_can_name_groups:
-            self.nodes_have_networks(closed)
+        if restricted and not can.egress_can_name_groups:
+            self.nodes_have_networks(restricted)
         if can.denies_the_rest:
-            self.baseline("egress", tuple(closed))
+            self.baseline("egress", tuple(restricted))
 
     def outward(self, given: tuple[Outbound, ...], family: Family) -> list[Network]:
         """The networks to which everything may go; what is for some ports alone, or to a reference, becomes a rule here."""
@@ -307,15 +309,15 @@ class _Planner:
         return networks
 
     def metadata(self, family: Family, networks: list[Network]) -> None:
-        """Where the cloud filters it, a node that can't reach the metadata service does not boot: it stays open."""
+        """Where the cloud filters it, a node that can't reach the metadata service does not boot: it stays allowed."""
         address = self.settings.capabilities.metadata_service.get(family)
         change = self.settings.services.get(METADATA)
         if address is None or any(within(network(address), each) for each in networks):
             return
         if change is not None and change.enabled is False:
             enable = f"set {self.settings.setting('services')}.{METADATA}.enabled: true, or leave it out"
-            self.closed.append(
-                Closed(METADATA, None, f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}", enable)
+            self.disabled.append(
+                Disabled(METADATA, None, f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}", enable)
             )
             return
         why = "cloud-init fetches the data of the node from the metadata service"
@@ -345,7 +347,7 @@ class _Planner:
         """Deny the rest, so that the network's own rules open nothing on the nodes."""
         for family in families:
             source = Source("cidr", str(INTERNET[family]))
-            why = "all else is closed, whatever the rules of the network say"
+            why = "all else is denied, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
 
     # The internet, and warnings

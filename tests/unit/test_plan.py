@@ -13,7 +13,7 @@ from kubeports import table
 from kubeports.errors import InputError
 from kubeports.networks import is_internet
 from kubeports.plan import plan
-from kubeports.rules import Closed, Packet, Plan, Rule, allows
+from kubeports.rules import Disabled, Packet, Plan, Rule, allows
 from kubeports.settings import parse
 from kubeports.traffic import IPENCAP
 
@@ -132,9 +132,9 @@ def test_gcp_has_a_baseline_per_family_and_the_other_clouds_have_none() -> None:
 
 
 def test_closed_lists_rows_that_are_off_and_words_that_are_empty() -> None:
-    closed = made(sources={"admins": [], "clients": []}).closed
-    assert Closed("rpcbind", None, "tcp/111: nfs is false", "set nfs: true") in closed
-    assert Closed("ssh", "admins", "tcp/22: sources.admins is []", "list CIDRs under sources.admins") in closed
+    closed = made(sources={"admins": [], "clients": []}).disabled
+    assert Disabled("rpcbind", None, "tcp/111: nfs is false", "set nfs: true") in closed
+    assert Disabled("ssh", "admins", "tcp/22: sources.admins is []", "list CIDRs under sources.admins") in closed
     assert {entry.service for entry in closed if entry.source == "clients"} == {"nodeport"}
     assert len(set(closed)) == len(closed)
 
@@ -142,7 +142,7 @@ def test_closed_lists_rows_that_are_off_and_words_that_are_empty() -> None:
 def test_ipip_stays_closed_without_ipv4_and_the_plan_says_so() -> None:
     planned = made(families=["ipv6"], sources={"admins": ["2001:db8::/32"], "clients": []})
     assert not [r for r in planned.rules if r.protocol == IPENCAP]
-    assert any(entry.service == "ipip" and "ipv4 alone" in entry.reason for entry in planned.closed)
+    assert any(entry.service == "ipip" and "ipv4 alone" in entry.reason for entry in planned.disabled)
 
 
 def test_nfs_warns_that_2049_is_not_in_the_requirement() -> None:
@@ -229,7 +229,7 @@ def test_a_toggle_adds_rules_of_its_own_rows_and_takes_none(raw: dict[str, Any],
 def test_every_row_that_is_on_and_said_has_rules_or_stands_under_closed(raw: dict[str, Any]) -> None:
     planned = made(raw)
     served = {service for rule in planned.rules for service in rule.services}
-    closed = {entry.service for entry in planned.closed}
+    closed = {entry.service for entry in planned.disabled}
     warned = " ".join(planned.warnings)
     for row in planned.rows:
         if row.origin == table.EXTRAS and not served & {row.service}:
@@ -261,11 +261,11 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
     group = "sg-0a" if cloud == "aws" else "3f0c3f46-0000-0000-0000-000000000000"
     theirs = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group})
     assert not [rule for rule in theirs.rules if rule.direction == "egress"]
-    assert "egress" in [entry.service for entry in theirs.closed]
+    assert "egress" in [entry.service for entry in theirs.disabled]
     ours = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group}, egress=["10.0.0.0/8"])
     listed = {rule.source.value for rule in ours.rules if rule.direction == "egress" and "egress" in rule.services}
     assert listed == {"10.0.0.0/8", "self"}
-    (entry,) = [entry for entry in ours.closed if entry.service == "egress"]
+    (entry,) = [entry for entry in ours.disabled if entry.service == "egress"]
     assert "(nodes) keeps its egress rules" in entry.reason and "other egress rules" in entry.remedy
     assert any(warning.startswith("egress alone restricts nothing there") for warning in ours.warnings)
 
@@ -440,14 +440,14 @@ def test_the_order_of_keys_changes_nothing() -> None:
         made(cloud="aws", network="vpc-0a", roles=True, egress=["10.0.0.0/8"], existing=dict(order))
         for order in (given.items(), reversed(given.items()))
     ]
-    assert (plans[0].warnings, plans[0].closed) == (plans[1].warnings, plans[1].closed)
+    assert (plans[0].warnings, plans[0].disabled) == (plans[1].warnings, plans[1].disabled)
 
 
 @pytest.mark.parametrize("cni", ["cilium", "flannel", "kube-ovn", "none"])
 def test_the_fix_for_a_row_of_another_cni_is_one_that_plan_accepts(cni: str) -> None:
     rows = table.load()
     raw: dict[str, Any] = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
-    found = [each.remedy for each in plan(rows, parse(raw | {"cni": cni}, rows)).closed if each.service in ("ipip", "calico")]
+    found = [each.remedy for each in plan(rows, parse(raw | {"cni": cni}, rows)).disabled if each.service in ("ipip", "calico")]
     assert "set cni: calico" in found and "set cni: calico and calico: classic" in found
     for changes in ({"cni": "calico"}, {"cni": "calico", "calico": "classic"}):
         assert any("ipip" in rule.services for rule in plan(rows, parse(raw | changes, rows)).rules)

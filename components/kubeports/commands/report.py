@@ -43,7 +43,7 @@ _STDOUT = "-"
 )
 @click.option("-o", "--output", metavar="FILE", required=True, help="The page to write, or - for stdout.")
 def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path, ...], output: str) -> None:
-    """Write a page that shows what stacks open: for network people, reviewers, and printers.
+    """Write a page that shows what stacks allow: for network people, reviewers, and printers.
 
     \b
     kubeports report -s aws-prod -o report.html
@@ -51,7 +51,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path
     kubeports report -s aws-prod --probe probe.json -o report.html
     kubeports report --file stacks/Pulumi.aws-prod.yaml -o report.html
 
-    The page has the matrix of services and sources, a picture of who reaches whom, what is closed and why, the rules in the
+    The page has the matrix of services and sources, a picture of who reaches whom, what is disabled and why, the rules in the
     cloud's own words, and, of several stacks, what differs. It is one HTML file without scripts, needs no network, and prints to
     PDF. The same stack files make the same page.
 

@@ -84,7 +84,7 @@ def _services(plan: Plan, protocol: int, port: int | None) -> Iterable[str]:
     for state in states(plan.rows, plan.settings):
         row = state.row
         if row.protocol == protocol and (port is None or (row.start or 0) <= port <= (row.end or 65535)):
-            found[row.service + (" (off)" if state.closed else "")] = True
+            found[row.service + (" (off)" if state.disabled else "")] = True
     return found
 
 

@@ -193,14 +193,14 @@ def _node(item: Mapping[str, Any], at: str) -> Node:
         name = _name(item["name"], f"{at}.name")
     roles: list[str] = []
     with problems:
-        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles")):
+        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles", "[worker]")):
             if role not in ROLES:
                 with problems:
                     raise bad(f"{at}.roles[{i}]", f"{show(role)} is not a role", suggest(role, ROLES))
             else:
                 roles.append(role)
     with problems:
-        given = sequence(item["addresses"], f"{at}.addresses")
+        given = sequence(item["addresses"], f"{at}.addresses", "[10.0.0.11]")
         addresses = _addresses(given, f"{at}.addresses")
     number = None
     with problems:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from kubeports.conditions import MODES, OPT_IN, Condition
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, some
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
 from kubeports.rules import BASELINE, EGRESS, Disabled, Plan, Rule, Source, State, order
@@ -44,6 +44,10 @@ class _Planner:
         self.rules: dict[Rule, Rule] = {}
         #: Family, protocol, first and last port -> the services that are open there, and to which networks.
         self.opened: dict[Entry, list[Opened]] = {}
+        #: Required source keywords that the stack leaves out -> the services that need them.
+        self.missing: dict[str, list[str]] = {}
+        #: The internet -> the services whose sources add up to it, and may not.
+        self.internet: dict[Network, list[str]] = {}
         self.disabled: list[Disabled] = []
         self.warnings: list[str] = []
 
@@ -57,6 +61,8 @@ class _Planner:
         for row in on:
             with self.problems:
                 self.open(row)
+        self.refuse_missing()
+        self.refuse_sums()
         self.problems.raise_any()
         guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
         guards.check(on)
@@ -130,12 +136,16 @@ class _Planner:
 
     def enabled_makes_sense(self) -> None:
         """Refuse ``enabled: true`` on a row whose other conditions do not hold: another setting decides it."""
+        found: dict[tuple[str, str], list[str]] = {}
         for name, change in self.settings.services.items():
             rows = [row for row in self.rows if row.service == name]
             if change.enabled and rows and all(map(self.lacks, rows)):
-                reason, remedy = self.why_not(self.lacks(rows[0])[0], "")
-                with self.problems:
-                    raise bad(f"{self.settings.place('services')}.{name}.enabled", f"can't be true while {reason}", remedy)
+                found.setdefault(self.why_not(self.lacks(rows[0])[0], ""), []).append(name)
+        for (reason, remedy), names in found.items():
+            with self.problems:
+                others = f" (nor that of {some(names[1:])})" if names[1:] else ""
+                what = f"can't be true{others} while {reason}"
+                raise bad(f"{self.settings.place('services')}.{names[0]}.enabled", what, remedy)
 
     def effective(self, row: Row) -> Row:
         """A row with the stack's changes, and without roles on every node."""
@@ -210,11 +220,9 @@ class _Planner:
         return (role,)
 
     def word(self, row: Row, word: str) -> tuple[Term, ...]:
-        place = f"{self.settings.place('sources')}.{word}"
         if word not in self.settings.sources:
-            raise bad(
-                place, f"is missing, and {row.service} needs it", f"list who may connect; [] closes {row.service} to {word}"
-            )
+            self.missing.setdefault(word, []).append(row.service)
+            return ()
         terms = self.settings.sources[word]
         if not terms:
             self.disabled.append(
@@ -230,6 +238,24 @@ class _Planner:
                 words = f"{self.settings.setting('sources')}.{word}"
                 self.warnings.append(f"{words} has nothing of {family}: {row.service} is denied to {word} in {family}")
         return terms
+
+    def refuse_missing(self) -> None:
+        """Required source keywords that the stack leaves out, all as one problem."""
+        if not self.missing:
+            return
+        needed = [f"{word} (for {some(dict.fromkeys(services))})" for word, services in self.missing.items()]
+        examples = " and ".join(f"{word}: {'[10.20.0.0/16]' if not i else '[]'}" for i, word in enumerate(self.missing))
+        with self.problems:
+            what = f"lacks {' and '.join(needed)}"
+            raise bad(self.settings.place("sources"), what, f"add {examples}; a list is who may connect, and [] allows nobody")
+
+    def refuse_sums(self) -> None:
+        """Services whose sources add up to the internet, and may not: all as one problem."""
+        if self.internet:
+            names = some(service for services in self.internet.values() for service in services)
+            what = f"{' and '.join(map(str, self.internet))}, to which the sources of {names} add up,"
+            with self.problems:
+                refuse_internet(self.settings.place("sources"), what, self.rows)
 
     def covers(self, term: Term, family: Family) -> bool:
         if isinstance(term, str):
@@ -331,17 +357,17 @@ class _Planner:
             group = f"{self.settings.setting('existing')}.nodes"
             what = f"{INTERNET[family]} is what the group in {group} has by itself, as clouds make groups"
             with self.problems:
-                raise bad(self.settings.place("egress"), what, "leave egress out, or list what the group lacks")
+                raise bad(self.settings.place("egress"), what, "leave it out, or list what the group lacks")
 
     def nodes_have_networks(self, families: list[Family]) -> None:
         """Where an egress rule can't name a group as its destination, the nodes' CIDRs are required."""
         cluster, title = self.settings.sources["cluster"], self.settings.capabilities.title
-        for family in families:
-            if not any(not isinstance(term, str) and family_of(term) == family for term in cluster):
-                what = f"is restricted in {family}, and {title}'s egress rules can't name the nodes by their group"
-                right = f"add the nodes' {family} CIDRs to {self.settings.place('sources')}.cluster"
-                with self.problems:
-                    raise bad(self.settings.place("egress"), what, right)
+        known = {family_of(term) for term in cluster if not isinstance(term, str)}
+        if lacking := " and ".join(family for family in families if family not in known):
+            what = f"is restricted in {lacking}, and {title}'s egress rules can't name the nodes by their group"
+            right = f"add the nodes' {lacking} CIDRs to {self.settings.setting('sources')}.cluster"
+            with self.problems:
+                raise bad(self.settings.place("egress"), what, right)
 
     def baseline(self, direction: Literal["ingress", "egress"], families: tuple[Family, ...]) -> None:
         """Deny the rest, so that the network's own rules open nothing on the nodes."""
@@ -354,14 +380,10 @@ class _Planner:
 
     def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
         """Only ``clients`` may be the internet, and only for rows that allow it."""
-        place = self.settings.place("sources")
-        what = f"{world}, as {row.service} adds its sources up,"
-        if row.origin != "settings" and not row.public:
-            refuse_internet(f"{place}: {row.service}", what, self.rows)
         clients = self.settings.sources.get("clients", ()) if "clients" in row.source else ()
         given = [term for term in clients if not isinstance(term, str) and family_of(term) == family]
-        if not any(map(is_internet, collapse(given))):
-            refuse_internet(f"{place}: {row.service}", what, self.rows)
+        if (row.origin != "settings" and not row.public) or not any(map(is_internet, collapse(given))):
+            self.internet.setdefault(world, []).append(row.service)
 
     def warn_changed(self, on: list[Row]) -> None:
         """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""

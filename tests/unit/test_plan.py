@@ -275,7 +275,7 @@ def test_an_existing_groups_egress_to_everywhere_is_not_made_twice(cidrs: list[s
     existing = {"nodes": "3f0c3f46-0000-0000-0000-000000000000"}
     text = refused(existing=existing, egress=cidrs)
     assert text.startswith("egress: 0.0.0.0/0 is what the group in existing.nodes has by itself")
-    assert "leave egress out" in text
+    assert "leave it out" in text
     roles = made(existing={"etcd": existing["nodes"]}, roles=True, egress=["10.0.0.0/8"])
     assert any("(etcd) keeps its egress rules" in warning for warning in roles.warnings)
 

@@ -33,6 +33,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "provider": ("cloud",),
         "plugin": ("cni",),
         "canal": ("flannel",),
+        "kubelet": ("master",),
         "security_groups": ("existing",),
     }
 )

@@ -178,7 +178,7 @@ def address(value: Any, where: str, families: tuple[Family, ...], key: str) -> N
 
 
 def _as_cidrs(text: str) -> str:
-    """The fix for text that is no CIDR: a range of addresses as CIDRs; else how one is written."""
+    """The fix for text that is not a CIDR: a range of addresses as CIDRs; else how one is written."""
     first, _, last = (part.strip() for part in text.partition("-"))
     with suppress(ValueError):
         if len(parts := re.split(r"[,\s]+", text)) > 1 and all(map(ip_network, parts)):

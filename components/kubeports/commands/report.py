@@ -12,7 +12,7 @@ import click
 
 from kubeports import stackfile
 from kubeports.commands import shared
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, advice, bad
 
 if TYPE_CHECKING:
     from kubeports.rules import Plan
@@ -60,7 +60,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path
     Exit codes: 0 done, 2 bad input or an output that can't be written, 70 a bug of kubeports.
     """
     if not stacks and not files:
-        raise click.UsageError("name a stack (-s STACK) or a stack file (--file FILE); several are compared")
+        raise click.UsageError(advice("no stack is named", f"add {shared.which()}; several are compared"))
     from kubeports import report
     from kubeports.report import probed
 

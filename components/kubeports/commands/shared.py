@@ -118,8 +118,10 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
         click.UsageError: neither is named, or both.
         InputError: it can't be read, or is wrong; with every problem found.
     """
-    if (stack is None) == (file is None):
-        raise click.UsageError("name either a stack (-s STACK) or a stack file (--file FILE)")
+    if stack is not None and file is not None:
+        raise click.UsageError(advice("both a stack and a file are named", "leave out -s or --file"))
+    if stack is None and file is None:
+        raise click.UsageError(advice("no stack is named", f"add {which()}"))
     from kubeports.check import check
 
     name = str(stack or file)
@@ -139,11 +141,24 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
         raise bad(name, f"can't be read ({str(error)[:_LONGEST]})", "name a file that can") from None
 
 
+def which() -> str:
+    """How a stack is named, with a stack of the project here as the example."""
+    try:
+        stacks = stackfile.stacks(Path.cwd())
+    except (InputError, OSError):
+        stacks = []
+    return f"-s {stacks[0]}, or --file FILE" if stacks else "-s STACK, or --file FILE"
+
+
+def is_a_file(name: str) -> bool:
+    """Whether a name is of a file, and not of a stack: what ends in .yaml or .yml, or is there."""
+    path = Path(name)
+    return path.suffix in (".yaml", ".yml") or (len(name) < _LONGEST and path.is_file())
+
+
 def chosen_by(name: str) -> Chosen:
     """A stack, or a file: what ends in .yaml or .yml, or is there."""
-    path = Path(name)
-    is_file = path.suffix in (".yaml", ".yml") or (len(name) < _LONGEST and path.is_file())
-    return chosen(None, path) if is_file else chosen(name, None)
+    return chosen(None, Path(name)) if is_a_file(name) else chosen(name, None)
 
 
 # Output

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from kubeports import table
+from kubeports.errors import bad, nearest, suggest
 from kubeports.plan import states
 from kubeports.rules import Plan
+from kubeports.traffic import NAMES
 
 #: Firewalls that filter on a node itself, beside the rules of a cloud.
 FIREWALLS = ("ufw", "firewalld", "iptables", "nftables")
@@ -13,7 +15,12 @@ PODS = "pods"
 
 def topic(plan: Plan, text: str) -> tuple[str, ...]:
     """What is to be said of a topic, sentence by sentence; empty: the question is about packets."""
-    word = next(iter(text.lower().split()), "")
+    words = text.lower().split()
+    word = next(iter(words), "")
+    services = {row.service for row in (*plan.rows, *plan.settings.own)}
+    topics = (*FIREWALLS, PODS, *services)
+    if len(words) == 1 and word.replace("-", "").isalpha() and word not in (*topics, *NAMES) and (near := nearest(word, topics)):
+        raise bad(f"the question {text!r}", "is not a service of the table, nor a topic", suggest(word, [near]))
     if word in FIREWALLS:
         return _firewall(plan, word)
     off = next((s.disabled for s in states(plan.rows, plan.settings) if s.row.service == PODS and s.disabled), None)

@@ -23,7 +23,7 @@ class Reading:
         self.cloud: str | None = None
         self.capabilities = Capabilities()
         self.families: tuple[Family, ...] = ("ipv4",)
-        #: The keys that could not be read: what depends on them is no second problem.
+        #: The keys that could not be read: what depends on them is not a second problem.
         self.unread: set[str] = set()
         self.refs: dict[str, Ref] = {}
         #: The named source whose service account the nodes have; empty: none.

@@ -49,7 +49,7 @@ class Sources(Ids):
         problems = Problems()
         read: list[Term] = []
         seen: set[Term] = set()
-        example = f"[{words[0] if words else '10.20.0.0/16'}], or [] to allow nobody"
+        example = f"[{words[0] if words else '10.20.0.0/16'}], or [], which allows nobody"
         for i, item in enumerate(sequence(value, at, example, lambda item, place: self.term(item, place, words))):
             with problems:
                 term = self.term(item, f"{at}[{i}]", words)
@@ -82,7 +82,7 @@ class Sources(Ids):
         return f"under {self.setting('refs')} add {name}: {self.example_ref() if routable else self.example_ref('203.0.113.7')}"
 
     def meant_source(self, item: object, words: tuple[str, ...], at: str) -> str:
-        """The fix for what is no source: an id or a name of a named source, another tool's word, or what may be written."""
+        """The fix for what is not a source: an id or a name of a named source, another tool's word, or what may be written."""
         if isinstance(item, list) and len(item) == 1:
             item = item[0]
         text = str(item)

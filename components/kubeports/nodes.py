@@ -157,7 +157,7 @@ def _checked(nodes: list[Node], plugin: str | None, name: str) -> Nodes:
         for what, key in (("name", node.name), *(("address", address) for address in node.addresses)):
             if (what, key) in seen:
                 with problems:
-                    other = f"the {what} {key} is that of {seen[what, key]} too"
+                    other = f"the {what} {key} stands twice: {seen[what, key]} has it, too"
                     raise bad(f"{name}: {node.name}", other, f"give each node {'its own name' if what == 'name' else 'its own'}")
             seen[what, key] = node.name
     problems.raise_any()
@@ -284,7 +284,7 @@ def _inventory(spec: Mapping[str, Any], at: str) -> list[Node]:
 def _members(group: str, groups: Mapping[str, Any], at: str, within: tuple[str, ...]) -> Iterable[str]:
     """The hosts of a group, and of the groups that it names."""
     if group in within:
-        raise bad(f"{at}.{group}", "contains itself", "leave the circle out")
+        raise bad(f"{at}.{group}", "contains itself", "remove the loop")
     if group not in groups:
         raise bad(f"{at}.{within[-1] if within else group}", f"no group is called {show(group)}", suggest(group, groups))
     found = mapping(groups[group] or {}, f"{at}.{group}")

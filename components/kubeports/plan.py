@@ -187,7 +187,9 @@ class _Planner:
                 at = (family, row.protocol, row.ports)
                 self.opened.setdefault(at, []).append((row.service, collapsed, named))
         if terms and families and all(row.service not in rule.services for rule in self.rules.values()):
-            self.warnings.append(f"{row.service} ({row}) opens nothing: none of its sources is of {' or '.join(families)}")
+            self.warnings.append(
+                f"{row.service} ({row}) allows nothing: none of its sources has addresses of {' or '.join(families)}"
+            )
 
     def terms(self, row: Row) -> dict[Term, bool]:
         """A row's source with its words replaced by what the stack gives for them; whether it is named, not of clients alone."""
@@ -236,7 +238,7 @@ class _Planner:
         for family in self.settings.families:
             if terms and family in row.families and not any(self.covers(term, family) for term in terms):
                 words = f"{self.settings.setting('sources')}.{word}"
-                self.warnings.append(f"{words} has nothing of {family}: {row.service} is denied to {word} in {family}")
+                self.warnings.append(f"{words} has no {family} CIDR: {row.service} is denied to {word} in {family}")
         return terms
 
     def refuse_missing(self) -> None:
@@ -355,7 +357,7 @@ class _Planner:
         """An existing group usually allows all outbound traffic, and the cloud refuses an equal rule halfway."""
         if not self.settings.capabilities.groups_are_tags and "nodes" in self.settings.existing:
             group = f"{self.settings.setting('existing')}.nodes"
-            what = f"{INTERNET[family]} is what the group in {group} has by itself, as clouds make groups"
+            what = f"{INTERNET[family]} is allowed already: clouds make groups such as {group} with that rule"
             with self.problems:
                 raise bad(self.settings.place("egress"), what, "leave it out, or list what the group lacks")
 
@@ -397,7 +399,7 @@ class _Planner:
         """References that open nothing, and targets that mean nothing, should not pass in silence."""
         for name in self.settings.refs:
             if f"@{name}" not in self.settings.named and name != self.settings.account:
-                self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
+                self.warnings.append(f"{self.settings.setting('refs')}.{name} is not used: no source is @{name}")
         for row in self.settings.own:
             if row.target != "nodes" and not self.settings.roles:
                 self.warnings.append(self.no_roles(row.service, row.target))
@@ -427,7 +429,7 @@ class _Planner:
         for family in self.settings.families:
             if not any(self.covers(term, family) for term in self.settings.sources["cluster"]):
                 words = f"{self.settings.setting('sources')}.cluster"
-                what = f"{words} has nothing of {family}: the nodes do not reach each other in {family}"
+                what = f"{words} has no {family} CIDR: the nodes do not reach each other in {family}"
                 self.warnings.append(f"{what}. Add their {family} CIDRs or {SELF}, or leave {family} out of families")
 
     def warn_needs(self, on: list[Row]) -> None:

@@ -31,7 +31,7 @@ def refuse_repeated(rows: Table, name: str, lines: Mapping[int, int]) -> None:
                 earlier.end,
                 earlier.target,
             ):
-                what = f"{row.service} {row} is the row of {earlier.service} again"
+                what = f"{row.service} {row} repeats the row of {earlier.service}"
                 found.append(Problem(place, what, "leave one of the two, or join their sources"))
     if found:
         raise InputError(found)

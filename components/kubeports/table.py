@@ -280,7 +280,7 @@ def read(data: bytes, name: str, one_table: bool = True) -> Table:
             rows.append(row)
     problems.raise_any()
     if not rows:
-        raise bad(name, "has a header and no row", "write a row a service")
+        raise bad(name, "has a header and no row", "write a row for each service")
     if one_table:
         refuse_repeated(tuple(rows), name, at)
     return tuple(rows)
@@ -360,7 +360,7 @@ def service_name(value: object, where: str) -> str:
             right = suggest(value, [meant])
         raise bad(where, f"{show(value)} is not a service name", right)
     if value in RESERVED:
-        raise bad(where, f"{value!r} is a name of the plan's own", "take another name")
+        raise bad(where, f"{value!r} is a reserved name", "choose another name")
     return value
 
 
@@ -371,7 +371,7 @@ def protocol_number(value: object, where: str) -> int | None:
     if isinstance(value, str) and value in _PROTOCOLS:
         return _PROTOCOLS[value]
     if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
-        raise bad(where, f"{show(value)} is 4 to one cloud and 94 to another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
+        raise bad(where, f"{show(value)} is 4 on one cloud and 94 on another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
     if isinstance(value, str) and len(parts := re.findall(r"tcp|udp|sctp", value.lower())) > 1:
         raise bad(where, f"{show(value)} is not one protocol", f"write {parts[0]}, and a second row for {parts[1]}")
     try:

@@ -29,8 +29,8 @@ def unanswered(settings: Settings, rows: Iterable[Row], on: Iterable[Row]) -> It
             # The nodes' own CIDRs are where restricted egress may go, too.
             if word == "cluster" and settings.egress is not None:
                 continue
-            lacks = "that is open" if any(_is_for(row, word) for row in rows) else f"of the table {settings.table}"
-            yield f"{settings.setting('sources')}.{word} opens nothing: no row {lacks} is for {word}"
+            lacks = "that is enabled" if any(_is_for(row, word) for row in rows) else f"of the table {settings.table}"
+            yield f"{settings.setting('sources')}.{word} is not used: no row {lacks} is for {word}"
 
 
 def asked(settings: Settings) -> Iterator[Asked]:

@@ -101,9 +101,9 @@ def _from_json(value: Any, where: str, opening: str) -> Any:
     except InputError:
         raise
     except ValueError:
-        raise bad(where, f"{show(value)} has a number of thousands of digits", "write a number that can be") from None
+        raise bad(where, f"{show(value)} has a number of thousands of digits", "write a smaller number") from None
     except RecursionError:
-        raise bad(where, f"{show(value)} is nested too deeply", "write what the settings ask for") from None
+        raise bad(where, f"{show(value)} is nested too deeply", "see docs/settings.md for what may stand here") from None
 
 
 def _no_repeats(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_nodes_that_nothing_names_are_an_error_that_says_what_to_write() -> None
         ({"refs": {"l": {"prefixes": "x"}}}, "refs.l: is a prefix list, whose addresses only a cloud knows"),
         (
             {"existing": {"nodes": "x"}},
-            "existing.nodes: is a security group, and nodes have none of their own. Fix: leave it out",
+            "existing.nodes: is a group of a cloud, and nodes have no groups. Fix: leave it out",
         ),
         ({"network": "x"}, "network: is not used on host: the rules are on the nodes. Fix: leave it out"),
         ({"limits": {"rules": 5}}, "limits: has no effect on nodes' own firewalls .nftables.. Fix: leave it out"),

@@ -114,10 +114,13 @@ def inventory(**change: Any) -> Any:
         ([{"name": "a", "addresses": ["::ffff:10.0.0.1"]}], "write 10.0.0.1"),
         ([{"name": "a", "addresses": ["127.0.0.1"]}], "not an address by which other nodes know"),
         ([{"name": "a", "addresses": []}], "is empty"),
-        ([{"name": "a", "addresses": ["10.0.0.1"]}, {"name": "a", "addresses": ["10.0.0.2"]}], "the name a is that of a too"),
+        (
+            [{"name": "a", "addresses": ["10.0.0.1"]}, {"name": "a", "addresses": ["10.0.0.2"]}],
+            "the name a stands twice: a has it, too",
+        ),
         (
             [{"name": "a", "addresses": ["10.0.0.1"]}, {"name": "b", "addresses": ["10.0.0.1"]}],
-            "the address 10.0.0.1 is that of a too",
+            "the address 10.0.0.1 stands twice: a has it, too",
         ),
         ([{"name": "a", "addresses": ["10.0.0.1"], "port": 0}], "port"),
         (cluster(roleGroups={"etcd": ["node9"]}), "'node9' is not among the hosts"),

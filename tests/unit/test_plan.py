@@ -152,7 +152,7 @@ def test_nfs_warns_that_2049_is_not_in_the_requirement() -> None:
 
 def test_a_word_without_addresses_of_a_family_gives_a_warning() -> None:
     warnings = made(families=["ipv4", "ipv6"]).warnings
-    assert any("sources.clients has nothing of ipv6" in warning for warning in warnings)
+    assert any("sources.clients has no ipv6 CIDR" in warning for warning in warnings)
 
 
 def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
@@ -274,7 +274,7 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
 def test_an_existing_groups_egress_to_everywhere_is_not_made_twice(cidrs: list[str]) -> None:
     existing = {"nodes": "3f0c3f46-0000-0000-0000-000000000000"}
     text = refused(existing=existing, egress=cidrs)
-    assert text.startswith("egress: 0.0.0.0/0 is what the group in existing.nodes has by itself")
+    assert text.startswith("egress: 0.0.0.0/0 is allowed already: clouds make groups such as existing.nodes with that rule")
     assert "leave it out" in text
     roles = made(existing={"etcd": existing["nodes"]}, roles=True, egress=["10.0.0.0/8"])
     assert any("(etcd) keeps its egress rules" in warning for warning in roles.warnings)
@@ -359,7 +359,7 @@ def test_clients_may_be_half_of_the_internet_as_they_may_be_all_of_it() -> None:
 def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:
     own = {"protocol": 58, "source": ["10.0.0.0/8"], "why": "ICMPv6"}
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
-    assert any("own (protocol 58) opens nothing" in warning for warning in warnings)
+    assert any("own (protocol 58) allows nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)
 
 
@@ -368,13 +368,13 @@ def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> 
     [
         (
             {"calico": "absent", "sources": BASE["sources"] | {"peers": ["10.9.0.0/16"]}},
-            "sources.peers opens nothing: no row that is open is for peers",
+            "sources.peers is not used: no row that is enabled is for peers",
         ),
         (
             {"services": {"ssh": {"source": ["cluster"]}, "apiserver": {"source": ["cluster"]}}},
-            "sources.admins opens nothing: no row that is open is for admins",
+            "sources.admins is not used: no row that is enabled is for admins",
         ),
-        ({"refs": {"bastion": {"group": ID}}}, "refs.bastion opens nothing: no source is @bastion"),
+        ({"refs": {"bastion": {"group": ID}}}, "refs.bastion is not used: no source is @bastion"),
         (
             {"services": {"own": {"protocol": 47, "source": ["cluster"], "target": "etcd", "why": "GRE"}}},
             "services.own.target: etcd is every node while roles is false",
@@ -428,7 +428,7 @@ def test_rows_that_add_up_to_a_quarter_of_the_internet_are_warned_of_together() 
 
 def test_nodes_known_by_addresses_of_one_family_alone_are_warned_of() -> None:
     sources = {"admins": ["10.0.0.0/8", "2001:db8::/32"], "clients": [], "cluster": ["10.1.0.0/16"]}
-    said = "sources.cluster has nothing of ipv6: the nodes do not reach each other in ipv6"
+    said = "sources.cluster has no ipv6 CIDR: the nodes do not reach each other in ipv6"
     assert any(warning.startswith(said) for warning in made(sources=sources, families=["ipv4", "ipv6"]).warnings)
     sources["cluster"].append("2001:db8:1::/48")
     assert not any(said in warning for warning in made(sources=sources, families=["ipv4", "ipv6"]).warnings)

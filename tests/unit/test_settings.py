@@ -188,7 +188,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"web": OWN | {"protocol": "gre"}}}, "kubeports:services.web.protocol: 'gre' is not a protocol", "number"),
     ({"services": {"web": OWN | {"why": "it's"}}}, "kubeports:services.web.why", "letters"),
     ({"services": {"web": OWN | {"source": []}}}, "kubeports:services.web.source: is empty", "enabled: false"),
-    ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a name of the plan's own", "another"),
+    ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a reserved name", "another"),
     ({"services": {"ssh": {"protocol": "udp"}}}, "kubeports:services.ssh.protocol: ssh is a row of the table", "another name"),
     ({"services": {"ssh": {"target": "node"}}}, "kubeports:services.ssh.target: 'node'", "'nodes'"),
     ({"services": {"rpcbind": {"enabled": True}}}, "kubeports:services.rpcbind.enabled: can't be true", "kubeports:nfs: true"),
@@ -243,7 +243,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"ssh": {"start": int("1" * 4300)}}}, "kubeports:services.ssh.start: 1111", "write"),
     (
         {"cloud": "aws", "network": "vpc-0a", "roles": True, "limits": {"groups": 1}},
-        "kubeports:limits: groups 1 per interface",
+        "kubeports:limits: groups is 1 per interface",
         "roles",
     ),
     ({"limits": {"cidrs": 0}}, "kubeports:limits.cidrs: 0 is too small", "above 0"),
@@ -329,7 +329,7 @@ GCP = {"cloud": "gcp", "network": "n"}
             "has 256 characters, and EC2 takes 255. Fix: choose a name that is 1 ",
         ),
         ("n" * 242, AWS, "the group's name 'nnn"),
-        ("SG-x", AWS, "EC2 takes no group name that starts with sg-, and 'SG-x' does"),
+        ("SG-x", AWS, "'SG-x' can't be a group's name on EC2: it starts with sg-"),
         ("é", AWS, "EC2 takes no group name such as 'é'. Fix: name the firewall with letters"),
         ("My_Fw", GCP, "GCP takes no firewall rule's name that starts with 'My_Fw'. Fix: name the firewall with lower-case"),
         ("1fw", GCP, "GCP takes no firewall rule's name that starts with '1fw'"),
@@ -455,7 +455,7 @@ def test_values_within_themselves_are_refused() -> None:
 def test_one_output_under_two_names_is_refused_as_one_id_is() -> None:
     later = pulumi.Output.from_input("sg-1")
     refs = {"a": {"group": later}, "b": {"group": later}}
-    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too. Fix: give one id one name"
+    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too. Fix: use one name for one id"
 
 
 def test_keys_are_text() -> None:

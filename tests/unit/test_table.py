@@ -104,7 +104,7 @@ def test_every_extra_is_off_until_asked_for_and_says_where_it_comes_from() -> No
         (HEADER + GOOD.replace("ssh", " ssh"), "t.csv: line 2: service: ' ssh' has space", "'ssh'"),
         (HEADER + GOOD + GOOD, "t.csv: line 3: ssh tcp/22 stands twice", "leave one"),
         (HEADER + GOOD + GOOD.replace("nodes", "etcd"), "t.csv: line 3: ssh tcp/22 contradicts", "one row"),
-        (HEADER + GOOD + GOOD.replace("ssh", "shell"), "t.csv: line 3: shell tcp/22 is the row of ssh", "leave one"),
+        (HEADER + GOOD + GOOD.replace("ssh", "shell"), "t.csv: line 3: shell tcp/22 repeats the row of ssh", "leave one"),
         (HEADER + 'ssh,"tcp\n', "t.csv: line 2: is not CSV", "quotes"),
     ],
 )

@@ -113,7 +113,9 @@ def account(cloud: str) -> Account:
     """
     found = getattr(backend(cloud), "account", None)
     if found is None:
-        raise bad("cloud", f"{cloud} can't be read: its package has no account", "see docs/extending.md for what a cloud has")
+        raise bad(
+            "cloud", f"{cloud} can't be audited: its package has no account reader", "see docs/extending.md for what a cloud has"
+        )
     return cast(Account, found)
 
 

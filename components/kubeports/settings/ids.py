@@ -239,7 +239,7 @@ class Ids(Reading):
         for key, item in given.items():
             with self.problems:
                 if not re.fullmatch(form.pattern, key) or not 1 <= len(key) <= form.key or key.lower().startswith(form.reserved):
-                    right = f"write 1-{form.key} {form.words}, and not {form.reserved} first"
+                    right = f"write 1-{form.key} {form.words}, that do not start with {form.reserved}"
                     raise bad(f"{at}.{key}", f"{show(key)} can't be a tag's key", right)
                 if key == "Name" or key.startswith("kubeports:"):
                     raise bad(f"{at}.{key}", "is a tag that the component sets", "choose another key")
@@ -281,5 +281,5 @@ class Ids(Reading):
                 ours = isinstance(item, str) and seen[item].startswith(_OURS)
                 with self.problems:
                     what = f"{item if isinstance(item, str) else 'this Output'} is {seen[known]} too"
-                    raise bad(self.where + place, what, _OWN_TAG if ours else "give one id one name")
+                    raise bad(self.where + place, what, _OWN_TAG if ours else "use one name for one id")
             seen[known] = self.where + place

@@ -25,7 +25,7 @@ def network_plugin(given: Mapping[str, Any], where: str, problems: Problems) -> 
 
     def of_another(key: str) -> InputError:
         right = f"leave it out, or write {where.rpartition(' ')[2]}cni: {key}"
-        return bad(f"{where}{key}", f"is a mode of {key}, and cni is {cni}", right)
+        return bad(f"{where}{key}", f"sets a mode of {key}, but cni is {cni}", right)
 
     for key in MODES:
         with problems:

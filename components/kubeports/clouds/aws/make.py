@@ -91,7 +91,7 @@ def limits(plan: Plan, name: str) -> None:
     carried = settings.carried(role)
     if groups < len(carried):
         with problems:
-            what = f"groups {groups} per interface, and a {role} node carries {len(carried)} ({', '.join(carried)})"
+            what = f"groups is {groups} per interface, and a {role} node needs {len(carried)} ({', '.join(carried)})"
             write = f"{settings.setting('limits')}.groups: {len(carried)}"
             raise bad(settings.place("limits"), what, f"raise the quota and set {write}, combine fewer roles, or leave roles out")
     _names(plan, name, problems)
@@ -99,10 +99,8 @@ def limits(plan: Plan, name: str) -> None:
         if rule.from_port is not None and rule.protocol not in PORTED:
             with problems:
                 place = EGRESS if rule.direction == "egress" else f"services.{rule.services[0]}"
-                what = (
-                    f"{rule.entry} has ports, and EC2 filters those of TCP and UDP alone: a rule would allow all of the protocol"
-                )
-                raise bad(settings.place(place), what, "leave start and end out, if all of it may pass")
+                what = f"{rule.entry} has ports, but EC2 filters ports of TCP and UDP only: a rule would allow the whole protocol"
+                raise bad(settings.place(place), what, "leave out start and end, to allow the whole protocol")
     count: dict[tuple[str, str, Family], int] = {}
     resources = encode(plan)
     for resource in resources.values():
@@ -135,7 +133,7 @@ def _names(plan: Plan, name: str, problems: Problems) -> None:
     place = settings.place("cluster")
     if name.lower().startswith("sg-"):
         with problems:
-            raise bad(place, f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name")
+            raise bad(place, f"{name!r} can't be a group's name on EC2: it starts with sg-", "choose another name")
     if not re.fullmatch(_NAME, name):
         with problems:
             right = "name the firewall with letters, digits, spaces and ._-:/()#,@[]+=;{}!$*"

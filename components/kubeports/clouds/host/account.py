@@ -50,7 +50,7 @@ def _listed(ssh: Ssh, node: Node) -> object:
         found = json.loads(answer.stdout)
         found["nftables"]
     except (ValueError, KeyError, TypeError):
-        raise UnreadableError(f"{node.name}: nft does not answer with JSON", "install an nft that is built with JSON") from None
+        raise UnreadableError(f"{node.name}: nft does not answer with JSON", "install nftables with JSON support") from None
     return found
 
 

@@ -51,7 +51,7 @@ def limits(plan: Plan, name: str) -> None:
             raise bad(settings.place(f"refs.{reference}"), what, right)
     for target in settings.existing:
         with problems:
-            what = "is a security group, and nodes have none of their own"
+            what = "is a group of a cloud, and nodes have no groups"
             raise bad(settings.place(f"existing.{target}"), what, "leave it out")
     if settings.network is not None:
         with problems:

@@ -227,14 +227,8 @@ class _Planner:
             return ()
         terms = self.settings.sources[word]
         if not terms:
-            self.disabled.append(
-                Disabled(
-                    row.service,
-                    word,
-                    f"{row}: sources.{word} is []",
-                    f"list CIDRs under {self.settings.setting('sources')}.{word}",
-                )
-            )
+            right = f"list CIDRs under {self.settings.setting('sources')}.{word}"
+            self.disabled.append(Disabled(row.service, word, f"{row}: sources.{word} is []", right))
         for family in self.settings.families:
             if terms and family in row.families and not any(self.covers(term, family) for term in terms):
                 words = f"{self.settings.setting('sources')}.{word}"
@@ -344,9 +338,8 @@ class _Planner:
             return
         if change is not None and change.enabled is False:
             enable = f"set {self.settings.setting('services')}.{METADATA}.enabled: true, or leave it out"
-            self.disabled.append(
-                Disabled(METADATA, None, f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}", enable)
-            )
+            reason = f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}"
+            self.disabled.append(Disabled(METADATA, None, reason, enable))
             return
         why = "cloud-init fetches the data of the node from the metadata service"
         self.put(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from kubeports.check import check
 from kubeports.errors import InputError, Problem
+from kubeports.settings import KEYS
 
 from tests.golden import ROOT
 
@@ -93,6 +95,13 @@ def problems(settings: dict[str, Any]) -> tuple[Problem, ...]:
 @pytest.mark.parametrize("stack", GOOD)
 def test_the_good_stacks_are_good(stack: str) -> None:
     assert problems(GOOD[stack]) == ()
+
+
+@pytest.mark.parametrize("stack", GOOD)
+def test_defaults_as_the_engine_writes_them_change_nothing(stack: str) -> None:
+    defaults = {key: about.default for key, about in KEYS.items() if about.default is not None}
+    written = {key: value if isinstance(value, str) else json.dumps(value) for key, value in defaults.items()}
+    assert check(None, written | GOOD[stack], PREFIX).rules == check(None, GOOD[stack], PREFIX).rules
 
 
 @pytest.mark.parametrize("stack", GOOD)

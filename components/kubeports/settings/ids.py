@@ -18,6 +18,7 @@ from kubeports.values import address, choice, identifier, mapping, positive
 
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 _NAME_LENGTH = 40
+_EMPTY: tuple[object, ...] = (None, "{}", {})  # a default as the engine writes it, too
 #: The kinds of named sources, which are the keys of their ids.
 REFS = ("group", "prefixes", "cidr", "account")
 _OURS = "the firewall's own tag"
@@ -212,7 +213,7 @@ class Ids(Reading):
 
     def limits(self, value: Any, at: str) -> dict[str, int]:
         """The account's limits, those that the cloud has."""
-        if self.cloud and not self.capabilities.limits:
+        if value not in _EMPTY and self.cloud and not self.capabilities.limits:
             raise bad(at, f"has no effect on {self.capabilities.title}", "leave it out")
         given, read = mapping(value, at, "{rules: 100}"), {}
         self.known(given, LIMITS, at)
@@ -228,7 +229,7 @@ class Ids(Reading):
     def tags(self, value: Any, at: str) -> dict[str, object]:
         """Further tags, where the cloud's groups have tags."""
         form = self.capabilities.tags
-        if value and self.cloud and form is None:
+        if value not in _EMPTY and self.cloud and form is None:
             raise bad(at, f"groups on {self.capabilities.title} have no tags of keys and values", "leave it out")
         given = mapping(value, at, "{team: platform}")
         if form is None:

@@ -12,6 +12,7 @@ from kubeports.errors import InputError, Problems, bad, show
 from kubeports.values import choice, listed, sequence
 
 _ABSENT = "absent"
+_EMPTY: tuple[object, ...] = (None, "", "[]", [], ())  # a default as the engine writes it, too
 
 
 def network_plugin(given: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, tuple[str, ...]]:
@@ -29,7 +30,7 @@ def network_plugin(given: Mapping[str, Any], where: str, problems: Problems) -> 
 
     for key in MODES:
         with problems:
-            if given.get(key) and cni not in ("", key) and given[key] not in (_ABSENT, [_ABSENT]):
+            if given.get(key) not in _EMPTY and cni not in ("", key) and given[key] not in (_ABSENT, [_ABSENT]):
                 raise of_another(key)
             modes[key] = _modes(given.get(key, []), key, f"{where}{key}")
     absent = modes.get("calico") == (_ABSENT,)

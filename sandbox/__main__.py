@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from kubeports import stackfile
@@ -18,7 +18,7 @@ from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.processes import confirms, has_terminal, interrupt_on_signals
 from sandbox.progress import meanwhile, say
-from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file
+from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file, unchanged
 
 
 @click.group()
@@ -75,26 +75,34 @@ def _operation(name: str, summary: str) -> None:
     @main.command(name, help=summary)
     @click.argument("stack")
     def command(stack: str) -> None:
-        settings, where = stackfile.of_file(stack_file(ROOT, stack))
+        file = stack_file(ROOT, stack)
+        settings, where = stackfile.of_file(file)
         if name in ("preview", "up"):
             # As `kubeports plan` reads them: the engine takes 026 for 22, and says less of what is wrong.
             check(None, settings, where, folders=(ROOT,))
-        project = Project(ROOT, _cloud(settings), _state(), PACK)
-        if name in _ASKED:
-            confirmed = os.environ.get("CONFIRM") == "yes"
-            if not confirmed and not has_terminal():
-                raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
-            # The Automation API's up has no preview of its own, and the policies of a stack judge when everything is made.
-            judged = project.run(_ASKED[name], stack, show=True)
-            if not judged.ok:
-                _tell(judged)
-                click.echo("error: the preview failed, and nothing was changed", err=True)
-                sys.exit(1)
-            if not confirmed and not confirms(f"{name} {stack}? Type yes to go on: "):
-                raise SandboxError(f"make {name}: not confirmed, and nothing was changed")
-        result = project.run(name, stack, show=True)  # type: ignore[arg-type]
-        _tell(result)
-        sys.exit(0 if result.ok else 1)
+        state = _state()
+        project = Project(ROOT, _cloud(settings), state, PACK)
+        with unchanged(file, keys=state is None):
+            _run(project, name, stack)  # type: ignore[arg-type]
+
+
+def _run(project: Project, name: Operation, stack: str) -> NoReturn:
+    """Run an operation, after a preview and a question where it changes much; ends the process."""
+    if name in _ASKED:
+        confirmed = os.environ.get("CONFIRM") == "yes"
+        if not confirmed and not has_terminal():
+            raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
+        # The Automation API's up has no preview of its own, and the policies of a stack judge when everything is made.
+        judged = project.run(_ASKED[name], stack, show=True)
+        if not judged.ok:
+            _tell(judged)
+            click.echo("error: the preview failed, and nothing was changed", err=True)
+            sys.exit(1)
+        if not confirmed and not confirms(f"{name} {stack}? Type yes to go on: "):
+            raise SandboxError(f"make {name}: not confirmed, and nothing was changed")
+    result = project.run(name, stack, show=True)
+    _tell(result)
+    sys.exit(0 if result.ok else 1)
 
 
 def _tell(result: Result) -> None:

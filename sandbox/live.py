@@ -203,7 +203,7 @@ def accept(cloud: Cloud) -> int:
 
 
 class Acceptance(Demo):
-    """The demo's steps, and updates that narrow and close: each must take away from the cloud what it closes."""
+    """The demo's steps, and updates that remove sources and rules: each must take away from the cloud what it removes."""
 
     def further(self) -> None:
         """Clients: the internet, networks, none; the cluster: its group and a network, its group alone.
@@ -211,7 +211,7 @@ class Acceptance(Demo):
         Raises:
             SandboxError: the cloud still has a source that an update has taken away.
         """
-        heading("   Narrowing and closing: what an update takes away is gone from the cloud")
+        heading("   Removing sources and rules: what an update takes away is gone from the cloud")
         config = yaml.safe_load(stack_file(self.project.folder, self.stack).read_text(encoding="utf-8"))["config"]
         before = config["kubeports:sources"]
         for title, changes, gone in NARROWING:

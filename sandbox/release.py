@@ -45,7 +45,7 @@ def main(tag: str) -> None:
         *(str(_BIN / "cyclonedx-py"), "requirements", "requirements.txt", "--pyproject", "components/pyproject.toml"),
         *("--output-reproducible", "--output-format", "JSON", "--output-file", str(bill)),
     )
-    (FOLDER / "notes.md").write_text(told, encoding="utf-8")
+    (FOLDER / "notes.md").write_text(linked(told, tag), encoding="utf-8")
     say(f"built {', '.join(path.name for path in sorted(FOLDER.iterdir()))} in {FOLDER.relative_to(ROOT)}")
 
 
@@ -59,6 +59,13 @@ def notes(changelog: str, version: str) -> str:
     if found is None:
         raise SandboxError(f"CHANGELOG.md: has no section '## {version} (YYYY-MM-DD)'. Fix: date the section of this release")
     return found[1].strip() + "\n"
+
+
+def linked(text: str, tag: str) -> str:
+    """Notes whose links lead to the repository at a tag; where no workflow names the repository, plain text."""
+    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    to = rf"[\1]({server}/{repository}/blob/{tag}/\2)" if server and repository else r"\1 (\2)"
+    return re.sub(r"\[([^\]]+)\]\((?!https?://)([^)]+)\)", to, text)
 
 
 def build(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -337,6 +337,29 @@ def session_members(session: int) -> list[int]:
             if os.getsid(int(entry.name)) == session and ") Z " not in (entry / "stat").read_text():
                 found.append(int(entry.name))
     return found
+
+
+#: What the engine adds to a stack file where its secrets are encrypted, and reads again.
+_KEYS = re.compile(r"^(?:encryptionsalt|encryptedkey|secretsprovider): .*\n?", re.MULTILINE)
+
+
+@contextlib.contextmanager
+def unchanged(file: Path, keys: bool) -> Iterator[None]:
+    """Keep a stack file as its author wrote it, whatever happens: the engine drops blank lines and makes texts of booleans.
+
+    Args:
+        file: the stack's.
+        keys: keep what the engine adds for its secrets, as it must be where the state is the user's own.
+    """
+    before = file.read_text(encoding="utf-8")
+    try:
+        yield
+    finally:
+        after = file.read_text(encoding="utf-8") if file.is_file() else ""
+        added = [] if not keys or _KEYS.search(before) else _KEYS.findall(after)
+        text = "".join([before if before.endswith("\n") or not added else before + "\n", *added])
+        if after != text:
+            file.write_text(text, encoding="utf-8")
 
 
 def stack_file(folder: Path, stack: str) -> Path:

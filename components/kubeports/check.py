@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from kubeports import settings, table
 from kubeports.clouds import backend
+from kubeports.errors import is_output
 from kubeports.plan import plan
 from kubeports.rules import Plan
 
@@ -33,8 +35,8 @@ def check(
     """
     rows = table.load()
     named = args.get("table") if isinstance(args, Mapping) else None
-    if isinstance(named, str) and named:
-        rows = table.find(named, folders)
+    if named is not None and not isinstance(named, Enum) and not is_output(named):
+        rows = table.find(settings.table_name(named, f"{where}table"), folders, f"{where}table")
     planned = plan(rows, settings.parse(args, rows, where, cluster))
     backend(planned.settings.cloud).limits(planned, name or planned.settings.cluster)
     return planned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from kubeports.commands.shared import BAD_INPUT, BUG, UnwritableError
+from kubeports.commands.shared import BAD_INPUT, BUG, UnwritableError, is_a_file
 from kubeports.errors import InputError, advice, suggest
 
 if TYPE_CHECKING:
@@ -150,8 +151,42 @@ def _refuse(error: click.UsageError, ctx: click.Context) -> NoReturn:
     path = error.ctx.command_path if error.ctx else " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
     what = error.format_message().rstrip(".")
     fixed = "Fix: " in what or "Did you mean" in what or "Known: " in what
-    _say(f"{path}: " + (what if fixed else advice(what, f"{path} --help lists what it takes")))
+    name = ctx.invoked_subcommand or ""
+    command = error.ctx.command if error.ctx else ctx.command
+    if isinstance(command, Commands) and name in COMMANDS:
+        command = cast("click.Command", command.get_command(ctx, name))
+    _say(f"{path}: " + (what if fixed else _with_fix(error, command, what, path)))
     raise click.exceptions.Exit(BAD_INPUT)
+
+
+def _with_fix(error: click.UsageError, command: click.Command, what: str, path: str) -> str:
+    """A problem of options and arguments as click says it, with what to write."""
+    right = f"{path} --help lists what it takes"
+    options = {opt: param for param in command.params if isinstance(param, click.Option) for opt in param.opts}
+    match error:
+        case click.BadParameter(param=click.Option(type=click.Choice() as type)) if found := re.search(
+            r": '(.*)' is not one", what
+        ):
+            return advice(f"{error.param.opts[-1]} can't be {found[1]!r}", suggest(found[1], type.choices))  # type: ignore[union-attr]
+        case click.MissingParameter(param=click.Option() as param):
+            return advice(f"{' / '.join(param.opts)} is missing", f"add {param.opts[0]} {param.metavar or 'VALUE'}")
+        case click.MissingParameter():
+            return advice(what.lower(), f"{path} --help has examples")
+        case click.BadOptionUsage(option_name=name) if "requires" in what:
+            right = f"write {name} {options[name].metavar or 'VALUE'}"
+        case click.NoSuchOption(option_name="-s" | "--stack" | "--file"):
+            right = f"write it after the command: {path} plan {error.option_name} …"
+        case click.UsageError(ctx=click.Context() as ctx) if found := re.fullmatch(
+            r"Got unexpected extra arguments? \((\S+)(?: .*)?\)", what
+        ):
+            word = found[1]
+            named = any(ctx.params.get(str(options[opt].name)) for opt in ("-s", "--file") if opt in options)
+            if "-s" in options and not named:
+                right = f"write {'--file' if is_a_file(word) else '-s'} {word}"
+            elif extra := next((opt for opt in ("--diff", "--table") if opt in options), None):
+                right = f"write {extra} {word}"
+            what = f"{word!r} is one argument too many"
+    return advice(what, right)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -73,7 +73,7 @@ class When:
         return any(condition.key == OPT_IN for clause in self.clauses for condition in clause)
 
     def of_another_cni(self, chosen: Chosen) -> bool:
-        """Whether the CNI, or its mode, keeps the row closed, also where the stack enables it by name."""
+        """Whether the CNI, or its mode, keeps the row disabled, also where the stack enables it by name."""
         lacks = self.unmet(chosen, enabled=True)
         return lacks is not None and any(condition.key in ("cni", *MODES) for condition in lacks)
 

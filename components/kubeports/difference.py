@@ -1,4 +1,4 @@
-"""What one plan changes in another: rows that open and close, sources that come and go, rules. Pure.
+"""What one plan changes in another: rows that are added and removed, sources that come and go, rules. Pure.
 
 Plans are compared by meaning (the keys of their rules), so those of two clouds can be compared too; ids of groups, networks and
 references are compared as the settings have them.
@@ -18,8 +18,8 @@ from kubeports.settings import Settings
 VERSION = 1
 _PLAIN = ("cloud", "cluster", "network", "table", "offline", "nfs", "cni", "modes", "families", "roles", "combine")
 
-#: A row is open after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other sources,
-#: or with other ports that overlap.
+#: A row is allowed after and not before, or the other way round; GCP's baseline denies likewise; or both have it for other
+#: sources, or with other ports that overlap.
 Kind = Literal["opens", "closes", "denies", "undenies", "sources", "ports"]
 
 
@@ -38,7 +38,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A row that opens, closes, or changes its sources or range of ports; or a rule of GCP's baseline, which denies.
+    """A row that is added, removed, or changes its sources or range of ports; or a rule of GCP's baseline, which denies.
 
     Args:
         kind: which of these.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 _MOST = 30  # known words that a remedy lists
@@ -15,6 +16,33 @@ _DEEPEST = 10  # levels of a value that a message repeats
 _PLAIN = re.compile(
     r"(?!(?i:true|false|yes|no|on|off|null|y|n)\Z)(?![0-9][0-9._+-]*(?:[eE][+-]?[0-9]*)?\Z)(?!0[xXoObB])"
     r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*"
+)
+_NEAR = 0.65  # how alike a suggestion is, 0-1: v6 and ipv6 just are
+#: What other tools call it, and people write by habit -> ours; the first that is known where it stands counts.
+_MEANT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("master", "masters", "controller", "controllers", "server"), ("control-plane",)),
+        **dict.fromkeys(("agent", "compute"), ("worker",)),
+        **dict.fromkeys(("all", "any"), ("nodes",)),
+        **dict.fromkeys(("internet", "world", "everybody", "everyone", "public", "users"), ("clients",)),
+        **dict.fromkeys(("port", "ports", "from_port", "fromport"), ("start",)),
+        **dict.fromkeys(("to_port", "toport"), ("end",)),
+        **dict.fromkeys(("description", "comment", "reason"), ("why",)),
+        **dict.fromkeys(("http", "https", "grpc"), ("tcp",)),
+        **dict.fromkeys(("destination", "destinations", "cidr", "cidrs"), ("to", "cidr")),
+        **dict.fromkeys(("address", "ip"), ("cidr",)),
+        **dict.fromkeys(("sg", "security_group", "securitygroup", "tag"), ("group",)),
+        **dict.fromkeys(("vpc", "subnet"), ("network",)),
+        **dict.fromkeys(("ipv6", "ipfamilies", "dualstack"), ("families",)),
+        "node": ("nodes", "self"),
+        "nodes": ("self",),
+        "name": ("cluster",),
+        "provider": ("cloud",),
+        "plugin": ("cni",),
+        "canal": ("flannel",),
+        "kubelet": ("master",),
+        "security_groups": ("existing",),
+    }
 )
 
 
@@ -130,7 +158,17 @@ def some(names: Iterable[str], most: int = 4) -> str:
 def suggest(word: object, known: Iterable[str], otherwise: str = "") -> str:
     """A remedy for an unknown word: the nearest known one, or all of them; and what may be written ``otherwise``."""
     known = list(known)
-    near = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    near = nearest(word, known)
     more = f" and {len(known) - _MOST} more" if len(known) > _MOST else ""
     other = f", or {otherwise}" if otherwise else ""
-    return f"did you mean {near[0]!r}{other}?" if near else "known: " + ", ".join(known[:_MOST]) + more + other
+    return f"did you mean {near!r}{other}?" if near else "known: " + ", ".join(known[:_MOST]) + more + other
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant: another tool's word for it, or one that looks alike; None: none does."""
+    if isinstance(word, (list, tuple)) and len(word) == 1:
+        word = word[0]
+    text, lower = str(word).strip().lower(), {each.lower(): each for each in known}
+    meant = [each for each in _MEANT.get(text, ()) if each in lower]
+    near = meant or get_close_matches(text, lower, n=1, cutoff=_NEAR)
+    return lower[near[0]] if near else None

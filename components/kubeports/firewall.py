@@ -158,7 +158,7 @@ class Firewall(pulumi.ComponentResource):
     rules: pulumi.Output[Sequence[Mapping[str, Any]]]
     """The rules, as ``kubeports plan --format json`` prints them."""
     closed: pulumi.Output[Sequence[Mapping[str, Any]]]
-    """What stays closed, and how to open it."""
+    """What is disabled, and how to enable it."""
     settings: pulumi.Output[Mapping[str, Any]]
     """The choices that other programs and the policy pack ask for: cloud, cluster, toggles, families, roles, limits."""
 

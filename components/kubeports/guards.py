@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, some
 from kubeports.networks import Family, Network, collapse, is_broad, is_internet, is_most, network, share
 from kubeports.rules import Rule
 from kubeports.settings import Settings
@@ -45,36 +45,52 @@ class Guards:
         """No row that is open to the internet covers a port that the table keeps from it; only ``clients`` may be most of it."""
         kept = [row for row in requirement() if not row.public]
         kept += [row for row in on if row.origin != "settings" and not row.public and row.protocol is not None]
+        covered: dict[tuple[str, str], list[str]] = {}
         for rule in self.rules:
             if (rule.direction, rule.source.kind) != ("ingress", "cidr") or not is_internet(network(rule.source.value)):
                 continue
             opened = Row("", rule.protocol, rule.from_port, rule.to_port, (), "nodes", "", families=(rule.family,))
             for row in kept:
                 if opened.overlaps(row):
-                    service = rule.services[0]
-                    with self.problems:
-                        what = f"{rule.entry} is open to the internet and covers {row.service} ({row})"
-                        right = "choose other ports, or name the networks that need it"
-                        raise bad(f"{self.settings.place('services')}.{service}", what, right)
+                    covered.setdefault((rule.services[0], rule.entry), []).append(f"{row.service} ({row})")
+        for (service, what), rows in covered.items():
+            with self.problems:
+                what = f"{what} is open to the internet and covers {some(rows)}"
+                right = "choose other ports, or name the networks that need it"
+                raise bad(f"{self.settings.place('services')}.{service}", what, right)
         self.problems.raise_any()
-        for row in dict.fromkeys(kept):
-            for family in row.families:
-                self.keep_from_most(row, family)
+        self.keep_from_most(dict.fromkeys(kept), for_clients=False)
         self.problems.raise_any()
-        for row in on:
-            if row.origin == "settings" or row.public:
-                for family in row.families:
-                    self.keep_from_most(row, family, for_clients=True)
+        self.keep_from_most([row for row in on if row.origin == "settings" or row.public], for_clients=True)
         self.keep_from_clients(on)
 
-    def keep_from_most(self, row: Row, family: Family, for_clients: bool = False) -> None:
+    def keep_from_most(self, rows: Iterable[Row], for_clients: bool) -> None:
         """No port of a row may be open to half of a family or more, whichever rows add up to it.
 
         Args:
-            row: as it is on, or as the table has it.
-            family: of the networks.
-            for_clients: the row is made for clients, and what came through them alone does not count.
+            rows: as they are on, or as the table has them.
+            for_clients: the rows are made for clients, and what came through them alone does not count.
         """
+        found: dict[tuple[str, ...], dict[str, set[Family]]] = {}
+        for row in rows:
+            for family in row.families:
+                if names := self.opened_to_most(row, family, for_clients):
+                    by = () if names == (row.service,) else names
+                    found.setdefault(by, {}).setdefault(f"{row.service} ({row})", set()).add(family)
+        for names, of in found.items():
+            families = " and ".join(sorted(set().union(*of.values())))
+            what = f"{some(of)} {'is' if len(of) == 1 else 'are'} open to half or more of all {families} addresses"
+            right = "name the networks that need it"
+            if names:
+                what += f", as the sources of {', '.join(names)} add up"
+                right += ", or choose other ports for the other rows"
+            if for_clients:
+                right += "; only sources.clients may be so much"
+            with self.problems:
+                raise bad(self.settings.place("sources"), what, right)
+
+    def opened_to_most(self, row: Row, family: Family, for_clients: bool) -> tuple[str, ...]:
+        """The services that open a port of a row to half of a family or more together; none: no port is."""
         over = [
             (ports, opened)
             for (of, protocol, ports), opened in self.opened.items()
@@ -84,17 +100,9 @@ class Guards:
             here = [each for ports, opened in over if ports.covers(part) for each in opened]
             counted = [(service, named if for_clients else networks) for service, networks, named in here]
             if is_most(collapse(network for _, networks in counted for network in networks)):
-                names = list(dict.fromkeys(service for service, networks in counted if networks))
-                what = f"{row.service} ({row}) is open to half or more of all {family} addresses"
-                right = "name the networks that need it"
-                if names != [row.service]:
-                    what += f", as the sources of {', '.join(names)} add up"
-                    right += ", or choose other ports for the other rows"
-                if for_clients:
-                    right += "; only sources.clients may be so much"
-                with self.problems:
-                    raise bad(self.settings.place("sources"), what, right)
-                break
+                alone = [service for service, networks in counted if is_most(collapse(networks))]
+                return tuple(dict.fromkeys(alone or [service for service, networks in counted if networks]))
+        return ()
 
     def broad_together(self) -> list[str]:
         """Warnings of ports that rows open together to a quarter of a family or more, and none of them alone."""
@@ -120,12 +128,20 @@ class Guards:
             moved_to = [each for each in on if each.service == row.service]
             if any("clients" in each.source for each in moved_to):
                 continue
-            for each in dict.fromkeys((row, *moved_to)):
-                for family in each.families:
-                    self.keep_from_client_rows(each, family)
+            found = {
+                (other, each): f"{share:.0%} of all {family} addresses"
+                for each in dict.fromkeys((row, *moved_to))
+                for family in each.families
+                for other, share in self.opened_by_others(each, family)
+            }
+            for (other, each), much in found.items():
+                what = f"covers {each.service} ({each}), which would be open to {much}"
+                right = f"choose other ports, or add clients to {self.settings.setting('services')}.{row.service}.source"
+                with self.problems:
+                    raise bad(f"{self.settings.place('services')}.{other}", what, right)
 
-    def keep_from_client_rows(self, row: Row, family: Family) -> None:
-        """No port of the row may be open to half of a family or more by rules of other rows, or with them."""
+    def opened_by_others(self, row: Row, family: Family) -> Iterator[tuple[str, float]]:
+        """Another row by which, or with which, a port of a row is open to half of a family or more; and to what share."""
         covering = [
             rule
             for rule in self.rules
@@ -138,8 +154,5 @@ class Guards:
             networks = collapse(network(rule.source.value) for rule in here)
             others = [name for rule in here for name in rule.services if name != row.service]
             if others and is_most(networks):
-                what = f"covers {row.service} ({row}), which would be open to {share(networks):.0%} of all {family} addresses"
-                right = f"choose other ports, or add clients to {self.settings.setting('services')}.{row.service}.source"
-                with self.problems:
-                    raise bad(f"{self.settings.place('services')}.{others[0]}", what, right)
+                yield others[0], share(networks)
                 return

@@ -220,14 +220,14 @@ def _node(item: Mapping[str, Any], at: str) -> Node:
         name = _name(item["name"], f"{at}.name")
     roles: list[str] = []
     with problems:
-        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles", "control-plane, etcd")):
+        for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles", "[worker]")):
             if role not in ROLES:
                 with problems:
                     raise bad(f"{at}.roles[{i}]", f"{show(role)} is not a role", suggest(role, ROLES))
             else:
                 roles.append(role)
     with problems:
-        given = sequence(item["addresses"], f"{at}.addresses", _ADDRESS)
+        given = sequence(item["addresses"], f"{at}.addresses", f"[{_ADDRESS}]")
         addresses = _addresses(given, f"{at}.addresses")
     number = None
     with problems:
@@ -313,7 +313,7 @@ def _inventory(spec: Mapping[str, Any], at: str) -> list[Node]:
 def _members(group: str, groups: Mapping[str, Any], at: str, within: tuple[str, ...]) -> Iterable[str]:
     """The hosts of a group, and of the groups that it names."""
     if group in within:
-        raise bad(f"{at}.{group}", "contains itself", "leave the circle out")
+        raise bad(f"{at}.{group}", "contains itself", "remove the loop")
     if group not in groups:
         raise bad(f"{at}.{within[-1] if within else group}", f"no group is called {show(group)}", suggest(group, groups))
     found = mapping(groups[group] or {}, f"{at}.{group}")

@@ -1,4 +1,4 @@
-"""The plan: table x settings -> rules, with keys by meaning, and what stays closed and why. Pure."""
+"""The plan: table x settings -> rules, with keys by meaning, and what is disabled and why. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Literal
 
 from kubeports.conditions import MODES, OPT_IN, Condition
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, bad, some
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.icmp import refuse_types
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
-from kubeports.rules import BASELINE, EGRESS, Closed, Plan, Rule, Source, State, order
-from kubeports.settings import SELF, Change, Outbound, Settings, Term, moved, refuse_internet
+from kubeports.rules import BASELINE, EGRESS, Disabled, Plan, Rule, Source, State, order
+from kubeports.settings import SELF, Outbound, Settings, Term, moved, refuse_internet
 from kubeports.table import EXTRAS, METADATA, METADATA_PORT, ROLES, Row, Table
 from kubeports.traffic import TCP, meaningful
-from kubeports.unanswered import unanswered
+from kubeports.unanswered import ineffective, unanswered
 
 
 def plan(rows: Table, settings: Settings) -> Plan:
@@ -45,19 +45,25 @@ class _Planner:
         self.rules: dict[Rule, Rule] = {}
         #: Family, protocol, first and last port -> the services that are open there, and to which networks.
         self.opened: dict[Entry, list[Opened]] = {}
-        self.closed: list[Closed] = []
+        #: Required source keywords that the stack leaves out -> the services that need them.
+        self.missing: dict[str, list[str]] = {}
+        #: The internet -> the services whose sources add up to it, and may not.
+        self.internet: dict[Network, list[str]] = {}
+        self.disabled: list[Disabled] = []
         self.warnings: list[str] = []
 
     def plan(self) -> Plan:
         rows = (*self.rows, *self.settings.own)
         shut = {row: self.shut(row) for row in rows}
         effective = {row: self.effective(row) for row in rows}
-        on = [effective[row] for row, closed in shut.items() if closed is None]
-        self.closed += [closed for row, closed in shut.items() if closed is not None and self.concerns(row)]
+        on = [effective[row] for row, why in shut.items() if why is None]
+        self.disabled += [why for row, why in shut.items() if why is not None and self.concerns(row)]
         self.enabled_makes_sense()
         for row in on:
             with self.problems:
                 self.open(row)
+        self.refuse_missing()
+        self.refuse_sums()
         self.problems.raise_any()
         if not self.settings.capabilities.icmp_types:
             refuse_types(self.settings, on, self.problems)
@@ -72,12 +78,11 @@ class _Planner:
         self.warn_needs(on)
         self.warnings += unanswered(self.settings, (*rows, *effective.values()), on)
         self.warn_pods(on)
-        self.warn_changed(on)
-        self.warn_unused(on)
+        self.warnings += ineffective(self.settings, on)
         return Plan(
             settings=self.settings,
             rules=tuple(sorted(self.rules.values(), key=order)),
-            closed=tuple(dict.fromkeys(self.closed)),
+            disabled=tuple(dict.fromkeys(self.disabled)),
             warnings=tuple(dict.fromkeys(self.warnings)),
             rows=self.rows,
         )
@@ -89,7 +94,7 @@ class _Planner:
         change = self.settings.services.get(row.service)
         return row.conditions.unmet(self.chosen, bool(change and change.enabled)) or ()
 
-    def shut(self, row: Row) -> Closed | None:
+    def shut(self, row: Row) -> Disabled | None:
         """Why a row is off, and what would switch it on; None: it is on."""
         change = self.settings.services.get(row.service)
         enabled = f"{self.settings.setting('services')}.{row.service}.enabled"
@@ -104,7 +109,7 @@ class _Planner:
         else:
             return None
         asked = change is None or change.enabled is None
-        return Closed(row.service, None, f"{row}: {reason}", remedy, asked and any(each.key == OPT_IN for each in lacks))
+        return Disabled(row.service, None, f"{row}: {reason}", remedy, asked and any(each.key == OPT_IN for each in lacks))
 
     def why_not(self, condition: Condition, enabled: str) -> tuple[str, str]:
         """Why a condition does not hold, and what would make it hold."""
@@ -133,12 +138,16 @@ class _Planner:
 
     def enabled_makes_sense(self) -> None:
         """Refuse ``enabled: true`` on a row whose other conditions do not hold: another setting decides it."""
+        found: dict[tuple[str, str], list[str]] = {}
         for name, change in self.settings.services.items():
             rows = [row for row in self.rows if row.service == name]
             if change.enabled and rows and all(map(self.lacks, rows)):
-                reason, remedy = self.why_not(self.lacks(rows[0])[0], "")
-                with self.problems:
-                    raise bad(f"{self.settings.place('services')}.{name}.enabled", f"can't be true while {reason}", remedy)
+                found.setdefault(self.why_not(self.lacks(rows[0])[0], ""), []).append(name)
+        for (reason, remedy), names in found.items():
+            with self.problems:
+                others = f" (nor that of {some(names[1:])})" if names[1:] else ""
+                what = f"can't be true{others} while {reason}"
+                raise bad(f"{self.settings.place('services')}.{names[0]}.enabled", what, remedy)
 
     def effective(self, row: Row) -> Row:
         """A row with the stack's changes, and without roles on every node."""
@@ -180,7 +189,9 @@ class _Planner:
                 at = (family, row.protocol, row.ports)
                 self.opened.setdefault(at, []).append((row.service, collapsed, named))
         if terms and families and all(row.service not in rule.services for rule in self.rules.values()):
-            self.warnings.append(f"{row.service} ({row}) opens nothing: none of its sources is of {' or '.join(families)}")
+            self.warnings.append(
+                f"{row.service} ({row}) allows nothing: none of its sources has addresses of {' or '.join(families)}"
+            )
 
     def terms(self, row: Row) -> dict[Term, bool]:
         """A row's source with its words replaced by what the stack gives for them; whether it is named, not of clients alone."""
@@ -213,27 +224,37 @@ class _Planner:
         return (role,)
 
     def word(self, row: Row, word: str) -> tuple[Term, ...]:
-        place = f"{self.settings.place('sources')}.{word}"
         if word not in self.settings.sources:
-            raise bad(
-                place, f"is missing, and {row.service} needs it", f"list who may connect; [] closes {row.service} to {word}"
-            )
+            self.missing.setdefault(word, []).append(row.service)
+            return ()
         terms = self.settings.sources[word]
         if not terms:
-            self.closed.append(
-                Closed(
-                    row.service,
-                    word,
-                    f"{row}: sources.{word} is []",
-                    f"list CIDRs under {self.settings.setting('sources')}.{word}",
-                )
-            )
+            right = f"list CIDRs under {self.settings.setting('sources')}.{word}"
+            self.disabled.append(Disabled(row.service, word, f"{row}: sources.{word} is []", right))
         for family in self.settings.families:
             # ``warn_pods`` says it of the row of the pods.
             if terms and family in row.families and not (_of_pods(row) or any(self.covers(term, family) for term in terms)):
                 words = f"{self.settings.setting('sources')}.{word}"
-                self.warnings.append(f"{words} has nothing of {family}: {row.service} stays closed to {word} in {family}")
+                self.warnings.append(f"{words} has no {family} CIDR: {row.service} is denied to {word} in {family}")
         return terms
+
+    def refuse_missing(self) -> None:
+        """Required source keywords that the stack leaves out, all as one problem."""
+        if not self.missing:
+            return
+        needed = [f"{word} (for {some(dict.fromkeys(services))})" for word, services in self.missing.items()]
+        examples = " and ".join(f"{word}: {'[10.20.0.0/16]' if not i else '[]'}" for i, word in enumerate(self.missing))
+        with self.problems:
+            what = f"lacks {' and '.join(needed)}"
+            raise bad(self.settings.place("sources"), what, f"add {examples}; a list is who may connect, and [] allows nobody")
+
+    def refuse_sums(self) -> None:
+        """Services whose sources add up to the internet, and may not: all as one problem."""
+        if self.internet:
+            names = some(service for services in self.internet.values() for service in services)
+            what = f"{' and '.join(map(str, self.internet))}, to which the sources of {names} add up,"
+            with self.problems:
+                refuse_internet(self.settings.place("sources"), what, self.rows)
 
     def covers(self, term: Term, family: Family) -> bool:
         if isinstance(term, str):
@@ -267,21 +288,23 @@ class _Planner:
         if given is None and not can.groups_are_tags and "nodes" in self.settings.existing:
             # Such a group mostly came with the cloud's own rules for egress, and the cloud refuses equal ones.
             reason = "the nodes' group is externally managed, and its egress rules are untouched"
-            self.closed.append(Closed(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules"))
+            self.disabled.append(
+                Disabled(EGRESS, None, reason, f"list CIDRs under {self.settings.setting('egress')} to add rules")
+            )
             return
         if given is not None and not can.groups_are_tags and self.settings.existing:
             groups = ", ".join(self.settings.existing)
             reason = f"the externally managed group ({groups}) keeps its egress rules, and the list only adds to them"
             remedy = "remove that group's other egress rules, if its nodes may connect to nothing else"
-            self.closed.append(Closed(EGRESS, None, reason, remedy))
+            self.disabled.append(Disabled(EGRESS, None, reason, remedy))
             self.warnings.append(f"{self.settings.setting('egress')} alone restricts nothing there: {reason}")
-        closed: list[Family] = []
+        restricted: list[Family] = []
         for family in self.settings.families:
             networks = [INTERNET[family]] if given is None else self.outward(given, family)
             if INTERNET[family] in collapse(networks):
                 self.world_is_new(family)
             else:
-                closed.append(family)
+                restricted.append(family)
                 native = any(_of_pods(row) and family in row.families for row in on)
                 pods = self.settings.sources["pods"] if native else ()
                 for term in map(self.known, (*self.settings.sources["cluster"], *pods)):
@@ -293,10 +316,10 @@ class _Planner:
                 self.metadata(family, networks)
             for each in collapse(networks):
                 self.put(_egress(family, Source("cidr", str(each))))
-        if closed and not can.egress_can_name_groups:
-            self.nodes_have_networks(closed)
+        if restricted and not can.egress_can_name_groups:
+            self.nodes_have_networks(restricted)
         if can.denies_the_rest:
-            self.baseline("egress", tuple(closed))
+            self.baseline("egress", tuple(restricted))
 
     def outward(self, given: tuple[Outbound, ...], family: Family) -> list[Network]:
         """The networks to which everything may go; what is for some ports alone, or to a reference, becomes a rule here."""
@@ -313,16 +336,15 @@ class _Planner:
         return networks
 
     def metadata(self, family: Family, networks: list[Network]) -> None:
-        """Where the cloud filters it, a node that can't reach the metadata service does not boot: it stays open."""
+        """Where the cloud filters it, a node that can't reach the metadata service does not boot: it stays allowed."""
         address = self.settings.capabilities.metadata_service.get(family)
         change = self.settings.services.get(METADATA)
         if address is None or any(within(network(address), each) for each in networks):
             return
         if change is not None and change.enabled is False:
             enable = f"set {self.settings.setting('services')}.{METADATA}.enabled: true, or leave it out"
-            self.closed.append(
-                Closed(METADATA, None, f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}", enable)
-            )
+            reason = f"tcp/{METADATA_PORT}: it is disabled, and cloud-init finds no data in {family}"
+            self.disabled.append(Disabled(METADATA, None, reason, enable))
             return
         why = "cloud-init fetches the data of the node from the metadata service"
         self.put(
@@ -333,56 +355,35 @@ class _Planner:
         """An existing group usually allows all outbound traffic, and the cloud refuses an equal rule halfway."""
         if not self.settings.capabilities.groups_are_tags and "nodes" in self.settings.existing:
             group = f"{self.settings.setting('existing')}.nodes"
-            what = f"{INTERNET[family]} is what the group in {group} has by itself, as clouds make groups"
+            what = f"{INTERNET[family]} is allowed already: clouds make groups such as {group} with that rule"
             with self.problems:
-                raise bad(self.settings.place("egress"), what, "leave egress out, or list what the group lacks")
+                raise bad(self.settings.place("egress"), what, "leave it out, or list what the group lacks")
 
     def nodes_have_networks(self, families: list[Family]) -> None:
         """Where an egress rule can't name a group as its destination, the nodes' CIDRs are required."""
         cluster, title = self.settings.sources["cluster"], self.settings.capabilities.title
-        for family in families:
-            if not any(not isinstance(term, str) and family_of(term) == family for term in cluster):
-                what = f"is restricted in {family}, and {title}'s egress rules can't name the nodes by their group"
-                right = f"add the nodes' {family} CIDRs to {self.settings.place('sources')}.cluster"
-                with self.problems:
-                    raise bad(self.settings.place("egress"), what, right)
+        known = {family_of(term) for term in cluster if not isinstance(term, str)}
+        if lacking := " and ".join(family for family in families if family not in known):
+            what = f"is restricted in {lacking}, and {title}'s egress rules can't name the nodes by their group"
+            right = f"add the nodes' {lacking} CIDRs to {self.settings.setting('sources')}.cluster"
+            with self.problems:
+                raise bad(self.settings.place("egress"), what, right)
 
     def baseline(self, direction: Literal["ingress", "egress"], families: tuple[Family, ...]) -> None:
         """Deny the rest, so that the network's own rules open nothing on the nodes."""
         for family in families:
             source = Source("cidr", str(INTERNET[family]))
-            why = "all else is closed, whatever the rules of the network say"
+            why = "all else is denied, whatever the rules of the network say"
             self.put(Rule(direction, "deny", family, None, None, None, source, "nodes", (BASELINE,), why))
 
     # The internet, and warnings
 
     def world_is_meant(self, row: Row, family: Family, world: Network) -> None:
         """Only ``clients`` may be the internet, and only for rows that allow it."""
-        place = self.settings.place("sources")
-        what = f"{world}, as {row.service} adds its sources up,"
-        if row.origin != "settings" and not row.public:
-            refuse_internet(f"{place}: {row.service}", what, self.rows)
         clients = self.settings.sources.get("clients", ()) if "clients" in row.source else ()
         given = [term for term in clients if not isinstance(term, str) and family_of(term) == family]
-        if not any(map(is_internet, collapse(given))):
-            refuse_internet(f"{place}: {row.service}", what, self.rows)
-
-    def warn_changed(self, on: list[Row]) -> None:
-        """A change to a row that stays off, or to a target without roles, does nothing, and should not pass in silence."""
-        for name, change in self.settings.services.items():
-            if change.target and change.target != "nodes" and not self.settings.roles:
-                self.warnings.append(self.no_roles(name, change.target))
-            if replace(change, enabled=None) != Change() and change.enabled is None and all(row.service != name for row in on):
-                self.warnings.append(f"{self.settings.setting('services')}.{name} changes a disabled row")
-
-    def warn_unused(self, on: list[Row]) -> None:
-        """References that open nothing, and targets that mean nothing, should not pass in silence."""
-        for name in self.settings.refs:
-            if f"@{name}" not in self.settings.named and name != self.settings.account:
-                self.warnings.append(f"{self.settings.setting('refs')}.{name} opens nothing: no source is @{name}")
-        for row in self.settings.own:
-            if row.target != "nodes" and not self.settings.roles:
-                self.warnings.append(self.no_roles(row.service, row.target))
+        if (row.origin != "settings" and not row.public) or not any(map(is_internet, collapse(given))):
+            self.internet.setdefault(world, []).append(row.service)
 
     def warn_pods(self, on: list[Row]) -> None:
         """What pods without encapsulation need besides the row."""
@@ -400,16 +401,12 @@ class _Planner:
             if needs := at.capabilities.native_pods:
                 self.warnings.append(f"pods send packets without encapsulation: {needs}")
 
-    def no_roles(self, service: str, target: str) -> str:
-        where = f"{self.settings.setting('services')}.{service}.target"
-        return f"{where}: {target} is every node while {self.settings.setting('roles')} is false"
-
     def warn_families(self) -> None:
         """Nodes that are known by addresses of one family alone do not reach each other in the other one."""
         for family in self.settings.families:
             if not any(self.covers(term, family) for term in self.settings.sources["cluster"]):
                 words = f"{self.settings.setting('sources')}.cluster"
-                what = f"{words} has nothing of {family}: the nodes do not reach each other in {family}"
+                what = f"{words} has no {family} CIDR: the nodes do not reach each other in {family}"
                 self.warnings.append(f"{what}. Add their {family} CIDRs or {SELF}, or leave {family} out of families")
 
     def warn_needs(self, on: list[Row]) -> None:

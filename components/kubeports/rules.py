@@ -129,8 +129,8 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """A row, or a word of a row, that is not open: ``source`` is None for the whole row."""
+class Disabled:
+    """A row that is disabled, or one whose source keyword allows nobody: ``source`` is None for the whole row."""
 
     service: str
     source: str | None
@@ -151,21 +151,21 @@ class State:
     Args:
         row: with the stack's changes; without roles on every node.
         given: as the table, or the stack's own row, says it.
-        closed: why the whole row is off, and what would switch it on; None: it is on.
+        disabled: why the whole row is off, and what would enable it; None: it is on.
     """
 
     row: Row
     given: Row
-    closed: Closed | None
+    disabled: Disabled | None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a firewall has: its rules in the order of their meaning, and what stays closed."""
+    """What a firewall has: its rules in the order of their meaning, and what is disabled."""
 
     settings: Settings
     rules: tuple[Rule, ...]
-    closed: tuple[Closed, ...]
+    disabled: tuple[Disabled, ...]
     warnings: tuple[str, ...]
     #: The table that it was made of.
     rows: Table = ()
@@ -175,7 +175,7 @@ class Plan:
         return {
             "version": VERSION,
             "rules": [rule.json() for rule in self.rules],
-            "closed": [entry.json() for entry in self.closed],
+            "closed": [entry.json() for entry in self.disabled],
             "warnings": list(self.warnings),
         }
 

@@ -85,9 +85,28 @@ def parse(text: str, name: str, several: bool = False) -> Any:
         return content
     except yaml.MarkedYAMLError as error:
         line = f": line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", "fix the syntax") from None
+        raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", _mended(error, text)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise bad(name, f"is not YAML as Pulumi reads it ({str(error).splitlines()[0]})", "fix the syntax") from None
+
+
+def _mended(error: yaml.MarkedYAMLError, text: str) -> str:
+    """The fix of what people often write that is not YAML: a name that starts with @, tabs, a colon without a space."""
+    mark = error.problem_mark
+    lines = ["", *text.splitlines(), ""]
+    before, line = lines[mark.line : mark.line + 2] if mark else ("", "")
+    rest = line[mark.column :] if mark else ""
+    if found := re.match(r"[@`%][\w.-]*", rest):
+        return f"put it in quotes: '{found[0]}'"
+    if "\t" in line[: mark.column + 1 if mark else None]:
+        return "indent with spaces"
+    if "stands twice" in str(error.problem):
+        return "remove one of the two"
+    if "a tag decides" in str(error.problem):
+        return "remove the tag"
+    if joined := next((each for each in (line, before) if re.fullmatch(r"\s*[\w.-]+(:[\w.-]+)+", each)), None):
+        return f"write a space after the colon: {': '.join(joined.strip().rsplit(':', 1))}"
+    return "write key: value, lists as [a, b], and quotes around values with : or @"
 
 
 def _measure(content: Any) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from kubeports import conditions, icmp
-from kubeports.errors import InputError, Problem, Problems, bad, show, suggest
+from kubeports.errors import InputError, Problems, bad, nearest, show, suggest
 from kubeports.files import content
 from kubeports.networks import FAMILIES, Family, Network
+from kubeports.repeated import refuse_repeated
 from kubeports.traffic import ALL, ICMP, ICMPS, ICMPV6, SCTP, TCP, UDP, Ports, entry, has_ports, ports_of, protocol_name
 from kubeports.values import port, whole
 
@@ -158,7 +159,7 @@ def load(name: str = DEFAULT) -> Table:
         when = row.conditions.within(name)
         if row.service not in services and when is not None:
             extras.append(replace(row, when=str(when)))
-    _unique((*rows, *extras), f"{name}, {EXTRAS}", {})
+    refuse_repeated((*rows, *extras), f"{name}, {EXTRAS}", {})
     _needs((*rows, *extras), f"{name}, {EXTRAS}")
     return (*rows, *extras)
 
@@ -168,12 +169,13 @@ def public(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(sorted({row.service for row in rows if row.public}))
 
 
-def find(name: str, folders: tuple[Path, ...]) -> Table:
+def find(name: str, folders: tuple[Path, ...], where: str = "table") -> Table:
     """The rows of the table that a stack names: a named one, or a file.
 
     Args:
         name: one of ``names()``, or the path of a CSV file.
         folders: where a path may begin; the first file that is there counts.
+        where: what messages call the setting.
 
     Raises:
         InputError: there is no such table or file, it can't be read, or a row is wrong.
@@ -181,13 +183,13 @@ def find(name: str, folders: tuple[Path, ...]) -> Table:
     if name in names():
         return load(name)
     if "/" not in name and not name.endswith(".csv"):
-        right = f"{suggest(name, names())} A custom table is a file: write the path of a CSV file"
-        raise bad("table", f"{show(name)} is not the name of a table", right)
+        raise bad(where, f"{show(name)} is not the name of a table", suggest(name, names(), "the path of a CSV file"))
     path = locate(name, folders)
     if path is None:
         tried = dict.fromkeys(str(folder / name) for folder in folders)
         what = f"there is no file {' or '.join(tried)}"
-        raise bad(name, what, "write a path from the folder of the stack file or of Pulumi.yaml on, or a table's name")
+        right = "write a path from the folder of the stack file or of Pulumi.yaml on, or a table's name"
+        raise bad(where, what, right)
     return from_file(path, name)
 
 
@@ -263,9 +265,9 @@ def read(data: bytes, name: str, one_table: bool = True) -> Table:
             rows.append(row)
     problems.raise_any()
     if not rows:
-        raise bad(name, "has a header and no row", "write a row a service")
+        raise bad(name, "has a header and no row", "write a row for each service")
     if one_table:
-        _unique(tuple(rows), name, at)
+        refuse_repeated(tuple(rows), name, at)
     return tuple(rows)
 
 
@@ -341,19 +343,24 @@ def service_name(value: object, where: str) -> str:
     """A service's name: lower-case words with hyphens between them, at most 40 characters."""
     if not isinstance(value, str) or not _SERVICE.fullmatch(value) or len(value) > _SERVICE_LENGTH:
         right = f"write lower-case letters, digits and single hyphens, at most {_SERVICE_LENGTH}"
+        if isinstance(value, str) and _SERVICE.fullmatch(meant := value.lower().replace("_", "-")):
+            right = suggest(value, [meant])
         raise bad(where, f"{show(value)} is not a service name", right)
     if value in RESERVED:
-        raise bad(where, f"{value!r} is a name of the plan's own", "take another name")
+        raise bad(where, f"{value!r} is a reserved name", "choose another name")
     return value
 
 
 def protocol_number(value: object, where: str) -> int | None:
     """A protocol: a name of ``_PROTOCOLS`` (``all``: None), or the number (an int or digits) of another one, 1-255."""
-    right = f"write {', '.join(_PROTOCOLS)}, or the number of another protocol, 1-255"
+    near = nearest(value, _PROTOCOLS)
+    right = suggest(value, [near]) if near else f"write {', '.join(_PROTOCOLS)}, or the number of another protocol, 1-255"
     if isinstance(value, str) and value in _PROTOCOLS:
         return _PROTOCOLS[value]
     if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
-        raise bad(where, f"{show(value)} is 4 to one cloud and 94 to another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
+        raise bad(where, f"{show(value)} is 4 on one cloud and 94 on another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
+    if isinstance(value, str) and len(parts := re.findall(r"tcp|udp|sctp", value.lower())) > 1:
+        raise bad(where, f"{show(value)} is not one protocol", f"write {parts[0]}, and a second row for {parts[1]}")
     try:
         number = whole(value, where, "a protocol", right)
     except InputError:
@@ -374,15 +381,15 @@ def check_ports(protocol: int | None, start: int | None, end: int | None, where:
     """Refuse ports on a protocol that has none, missing ones, and a range that ends before it starts; SCTP may have none."""
     if not has_ports(protocol):
         if start is not None or end is not None:
-            other = ", or write type and code" if protocol in ICMPS else " (a protocol is not a port)"
-            raise bad(where, f"protocol {protocol_name(protocol)} has no ports", f"leave start and end out{other}")
+            other = ", or write type and code" if protocol in ICMPS else ": a protocol is not a port"
+            raise bad(where, f"protocol {protocol_name(protocol)} has no ports", f"leave out start and end{other}")
     elif start is None or end is None:
         if (start, end) != (None, None) or protocol != SCTP:
             raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")
     elif protocol == SCTP and Ports(start, end) == ALL:
         raise bad(where, "1-65535 is every port of SCTP", "leave start and end out")
     elif start > end:
-        raise bad(where, f"start {start} is after end {end}", f"write start {end} and end {start}, if that is meant")
+        raise bad(where, f"start {start} is after end {end}", f"write start: {end} and end: {start}")
 
 
 def target_name(value: object, where: str) -> str:
@@ -413,29 +420,3 @@ def _needs(rows: Table, name: str) -> None:
             with problems:
                 raise bad(f"{name}: {row.service}: needs", f"no row is called {show(row.needs)}", suggest(row.needs, services))
     problems.raise_any()
-
-
-def _unique(rows: Table, name: str, lines: dict[int, int]) -> None:
-    """Refuse a row that stands twice, and rows of one service that claim the same packets."""
-    found: list[Problem] = []
-    for i, row in enumerate(rows):
-        place = f"{name}: line {lines[id(row)]}" if id(row) in lines else name
-        for earlier in rows[:i]:
-            if not row.overlaps(earlier) or not row.conditions.meets(earlier.conditions):
-                continue
-            if row == earlier:
-                found.append(Problem(place, f"{row.service} {row} stands twice", "leave one of the two"))
-            elif row.service == earlier.service:
-                if "nodes" in (row.target, earlier.target) or row.target == earlier.target:
-                    what = f"{row.service} {row} contradicts {earlier.service} {earlier} above it"
-                    found.append(Problem(place, what, "write one row for these ports"))
-            elif (row.protocol, row.start, row.end, row.target) == (
-                earlier.protocol,
-                earlier.start,
-                earlier.end,
-                earlier.target,
-            ):
-                what = f"{row.service} {row} is the row of {earlier.service} again"
-                found.append(Problem(place, what, "leave one of the two, or join their sources"))
-    if found:
-        raise InputError(found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from kubeports.conditions import CNIS, MODES
-from kubeports.settings import SELF, STACKED, Settings
+from kubeports.settings import SELF, STACKED, Change, Settings
 from kubeports.table import ROLES, Row
 from kubeports.traffic import meaningful
 
@@ -30,9 +31,27 @@ def unanswered(settings: Settings, rows: Iterable[Row], on: Iterable[Row]) -> It
             # The nodes' own CIDRs are where restricted egress may go, too.
             if word == "cluster" and settings.egress is not None:
                 continue
-            lacks = "that is open" if any(_is_for(row, word) for row in rows) else f"of the table {settings.table}"
-            yield f"{settings.setting('sources')}.{word} opens nothing: no row {lacks} is for {word}"
+            lacks = "that is enabled" if any(_is_for(row, word) for row in rows) else f"of the table {settings.table}"
+            yield f"{settings.setting('sources')}.{word} is not used: no row {lacks} is for {word}"
     yield from _of_another_family(settings, rows)
+
+
+def ineffective(settings: Settings, on: Iterable[Row]) -> Iterator[str]:
+    """A warning for each change of a row that stays off, each target without roles, and each reference that no source names."""
+    services = {row.service for row in on}
+    targets = {name: change.target for name, change in settings.services.items()} | {
+        row.service: row.target for row in settings.own
+    }
+    for name, change in settings.services.items():
+        if replace(change, enabled=None) != Change() and change.enabled is None and name not in services:
+            yield f"{settings.setting('services')}.{name} changes a disabled row"
+    for name, target in targets.items():
+        if target and target != "nodes" and not settings.roles:
+            what = f"{settings.setting('services')}.{name}.target: {target} is every node"
+            yield f"{what} while {settings.setting('roles')} is false"
+    for name in settings.refs:
+        if f"@{name}" not in settings.named and name != settings.account:
+            yield f"{settings.setting('refs')}.{name} is not used: no source is @{name}"
 
 
 def _of_another_family(settings: Settings, rows: Iterable[Row]) -> Iterator[str]:

@@ -184,5 +184,5 @@ def _table(questions: list[Asked], before: Mapping[tuple[int, Packet], bool], af
         )
     for state, _, cells in shown.values():
         where = state.row.target if state.row.target in ROLES else "all nodes"
-        table.add_row(state.row.service + (" (off)" if state.closed else ""), str(state.row), where, *cells)
+        table.add_row(state.row.service + (" (off)" if state.disabled else ""), str(state.row), where, *cells)
     return table

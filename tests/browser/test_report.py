@@ -102,9 +102,9 @@ def test_every_row_of_the_plan_can_be_seen(chromium: Chromium, tmp_path: Path, w
             for rule in plan.rules:
                 for part in (rule.services[0], rule.entry, name(rule.source)):
                     assert part in seen, (rule.key, part)
-        for table, plan in zip(page.locator("table.closed").all(), plans(which).values(), strict=True):
+        for table, plan in zip(page.locator("table.disabled").all(), plans(which).values(), strict=True):
             seen = " ".join(table.inner_text().split())
-            for entry in plan.closed:
+            for entry in plan.disabled:
                 assert entry.service in seen and entry.remedy in seen, entry
 
 
@@ -221,7 +221,7 @@ def test_it_prints_whole_with_page_numbers_and_what_is_folded(
         for rule in plan.rules:
             for part in (rule.entry.replace(" ", ""), name(rule.source)[:20], "".join(rule.services[0].split())[:20]):
                 assert part in printed, (rule.key, part)
-        for entry in plan.closed:
+        for entry in plan.disabled:
             assert entry.service in printed, entry
         assert "".join(plan.rules[0].why.split())[:20] in printed
 

@@ -87,15 +87,15 @@ def test_nodes_that_nothing_names_are_an_error_that_says_what_to_write() -> None
     [
         (
             {"refs": {"office": {"group": "x"}}},
-            "refs.office: is a group, whose addresses a cloud alone knows. Fix: write the CIDRs in place",
+            "refs.office: is a group, whose addresses only a cloud knows. Fix: write refs.office: {cidr: 203.0.113.7}",
         ),
-        ({"refs": {"l": {"prefixes": "x"}}}, "refs.l: is a prefix list, whose addresses a cloud alone knows"),
+        ({"refs": {"l": {"prefixes": "x"}}}, "refs.l: is a prefix list, whose addresses only a cloud knows"),
         (
             {"existing": {"nodes": "x"}},
-            "existing.nodes: is a security group, and nodes have none of their own. Fix: leave it out",
+            "existing.nodes: is a group of a cloud, and nodes have no groups. Fix: leave it out",
         ),
-        ({"network": "x"}, "network: is a cloud's, and the rules are on the nodes. Fix: leave it out"),
-        ({"limits": {"rules": 5}}, "limits.rules: is an account's, and nftables has no such quota. Fix: leave it out"),
+        ({"network": "x"}, "network: is not used on host: the rules are on the nodes. Fix: leave it out"),
+        ({"limits": {"rules": 5}}, "limits: has no effect on nodes' own firewalls .nftables.. Fix: leave it out"),
     ],
 )
 def test_what_a_cloud_alone_knows_is_an_error(change: dict[str, Any], told: str) -> None:

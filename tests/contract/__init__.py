@@ -121,7 +121,7 @@ def _interface() -> Iterator[str]:
     yield from _block("services", sorted({f"{row.service} ({row.origin})" for row in table.load()}))
     rule = rules.Rule("ingress", "allow", "ipv4", None, None, None, rules.Source("self", "self"), "nodes", (), "")
     yield from _block("an entry of the output rules", [", ".join(rule.json())])
-    yield from _block("an entry of the output closed", [", ".join(rules.Closed("", None, "", "").json())])
+    yield from _block("an entry of the output closed", [", ".join(rules.Disabled("", None, "", "").json())])
 
 
 def _resources(cloud: str) -> Iterator[str]:

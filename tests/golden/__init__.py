@@ -45,11 +45,11 @@ def schema_text() -> str:
 
 
 def render(plan: Plan) -> str:
-    """A plan as text: rules, what stays closed, warnings, and the resources of the cloud."""
+    """A plan as text: rules, what is disabled, warnings, and the resources of the cloud."""
     lines = ["rules"]
     lines += [f"  {rule.key}  {rule.action}  {rule.description}" for rule in plan.rules]
     lines += ["closed"]
-    lines += [f"  {entry.service}  {entry.source or '-'}  {entry.reason}; {entry.remedy}" for entry in plan.closed]
+    lines += [f"  {entry.service}  {entry.source or '-'}  {entry.reason}; {entry.remedy}" for entry in plan.disabled]
     lines += ["warnings", *(f"  {warning}" for warning in plan.warnings), "resources"]
     for name, resource in backend(plan.settings.cloud).encode(plan).items():
         inputs = ", ".join(f"{key}={value}" for key, value in sorted(resource.inputs.items()) if key != "description")

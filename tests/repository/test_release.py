@@ -53,6 +53,15 @@ def test_a_tag_of_another_version_is_refused() -> None:
         release.main("v9.9.9")
 
 
+def test_the_links_of_the_notes_lead_to_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    text = "see [upgrades](docs/upgrades.md#a) and [a page](https://example.org)"
+    assert release.linked(text, "v1.0.0") == "see upgrades (docs/upgrades.md#a) and [a page](https://example.org)"
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.example")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "me/kubeports")
+    assert "[upgrades](https://github.example/me/kubeports/blob/v1.0.0/docs/upgrades.md#a)" in release.linked(text, "v1.0.0")
+
+
 def test_the_notes_are_the_dated_section() -> None:
     text = "# Changelog\n\n## Unreleased\n\n- new\n\n## 0.1.0 (2026-12-01)\n\n- first\n\n## 0.0.9 (2026-11-01)\n\n- old\n"
     assert release.notes(text, "0.1.0") == "- first\n"

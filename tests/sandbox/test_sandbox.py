@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -172,7 +173,7 @@ FINE = {
     [
         (
             {"kubeports:cluster": "12"},
-            "kubeports:cluster: 12 is not text, and can't be a cluster's name. Fix: put it in quotes: '12'",
+            "kubeports:cluster: 12 is not text, so it can't be a cluster's name. Fix: put it in quotes: '12'",
         ),
         ({"kubeports:cluster": "true"}, "kubeports:cluster: true is not text"),
         ({"kubeports:cloud": ""}, "kubeports:cloud: is null"),
@@ -296,6 +297,52 @@ def test_a_closed_stdin_is_no_terminal(operation: str) -> None:
     assert done.returncode == 2, done.stderr
     told = f"error: make {operation}: there is no terminal to ask in. Fix: make {operation} STACK=aws-dev CONFIRM=yes\n"
     assert done.stderr.endswith(told)
+
+
+SALT = "encryptionsalt: v1:salt=\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "left"),
+    [
+        ("config:\n\n  kubeports:roles: true # note\n", False, ""),
+        ("config:\n\n  kubeports:roles: true # note\n", True, SALT),
+        ("config:\n  kubeports:roles: true", True, "\n" + SALT),
+        ("encryptionsalt: v1:mine\nconfig:\n  kubeports:roles: true\n", True, ""),
+    ],
+)
+@pytest.mark.parametrize("failure", [None, SandboxError("failed"), KeyboardInterrupt()])
+def test_a_stack_file_stays_as_its_author_wrote_it(
+    tmp_path: Path, text: str, keys: bool, left: str, failure: BaseException | None
+) -> None:
+    file = tmp_path / "Pulumi.mine.yaml"
+    file.write_text(text)
+    with pytest.raises(type(failure)) if failure else nullcontext(), run.unchanged(file, keys):
+        file.write_text('config:\n  kubeports:roles: "true"\n' + SALT)
+        if failure:
+            raise failure
+    assert file.read_text() == text + left
+
+
+class Rewriting(Recorded):
+    """Saves the stack's file as the engine does, then fails."""
+
+    def run(self, operation: run.Operation, stack: str, *args: Any, **kwargs: Any) -> run.Result:
+        run.stack_file(self.folder, stack).write_text("config: {}\n")
+        return run.Result(False, (), ("error: failed",), {}, "")
+
+
+@pytest.mark.parametrize("operation", ["preview", "up", "refresh", "destroy"])
+def test_an_operation_that_fails_leaves_the_stack_file(machine: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    (machine / "stacks").mkdir()
+    (machine / "Pulumi.yaml").write_text("name: mine\nstackConfigDir: stacks\n")
+    file = machine / "stacks" / "Pulumi.mine.yaml"
+    text = "config:\n\n" + "".join(f"  {key}: {value}\n" for key, value in FINE.items())
+    file.write_text(text)
+    monkeypatch.setattr("sandbox.__main__.ROOT", machine)
+    monkeypatch.setattr("sandbox.__main__.Project", Rewriting)
+    assert CliRunner().invoke(main, [operation, "mine"], env={"CONFIRM": "yes", "OS_CLOUD": "mine"}).exit_code == 1
+    assert file.read_text() == text
 
 
 def test_a_stack_file_that_is_not_yaml_is_refused_before_the_engine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_a_plain_address_is_the_network_itself(cloud: str) -> None:
     listed = plan_of(stack(cloud, "203.0.113.7", sources={"admins": ["203.0.113.7/32"], "clients": []}))
     assert named.rules == listed.rules and wire(named) == wire(listed)
     assert not any("nat" in warning for warning in named.warnings)
-    assert any("refs.nat opens nothing" in warning for warning in listed.warnings)
+    assert any("refs.nat is not used" in warning for warning in listed.warnings)
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -44,7 +44,7 @@ def test_an_address_that_is_not_known_is_a_rule_of_its_own(cloud: str) -> None:
     assert of(plan_of(stack(cloud, LATER)), "ssh") == {("ipv4", "ref", "nat")}
     both = stack(cloud, LATER, families=["ipv4", "ipv6"], ref={"family": "ipv6"})
     assert of(plan_of(both), "ssh") == {("ipv6", "ref", "nat")}
-    with pytest.raises(InputError, match=r"refs.nat.family: is missing. Fix: write ipv4 or ipv6: an address has one family"):
+    with pytest.raises(InputError, match=r"refs.nat: lacks family: an address has one family. Fix: add family: ipv4"):
         plan_of(stack(cloud, LATER, families=["ipv4", "ipv6"]))
 
 
@@ -62,7 +62,7 @@ def test_an_address_is_a_destination_on_every_cloud(cloud: str) -> None:
         ({"cidr": "0.0.0.0/0"}, "refs.nat.cidr: 0.0.0.0/0 is 100% of all ipv4 addresses"),
         ({"cidr": "203.0.113.7", "family": "ipv6"}, "refs.nat.family: is 'ipv6', and 203.0.113.7/32 is not"),
         ({"cidr": "203.0.113.7", "entries": 3}, "refs.nat.entries: belongs to prefixes"),
-        ({"cidr": "203.0.113.7", "group": "sg-0a"}, "refs.nat: a named source must have exactly one kind"),
+        ({"cidr": "203.0.113.7", "group": "sg-0a"}, "refs.nat: must have exactly one of the keys group, prefixes, cidr"),
         ({"cidr": "2001:db8::1"}, "refs.nat.cidr: 2001:db8::1/128 is ipv6, which is not enabled"),
         ({"cidr": 5}, "refs.nat.cidr: 5 is not an address"),
         ({"cidr": ["203.0.113.7"]}, "refs.nat.cidr: .* is not an address"),

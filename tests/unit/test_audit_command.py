@@ -328,7 +328,7 @@ def test_where_nobody_answers(cloud: str, gcp: GCP, tmp_path: Path) -> None:
             "openstack": {"OS_AUTH_URL": f"{url}/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_PROJECT_NAME": "p"},
         }[cloud]
         result = audit(stack(tmp_path, cloud, **NETWORKS[cloud]), env)
-    assert result.exit_code == 3 and "no answer" in result.stderr and "see whether the network" in result.stderr, result.output
+    assert result.exit_code == 3 and "no answer" in result.stderr and "check the network" in result.stderr, result.output
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -379,7 +379,7 @@ def test_neither_the_command_nor_the_readers_can_write() -> None:
     [
         ("UnauthorizedOperation", "allow ec2:DescribeSecurityGroups"),
         ("AuthFailure", "renew the credentials"),
-        ("InvalidParameterValue", "see whether ids and region are right"),
+        ("InvalidParameterValue", "check the ids and the region"),
     ],
 )
 def test_what_ec2_refuses_is_said_with_what_would_help(aws: AWS, tmp_path: Path, code: str, right: str) -> None:

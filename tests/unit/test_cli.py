@@ -59,7 +59,7 @@ def test_what_an_environment_may_add_is_a_warning_of_the_plan(tmp_path: Path) ->
     assert "environment may set keys of kubeports:" in json.loads(result.stdout)["warnings"][-1]
 
 
-def test_the_table_shows_rows_sources_and_what_is_closed() -> None:
+def test_the_table_shows_rows_sources_and_what_is_disabled() -> None:
     shown = CliRunner().invoke(main, ["plan", "-s", "openstack-dev"]).stdout
     assert "ssh             tcp/22           nodes  from  10.20.0.0/16" in shown
     assert "rpcbind (tcp/111: nfs is false): set kubeports:nfs: true" in shown
@@ -69,11 +69,26 @@ def test_the_table_shows_rows_sources_and_what_is_closed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["plan"], "name either a stack"),
-        (["plan", "-s", "a", "--file", "b"], "name either a stack"),
+        (["plan"], "no stack is named. Fix: add -s aws-dev, or --file FILE"),
+        (["plan", "-s", "a", "--file", "b"], "both a stack and a file are named. Fix: leave out -s or --file"),
+        (["plan", "aws-dev"], "'aws-dev' is one argument too many. Fix: write -s aws-dev"),
+        (["plan", "stacks/Pulumi.aws-dev.yaml"], "Fix: write --file stacks/Pulumi.aws-dev.yaml"),
+        (["plan", "-s", "aws-dev", "gcp-dev"], "Fix: write --diff gcp-dev"),
+        (["table", "k3s", "rke2"], "Fix: write --table k3s"),
+        (["plan", "-s"], "Fix: write -s STACK"),
+        (["-s", "aws-dev", "plan"], "Fix: write it after the command: main plan -s"),
+        (["plan", "-s", "aws-dev", "--format", "JSON"], "--format can't be 'JSON'. Did you mean 'json'?"),
+        (["init"], "neither a stack nor a file is named. Fix: add -s dev"),
+        (["init", "x.yaml", "-s", "dev"], "Fix: leave out -s or the file"),
+        (["init", "x.yaml", "--cloud", "AWS", "--cluster", "c", "--admins", "10.0.0.0/8"], "Did you mean 'aws'?"),
+        (["report", "-s", "aws-dev"], "-o / --output is missing. Fix: add -o FILE"),
+        (["report", "-o", "x.html"], "no stack is named. Fix: add -s aws-dev, or --file FILE; several are compared"),
+        (["explain", "-s", "aws-dev"], "Fix: main explain --help has examples"),
+        (["explain", "-s", "aws-dev", "ufww"], "is not a service of the table, nor a topic. Did you mean 'ufw'?"),
+        (["explain", "-s", "aws-dev", "kubelet"], "Did you mean 'master'?"),
         (["plan", "-s", "nowhere"], "has no file"),
         (["plan", "--file", "nowhere.yaml"], "nowhere.yaml: does not exist"),
-        (["plan", "-s", "aws-dev", "--format", "xml"], "xml"),
+        (["plan", "-s", "aws-dev", "--format", "xml"], "--format can't be 'xml'. Known: table, json"),
         (["plans"], "no such command"),
     ],
 )
@@ -81,6 +96,7 @@ def test_bad_input_exits_2_with_nothing_on_stdout(arguments: list[str], says: st
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert says in result.stderr
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert not result.stdout
 
 

@@ -182,7 +182,7 @@ def test_reasons_that_are_too_long_together_are_refused_and_not_cut(cloud: str) 
     own = {"protocol": "tcp", "start": 9200, "source": ["10.1.0.0/16"]}
     services = {f"metrics-{i}": own | {"why": f"{i} " + "x" * 110} for i in range(3)}
     planned = made(cloud, services=services)
-    with pytest.raises(InputError, match="the reasons of metrics-0, metrics-1, metrics-2 make"):
+    with pytest.raises(InputError, match="the reasons of metrics-0, metrics-1, metrics-2 have 373"):
         backend(cloud).limits(planned, "c")
 
 

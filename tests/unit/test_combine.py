@@ -175,7 +175,7 @@ def test_ec2_has_an_interface_for_all_groups_of_a_node() -> None:
     from kubeports.clouds import backend
 
     planned = plan_of(stack("aws", limits={"groups": 2}))
-    with pytest.raises(InputError, match="a control-plane node carries 3 \\(nodes, control-plane, etcd\\)"):
+    with pytest.raises(InputError, match="a control-plane node needs 3 \\(nodes, control-plane, etcd\\)"):
         backend("aws").limits(planned, "c")
     backend("aws").limits(plan_of(stack("aws", combine={}, limits={"groups": 2})), "c")
 

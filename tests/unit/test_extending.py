@@ -78,7 +78,7 @@ def test_the_world_reaches_no_row_of_it_that_is_not_for_clients(folder: Path) ->
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none.csv", "none.csv: there is no file "),
+        ("none.csv", "table: there is no file "),
         ("./", "can't be read (Is a directory)"),
         ("a\0b.csv", "there is no file "),
         (5, "table: 5 is not a table"),
@@ -174,7 +174,7 @@ SOURCES: dict[str, Any] = {"sources": {"admins": [], "clients": []}}
         ("openstack", "x", InputError, "settings: 'x' is not a map"),
         ("openstak", SOURCES, InputError, "cloud: 'openstak' is not a valid value. Did you mean 'openstack'?"),
         (None, SOURCES, InputError, "cloud: null is not a valid value"),
-        ("openstack", {}, AssertionError, "openstack accepts none of these stacks: sources.admins: is missing"),
+        ("openstack", {}, AssertionError, "openstack accepts none of these stacks: sources: lacks admins"),
         ("host", SOURCES, AssertionError, "host makes files and no resources, and conforms compares resources"),
     ],
 )
@@ -235,7 +235,7 @@ def test_the_policies_judge_the_resources_of_another_cloud() -> None:
         (["plan"], 0, "nodeport"),
         (["explain", "tcp/22 from 10.20.0.1"], 0, "allowed"),
         (["report", "--output", "page.html"], 0, "page.html"),
-        (["audit"], 2, "hcloud can't be read: its package has no account. Fix: see docs/extending.md"),
+        (["audit"], 2, "hcloud can't be audited: its package has no account reader. Fix: see docs/extending.md"),
     ],
 )
 def test_the_commands_work_on_another_cloud_or_say_why_not(

@@ -178,7 +178,7 @@ def test_explain_says_what_becomes_of_the_nodes_own_firewall(tmp_path: Path, fir
 def test_explain_says_how_packets_of_pods_travel(tmp_path: Path) -> None:
     inside = "between nodes calico carries packets of pods inside ipip (protocol 4): rules see the addresses of the nodes"
     assert inside in asked(tmp_path, "pods from pods to worker", "")
-    assert "the row pods is for packets without encapsulation, and is closed: calico is ipip" in asked(tmp_path, "pods", "")
+    assert "the row pods is for packets without encapsulation, and is disabled: calico is ipip" in asked(tmp_path, "pods", "")
     denied = asked(tmp_path, "tcp/8080 from pods to worker", "")
     assert denied.startswith("denied") and f"note: {inside}" in denied
     native = asked(tmp_path, "tcp/8080 from pods to worker", "", "calico: bgp")

@@ -93,7 +93,7 @@ def seeded(change: Any) -> Plan:
     """The plan with one mistake in its rules."""
     planned = plan_of(RAW)
     return Plan(
-        planned.settings, tuple(each for rule in planned.rules for each in change(rule)), planned.closed, planned.warnings
+        planned.settings, tuple(each for rule in planned.rules for each in change(rule)), planned.disabled, planned.warnings
     )
 
 

@@ -13,7 +13,7 @@ from kubeports import table
 from kubeports.errors import InputError
 from kubeports.networks import is_internet
 from kubeports.plan import plan
-from kubeports.rules import Closed, Packet, Plan, Rule, allows
+from kubeports.rules import Disabled, Packet, Plan, Rule, allows
 from kubeports.settings import parse
 from kubeports.traffic import IPENCAP
 
@@ -132,9 +132,9 @@ def test_gcp_has_a_baseline_per_family_and_the_other_clouds_have_none() -> None:
 
 
 def test_closed_lists_rows_that_are_off_and_words_that_are_empty() -> None:
-    closed = made(sources={"admins": [], "clients": []}).closed
-    assert Closed("rpcbind", None, "tcp/111: nfs is false", "set nfs: true") in closed
-    assert Closed("ssh", "admins", "tcp/22: sources.admins is []", "list CIDRs under sources.admins") in closed
+    closed = made(sources={"admins": [], "clients": []}).disabled
+    assert Disabled("rpcbind", None, "tcp/111: nfs is false", "set nfs: true") in closed
+    assert Disabled("ssh", "admins", "tcp/22: sources.admins is []", "list CIDRs under sources.admins") in closed
     assert {entry.service for entry in closed if entry.source == "clients"} == {"nodeport"}
     assert len(set(closed)) == len(closed)
 
@@ -142,7 +142,7 @@ def test_closed_lists_rows_that_are_off_and_words_that_are_empty() -> None:
 def test_ipip_stays_closed_without_ipv4_and_the_plan_says_so() -> None:
     planned = made(families=["ipv6"], sources={"admins": ["2001:db8::/32"], "clients": []})
     assert not [r for r in planned.rules if r.protocol == IPENCAP]
-    assert any(entry.service == "ipip" and "ipv4 alone" in entry.reason for entry in planned.closed)
+    assert any(entry.service == "ipip" and "ipv4 alone" in entry.reason for entry in planned.disabled)
 
 
 def test_nfs_warns_that_2049_is_not_in_the_requirement() -> None:
@@ -152,7 +152,7 @@ def test_nfs_warns_that_2049_is_not_in_the_requirement() -> None:
 
 def test_a_word_without_addresses_of_a_family_gives_a_warning() -> None:
     warnings = made(families=["ipv4", "ipv6"]).warnings
-    assert any("sources.clients has nothing of ipv6" in warning for warning in warnings)
+    assert any("sources.clients has no ipv6 CIDR" in warning for warning in warnings)
 
 
 def test_a_change_to_a_row_that_stays_off_gives_a_warning() -> None:
@@ -229,7 +229,7 @@ def test_a_toggle_adds_rules_of_its_own_rows_and_takes_none(raw: dict[str, Any],
 def test_every_row_that_is_on_and_said_has_rules_or_stands_under_closed(raw: dict[str, Any]) -> None:
     planned = made(raw)
     served = {service for rule in planned.rules for service in rule.services}
-    closed = {entry.service for entry in planned.closed}
+    closed = {entry.service for entry in planned.disabled}
     warned = " ".join(planned.warnings)
     for row in planned.rows:
         if row.origin == table.EXTRAS and not served & {row.service}:
@@ -261,11 +261,11 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
     group = "sg-0a" if cloud == "aws" else "3f0c3f46-0000-0000-0000-000000000000"
     theirs = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group})
     assert not [rule for rule in theirs.rules if rule.direction == "egress"]
-    assert "egress" in [entry.service for entry in theirs.closed]
+    assert "egress" in [entry.service for entry in theirs.disabled]
     ours = made(cloud=cloud, network="vpc-0a" if cloud == "aws" else "", existing={"nodes": group}, egress=["10.0.0.0/8"])
     listed = {rule.source.value for rule in ours.rules if rule.direction == "egress" and "egress" in rule.services}
     assert listed == {"10.0.0.0/8", "self"}
-    (entry,) = [entry for entry in ours.closed if entry.service == "egress"]
+    (entry,) = [entry for entry in ours.disabled if entry.service == "egress"]
     assert "(nodes) keeps its egress rules" in entry.reason and "other egress rules" in entry.remedy
     assert any(warning.startswith("egress alone restricts nothing there") for warning in ours.warnings)
 
@@ -274,8 +274,8 @@ def test_an_existing_group_keeps_its_egress_unless_networks_are_listed(cloud: st
 def test_an_existing_groups_egress_to_everywhere_is_not_made_twice(cidrs: list[str]) -> None:
     existing = {"nodes": "3f0c3f46-0000-0000-0000-000000000000"}
     text = refused(existing=existing, egress=cidrs)
-    assert text.startswith("egress: 0.0.0.0/0 is what the group in existing.nodes has by itself")
-    assert "leave egress out" in text
+    assert text.startswith("egress: 0.0.0.0/0 is allowed already: clouds make groups such as existing.nodes with that rule")
+    assert "leave it out" in text
     roles = made(existing={"etcd": existing["nodes"]}, roles=True, egress=["10.0.0.0/8"])
     assert any("(etcd) keeps its egress rules" in warning for warning in roles.warnings)
 
@@ -382,7 +382,7 @@ def test_a_row_for_another_family_gives_no_warning_where_it_is_off_or_has_a_twin
 def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> None:
     own = {"protocol": 58, "source": ["10.0.0.0/8"], "why": "ICMPv6"}
     warnings = made(families=["ipv4", "ipv6"], services={"own": own, "ssh": {"target": "etcd"}}).warnings
-    assert any("own (protocol 58) opens nothing" in warning for warning in warnings)
+    assert any("own (protocol 58) allows nothing" in warning for warning in warnings)
     assert any("services.ssh.target: etcd is every node while roles is false" in warning for warning in warnings)
 
 
@@ -391,13 +391,13 @@ def test_a_row_that_opens_nothing_and_a_target_without_roles_give_warnings() -> 
     [
         (
             {"calico": "absent", "sources": BASE["sources"] | {"peers": ["10.9.0.0/16"]}},
-            "sources.peers opens nothing: no row that is open is for peers",
+            "sources.peers is not used: no row that is enabled is for peers",
         ),
         (
             {"services": {"ssh": {"source": ["cluster"]}, "apiserver": {"source": ["cluster"]}}},
-            "sources.admins opens nothing: no row that is open is for admins",
+            "sources.admins is not used: no row that is enabled is for admins",
         ),
-        ({"refs": {"bastion": {"group": ID}}}, "refs.bastion opens nothing: no source is @bastion"),
+        ({"refs": {"bastion": {"group": ID}}}, "refs.bastion is not used: no source is @bastion"),
         (
             {"services": {"own": {"protocol": 47, "source": ["cluster"], "target": "etcd", "why": "GRE"}}},
             "services.own.target: etcd is every node while roles is false",
@@ -451,7 +451,7 @@ def test_rows_that_add_up_to_a_quarter_of_the_internet_are_warned_of_together() 
 
 def test_nodes_known_by_addresses_of_one_family_alone_are_warned_of() -> None:
     sources = {"admins": ["10.0.0.0/8", "2001:db8::/32"], "clients": [], "cluster": ["10.1.0.0/16"]}
-    said = "sources.cluster has nothing of ipv6: the nodes do not reach each other in ipv6"
+    said = "sources.cluster has no ipv6 CIDR: the nodes do not reach each other in ipv6"
     assert any(warning.startswith(said) for warning in made(sources=sources, families=["ipv4", "ipv6"]).warnings)
     sources["cluster"].append("2001:db8:1::/48")
     assert not any(said in warning for warning in made(sources=sources, families=["ipv4", "ipv6"]).warnings)
@@ -463,14 +463,14 @@ def test_the_order_of_keys_changes_nothing() -> None:
         made(cloud="aws", network="vpc-0a", roles=True, egress=["10.0.0.0/8"], existing=dict(order))
         for order in (given.items(), reversed(given.items()))
     ]
-    assert (plans[0].warnings, plans[0].closed) == (plans[1].warnings, plans[1].closed)
+    assert (plans[0].warnings, plans[0].disabled) == (plans[1].warnings, plans[1].disabled)
 
 
 @pytest.mark.parametrize("cni", ["cilium", "flannel", "kube-ovn", "none"])
 def test_the_fix_for_a_row_of_another_cni_is_one_that_plan_accepts(cni: str) -> None:
     rows = table.load()
     raw: dict[str, Any] = {"cloud": "openstack", "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
-    found = [each.remedy for each in plan(rows, parse(raw | {"cni": cni}, rows)).closed if each.service in ("ipip", "calico")]
+    found = [each.remedy for each in plan(rows, parse(raw | {"cni": cni}, rows)).disabled if each.service in ("ipip", "calico")]
     assert "set cni: calico" in found and "set cni: calico and calico: classic" in found
     for changes in ({"cni": "calico"}, {"cni": "calico", "calico": "classic"}):
         assert any("ipip" in rule.services for rule in plan(rows, parse(raw | changes, rows)).rules)

@@ -77,7 +77,7 @@ def test_what_a_cloud_stores_of_sctp_is_read_as_the_plan_has_it(cloud: str, stor
 
 
 def test_ec2_filters_no_ports_of_sctp() -> None:
-    with pytest.raises(InputError, match=r"services.ngap: sctp/38412 has ports, and EC2 filters those of TCP and UDP alone"):
+    with pytest.raises(InputError, match=r"services.ngap: sctp/38412 has ports, but EC2 filters ports of TCP and UDP only"):
         backend("aws").limits(plan_of(stack("aws", SCTP)), "c")
     out = {"egress": [{**SCTP, "to": ["10.0.0.0/8"]}], "services": {}}
     with pytest.raises(InputError, match=r"egress: sctp/38412 has ports"):
@@ -302,7 +302,7 @@ def test_a_row_of_a_table_may_name_a_type(tmp_path: Path) -> None:
     [
         (
             {"protocol": "icmp", "start": 8},
-            r"services.ngap: protocol 1 has no ports. Fix: leave start and end out, or write type and code$",
+            r"services.ngap: protocol 1 has no ports. Fix: leave out start and end, or write type and code$",
         ),
         (
             {"protocol": "icmp", "type": "pong"},
@@ -324,7 +324,7 @@ def test_a_row_of_a_table_may_name_a_type(tmp_path: Path) -> None:
         ),
         (
             {"protocol": "SCTP", "start": 9},
-            r"services.ngap.protocol: 'SCTP' is not a protocol. Fix: write tcp, udp, sctp, icmp, icmpv6",
+            r"services.ngap.protocol: 'SCTP' is not a protocol. Did you mean 'sctp'",
         ),
     ],
 )

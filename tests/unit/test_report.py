@@ -26,7 +26,7 @@ from kubeports.cli import main
 from kubeports.clouds import CLOUDS, backend
 from kubeports.errors import InputError
 from kubeports.report import comparison, picture, view
-from kubeports.rules import Closed, Plan, Rule, Source
+from kubeports.rules import Disabled, Plan, Rule, Source
 from kubeports.settings import Ref
 
 from tests.golden import ROOT, STACKS, planned
@@ -141,17 +141,19 @@ def test_what_an_sdk_has_at_its_top_is_named_so_and_a_kind_without_a_type_by_its
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_closed_entry_stands_there_with_its_reason_and_remedy(stack: str) -> None:
+def test_every_disabled_entry_stands_there_with_its_reason_and_remedy(stack: str) -> None:
     rows = Counter(
-        " ".join(text(cell) for cell in row.select("th, td")) for row in page(stack).select("table.closed tr:not(.block)")
+        " ".join(text(cell) for cell in row.select("th, td")) for row in page(stack).select("table.disabled tr:not(.block)")
     )
-    for entry in planned(stack).closed:
+    for entry in planned(stack).disabled:
         ports, _, reason = entry.reason.partition(": ")
         assert rows[f"{entry.service} {ports} {entry.source or 'everybody'} {reason} {entry.remedy}"] == 1, entry
 
 
 def test_a_reason_without_an_entry_is_whole() -> None:
-    shut = view.closed(replace(planned("aws-dev"), closed=(Closed("egress", None, "the group: it is theirs", "list CIDRs"),)))
+    shut = view.disabled(
+        replace(planned("aws-dev"), disabled=(Disabled("egress", None, "the group: it is theirs", "list CIDRs"),))
+    )
     assert (shut[0].entry, shut[0].reason) == ("", "the group: it is theirs")
 
 
@@ -254,7 +256,7 @@ def differing(plans: Mapping[str, Plan]) -> list[str]:
 def test_equal_stacks_differ_in_nothing() -> None:
     plans = {"a": planned("aws-dev"), "b": planned("aws-dev")}
     assert differing(plans) == [] and comparison.compare(plans).settings == ()
-    assert "None: the stacks open the same" in report.page(plans)
+    assert "None: the stacks allow the same" in report.page(plans)
 
 
 def test_a_dropped_row_a_moved_port_and_another_source_each_differ_alone() -> None:
@@ -271,11 +273,11 @@ def test_a_dropped_row_a_moved_port_and_another_source_each_differ_alone() -> No
 def test_a_difference_marks_what_one_stack_alone_has_and_says_why_another_has_nothing() -> None:
     content = the(page("aws-dev", "aws-prod", "openstack-offline"), "#difference")
     cells = {text(the(row, "th")): row.select("td") for row in content.select("#difference-services tbody tr")}
-    assert text(cells["local-registry"][0]) == "closed: offline is false"
+    assert text(cells["local-registry"][0]) == "disabled: offline is false"
     assert cells["local-registry"][2].select(".apart")
     assert text(cells["custom-exporter"][0]) == "no such row"
     baseline = the(page("aws-dev", "gcp-dev"), "#difference-services tr:has(.deny)")
-    assert text(baseline.select("td")[0]) == "no such rule: what no rule allows is closed"
+    assert text(baseline.select("td")[0]) == "no such rule: what no rule allows is denied"
     ssh = [[text(chip) for chip in cell.select(".apart")] for cell in cells["ssh"]]
     assert ssh == [[], ["@bastion ipv4 (only in this stack)", "@bastion ipv6 (only in this stack)"], []]
     settings = {
@@ -330,8 +332,8 @@ def test_text_from_outside_stays_text() -> None:
         refs={"bastion": Ref("group", TAGGED, 0, ("ipv4",)), TAGGED: Ref("group", TAGGED, 0, ("ipv4",))},
         existing={"nodes": TAGGED},
     )
-    shut = (Closed(TAGGED, TAGGED, TAGGED, TAGGED),)
-    tagged = Plan(settings=settings, rules=tuple(rules), closed=shut, warnings=(TAGGED,))
+    shut = (Disabled(TAGGED, TAGGED, TAGGED, TAGGED),)
+    tagged = Plan(settings=settings, rules=tuple(rules), disabled=shut, warnings=(TAGGED,))
     html = report.page({TAGGED: tagged, "other": base})
     content = BeautifulSoup(html, "html.parser")
     assert not content.select("script, img") and "<script" not in html and "<img" not in html
@@ -342,7 +344,7 @@ def test_text_from_outside_stays_text() -> None:
         ".matrix .service",
         ".why",
         ".chip.ref",
-        ".closed",
+        ".disabled",
         ".resources",
         ".settings",
         ".warning",
@@ -395,8 +397,8 @@ def test_a_dash_is_stdout() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-o", "x.html"], "name a stack (-s STACK) or a stack file"),
-        (["-s", "aws-dev"], "Missing option '-o'"),
+        (["-o", "x.html"], "no stack is named. Fix: add -s "),
+        (["-s", "aws-dev"], "-o / --output is missing. Fix: add -o FILE"),
         (["-s", "nowhere", "-o", "x.html"], "stack nowhere: has no file"),
         (["-s", "aws-dev", "-s", "aws-dev", "-o", "x.html"], "aws-dev: is named twice"),
         (

@@ -80,7 +80,7 @@ def test_rows_are_coloured_by_what_packets_have_shown(tmp_path: Path) -> None:
         ({**PROBE, "matrix": [3]}, "matrix"),
         ({**PROBE, "hosts": [[]]}, "is not a complete result of a probe"),
         ({**PROBE, "differences": ["x"]}, "is not a complete result of a probe"),
-        ({**PROBE, "cluster": "other"}, "is of 'other', and no stack of the report is"),
+        ({**PROBE, "cluster": "other"}, "is a probe of 'other', and no stack of the report is that cluster"),
     ],
 )
 def test_a_file_that_is_no_probe_of_the_stack_is_an_error(tmp_path: Path, content: Any, told: str) -> None:

@@ -132,7 +132,7 @@ def test_explain_asks_an_account() -> None:
         ),
         (
             {"refs": {}, "existing": {"nodes": "@n"}, "sources": {"admins": [], "clients": []}},
-            r"no service account is called '@n'. Fix: under refs add n: {account: nodes@PROJECT.iam.gserviceaccount.com}$",
+            r"no service account is called '@n'. Fix: under refs add n: {account: nodes@my-project.iam.gserviceaccount.com}$",
         ),
         (
             {
@@ -164,12 +164,12 @@ def test_tags_and_accounts_are_not_mixed() -> None:
         plan_of(stack(refs={**refs, "bastion": {"group": "bastion"}}))
     for value in ("nodes@example.com", "bastion"):
         with pytest.raises(
-            InputError, match=r"refs.build.account: .* is not an id of this cloud. Fix: write one such as nodes@PROJECT"
+            InputError, match=r"refs.build.account: .* is not an id of this cloud. Fix: write one such as nodes@my-project"
         ):
             plan_of(stack(refs={**refs, "build": {"account": value}}))
     with pytest.raises(InputError, match=r"refs.build.family: belongs to prefixes"):
         plan_of(stack(refs={**refs, "build": {"account": BUILD, "family": "ipv4"}}))
     many = {f"a{i}": {"account": f"a{i}@p.iam.gserviceaccount.com"} for i in range(11)}
     planned = plan_of(stack(refs=refs | many, sources={"admins": [f"@{name}" for name in many], "clients": []}))
-    with pytest.raises(InputError, match="11 service accounts, and a firewall rule takes 10"):
+    with pytest.raises(InputError, match=r"service accounts for .*, and a firewall rule takes 10"):
         backend("gcp").limits(planned, "c")

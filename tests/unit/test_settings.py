@@ -49,7 +49,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"families": ["ipv5"]}, "kubeports:families[0]: 'ipv5'", "ipv4"),
     ({"families": []}, "kubeports:families: is empty", "[ipv4]"),
     ({"families": "ipv4"}, "kubeports:families: 'ipv4' is not a list", "list"),
-    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: [10.0.0.0/8] is not a map", "key: value"),
+    ({"sources": ["10.0.0.0/8"]}, "kubeports:sources: [10.0.0.0/8] is not a map", "write {admins: [10.20.0.0/16]"),
     ({"sources": '{"admins": [}'}, "kubeports:sources: ", "is not JSON"),
     ({"sources": '{"admins": [], "admins": []}'}, "kubeports:sources: the key 'admins' stands twice", "once"),
     ({"egress": "[" * 5000}, "kubeports:egress: '[[", "nested too deeply"),
@@ -60,7 +60,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (sources(admins=["10.0.0.0/33"]), "kubeports:sources.admins[0]: '10.0.0.0/33' is not a valid CIDR", "prefix length"),
     (sources(admins=[10]), "kubeports:sources.admins[0]: 10 is not a source", "CIDR"),
     (sources(admins=["2001:db8::/32"]), "kubeports:sources.admins[0]: 2001:db8::/32 is ipv6", "add ipv6 to kubeports:families"),
-    (sources(admins=["10.0.0.0/8", "10.0.0.0/8"]), "kubeports:sources.admins[1]: 10.0.0.0/8 stands twice", "once"),
+    (sources(admins=["10.0.0.0/8", "10.0.0.0/8"]), "kubeports:sources.admins[1]: 10.0.0.0/8 stands twice", "leave it out"),
     (
         {"families": ["ipv6"], **sources(admins=["2001:DB8::/32"])},
         "kubeports:sources.admins[0]: 2001:DB8::/32",
@@ -80,29 +80,33 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"services": {"nodeport": {"start": 40000}}},
         "kubeports:services.nodeport: start 40000 is after the end of the row",
-        "end too",
+        "add end: 40000",
     ),
     (
         {"egress": ["everywhere"]},
-        "kubeports:egress[0]: everywhere is not a destination in a list",
-        "write kubeports:egress: everywhere",
+        "kubeports:egress: everywhere is not a destination in a list",
+        "write everywhere without the list",
     ),
     ({"egress": "nowhere"}, "kubeports:egress: 'nowhere' is not a list", "list"),
     # The world
     (sources(admins=["0.0.0.0/0"]), "kubeports:sources.admins: 0.0.0.0/0 is the internet", "clients"),
-    (sources(admins=HALVES), "kubeports:sources: ssh: 0.0.0.0/0, as ssh adds its sources up, is the internet", "clients"),
+    (
+        sources(admins=HALVES),
+        "kubeports:sources: 0.0.0.0/0, to which the sources of ssh, apiserver add up",
+        "clients",
+    ),
     (sources(cluster=["0.0.0.0/0"]), "kubeports:sources.cluster: 0.0.0.0/0 is the internet", "clients"),
     (sources(peers=["0.0.0.0/0"]), "kubeports:sources.peers: 0.0.0.0/0 is the internet", "clients"),
     ({"families": ["ipv6"], **sources(admins=["2000::/3"])}, "kubeports:sources.admins: 2000::/3 is the internet", "clients"),
     (
         {**sources(clients=["0.0.0.0/0"]), "services": {"ssh": {"source": ["clients"]}}},
-        "kubeports:sources: ssh: 0.0.0.0/0",
+        "kubeports:sources: 0.0.0.0/0, to which the sources of ssh add up",
         "is the internet",
     ),
     ({"services": {"nodeport": {"source": ["0.0.0.0/0"]}}}, "kubeports:services.nodeport.source: 0.0.0.0/0", "sources.clients"),
     (
         {**sources(admins=HALVES[:1], clients=HALVES[1:]), "services": {"apiserver": {"source": ["admins", "clients"]}}},
-        "kubeports:sources: apiserver: 0.0.0.0/0",
+        "kubeports:sources: 0.0.0.0/0, to which the sources of apiserver add up",
         "is the internet",
     ),
     (
@@ -121,50 +125,66 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "name the networks",
     ),
     # Sources that are needed, and references
-    ({"sources": {"admins": ["10.0.0.0/8"]}}, "kubeports:sources.clients: is missing, and nodeport needs it", "[] closes"),
-    ({"sources": {"clients": []}}, "kubeports:sources.admins: is missing, and ssh needs it", "[] closes"),
+    ({"sources": {"admins": ["10.0.0.0/8"]}}, "kubeports:sources: lacks clients (for nodeport)", "[] allows nobody"),
+    ({"sources": {"clients": []}}, "kubeports:sources: lacks admins (for ssh, apiserver)", "[] allows nobody"),
     (sources(cluster=[]), "kubeports:sources.cluster: is empty", "self"),
-    (sources(admins=["@bastion"]), "kubeports:sources.admins[0]: no named source is called 'bastion'", "kubeports:refs"),
-    ({**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": ID}}}, "kubeports:sources.admins[0]", "'bastion'"),
+    (
+        sources(admins=["@bastion"]),
+        "kubeports:sources.admins[0]: no named source is called '@bastion'",
+        "add bastion: {",
+    ),
+    (
+        {**sources(admins=["@bastoin"]), "refs": {"bastion": {"group": ID}}},
+        "kubeports:sources.admins[0]",
+        "Did you mean '@bastion'?",
+    ),
     ({"refs": {"etcd": {"group": ID}}}, "kubeports:refs.etcd: 'etcd' is reserved", "another name"),
     ({"refs": {"b": {"group": ""}}}, "kubeports:refs.b.group: '' is not an id", "id"),
-    ({"refs": {"b": {"group": "x", "prefixes": "y"}}}, "kubeports:refs.b: a named source must have exactly one kind", "either"),
+    (
+        {"refs": {"b": {"group": "x", "prefixes": "y"}}},
+        "kubeports:refs.b: must have exactly one of the keys group, prefixes, cidr",
+        "write {group: ",
+    ),
     ({"refs": {"a": {"group": ID}, "b": {"group": ID}}}, f"kubeports:refs.b: {ID} is kubeports:refs.a too", "one name"),
     (
         {"families": ["ipv4", "ipv6"], "refs": {"b": {"prefixes": "x"}}},
-        "kubeports:refs.b.family: is missing",
-        "one family",
+        "kubeports:refs.b: lacks family: a prefix list has one family",
+        "add family: ipv4",
     ),
     # Ports and services
     ({"services": {"ssh": {"start": 0}}}, "kubeports:services.ssh.start: 0 is not a port", "1-65535"),
     ({"services": {"ssh": {"start": 70000}}}, "kubeports:services.ssh.start: 70000 is not a port", "1-65535"),
-    ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is not a port", "whole number"),
+    ({"services": {"ssh": {"start": "22/tcp"}}}, "kubeports:services.ssh.start: '22/tcp' is not a port", "write 22"),
     ({"services": {"ssh": {"start": True}}}, "kubeports:services.ssh.start: true is not a port", "whole number"),
     (
         {"services": {"etcd": {"start": 2381}}},
         "kubeports:services.etcd: start 2381 is after the end of the row, 2380",
-        "end too",
+        "add end: 2381",
     ),
     (
         {"services": {"ssh": {"end": 20}}},
         "kubeports:services.ssh: end 20 is before the start of the row, 22",
-        "start too",
+        "add start: 20",
     ),
-    ({"services": {"etcd": {"start": 9, "end": 8}}}, "kubeports:services.etcd: start 9 is after end 8", "start 8 and end 9"),
+    (
+        {"services": {"etcd": {"start": 9, "end": 8}}},
+        "kubeports:services.etcd: start 9 is after end 8",
+        "start: 8 and end: 9",
+    ),
     (
         {"services": {"web": {key: value for key, value in OWN.items() if key != "start"}}},
-        "kubeports:services.web: tcp needs ports. Fix: write start, and end where there is more than one port",
-        "start",
+        "kubeports:services.web: is a custom row, for no row of the table is called 'web', and lacks start",
+        "add start: 443",
     ),
     ({"services": {"ipip": {"start": 4}}}, "kubeports:services.ipip: ipip is protocol 4, which has no ports", "not a port"),
     ({"services": {"sssh": {}}}, "kubeports:services.sssh: no row of the table is called 'sssh'", "Did you mean 'ssh'?"),
-    ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: no row", "missing: source, why"),
+    ({"services": {"web": {"protocol": "tcp"}}}, "kubeports:services.web: is a custom row", "lacks start, source, why"),
     ({"services": {"web": OWN | {"start": 80, "end": 79}}}, "kubeports:services.web: start 80 is after end 79", "79"),
-    ({"services": {"web": OWN | {"protocol": 4}}}, "kubeports:services.web: protocol 4 has no ports", "leave start"),
+    ({"services": {"web": OWN | {"protocol": 4}}}, "kubeports:services.web: protocol 4 has no ports", "leave out start"),
     ({"services": {"web": OWN | {"protocol": "gre"}}}, "kubeports:services.web.protocol: 'gre' is not a protocol", "number"),
     ({"services": {"web": OWN | {"why": "it's"}}}, "kubeports:services.web.why", "letters"),
     ({"services": {"web": OWN | {"source": []}}}, "kubeports:services.web.source: is empty", "enabled: false"),
-    ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a name of the plan's own", "another"),
+    ({"services": {"egress": OWN}}, "kubeports:services.egress: 'egress' is a reserved name", "another"),
     ({"services": {"ssh": {"protocol": "udp"}}}, "kubeports:services.ssh.protocol: ssh is a row of the table", "another name"),
     ({"services": {"ssh": {"target": "node"}}}, "kubeports:services.ssh.target: 'node'", "'nodes'"),
     ({"services": {"rpcbind": {"enabled": True}}}, "kubeports:services.rpcbind.enabled: can't be true", "kubeports:nfs: true"),
@@ -172,7 +192,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     # Names, networks, groups
     ({"cluster": None}, "kubeports:cluster: is missing", "kubeports:cluster"),
     ({"cluster": "no spaces"}, "kubeports:cluster: 'no spaces'", "letters"),
-    ({"cluster": 12}, "kubeports:cluster: 12 is not text, and can't be a cluster's name", "put it in quotes: '12'"),
+    ({"cluster": 12}, "kubeports:cluster: 12 is not text, so it can't be a cluster's name", "put it in quotes: '12'"),
     ({"cluster": True}, "kubeports:cluster: true is not text", "put it in quotes: 'true'"),
     ({"cluster": -1}, "kubeports:cluster: -1 is not text", "write letters"),
     ({"cloud": "gcp", "network": "n", "cluster": 12}, "kubeports:cluster: 12 is not text", "a letter first"),
@@ -183,7 +203,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"cloud": "gcp"}, "kubeports:network: is missing", "self link"),
     ({"cloud": "aws", "network": "my-vpc"}, "kubeports:network: 'my-vpc' is not a VPC id", "vpc-"),
     ({"network": "n"}, "kubeports:network: is not used on openstack", "leave it out"),
-    ({"existing": {"etcd": "x"}}, "kubeports:existing.etcd: without roles there is one group", "roles: true"),
+    ({"existing": {"etcd": "x"}}, "kubeports:existing.etcd: there is only one group, nodes, while roles is false", "roles: true"),
     (
         {"cloud": "aws", "network": "vpc-0a", "existing": {"nodes": "mine"}},
         "kubeports:existing.nodes: 'mine' is not an id",
@@ -219,7 +239,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"services": {"ssh": {"start": int("1" * 4300)}}}, "kubeports:services.ssh.start: 1111", "write"),
     (
         {"cloud": "aws", "network": "vpc-0a", "roles": True, "limits": {"groups": 1}},
-        "kubeports:limits: groups 1 per interface",
+        "kubeports:limits: groups is 1 per interface",
         "roles",
     ),
     ({"limits": {"cidrs": 0}}, "kubeports:limits.cidrs: 0 is too small", "above 0"),
@@ -234,7 +254,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"cloud": "aws", "network": "vpc-0a", "limits": {"rules": 300}}, "kubeports:limits: rules 300 x groups 5", "quotas"),
     (
         {"cloud": "gcp", "network": "n", **sources(admins=[f"10.{i // 256}.{i % 256}.0/32" for i in range(5001)])},
-        "kubeports:sources: nodes-in-tcp-22-ipv4-cidrs: 5001 ranges, and a firewall rule takes 5000",
+        "kubeports:sources: 5001 ranges for nodes-in-tcp-6443-ipv4-cidrs, and a firewall rule takes 5000",
         "join",
     ),
     (
@@ -253,7 +273,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:refs.b: c-nodes is the firewall's own tag of nodes too",
         "self for the nodes",
     ),
-    ({"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "pl-0a"}}}, "kubeports:refs.b.entries: is missing", "rule"),
+    (
+        {"cloud": "aws", "network": "vpc-0a", "refs": {"b": {"prefixes": "pl-0a"}}},
+        "kubeports:refs.b: lacks entries",
+        "add entries: 10",
+    ),
 ]
 
 
@@ -298,10 +322,10 @@ GCP = {"cloud": "gcp", "network": "n"}
         (
             "c",
             AWS | {"cluster": "a" * 228, "roles": True},
-            "has 256 characters, and EC2 takes 255. Fix: take a name that is 1",
+            "has 256 characters, and EC2 takes 255. Fix: choose a name that is 1 ",
         ),
         ("n" * 242, AWS, "the group's name 'nnn"),
-        ("SG-x", AWS, "EC2 takes no group name that starts with sg-, and 'SG-x' does"),
+        ("SG-x", AWS, "'SG-x' can't be a group's name on EC2: it starts with sg-"),
         ("é", AWS, "EC2 takes no group name such as 'é'. Fix: name the firewall with letters"),
         ("My_Fw", GCP, "GCP takes no firewall rule's name that starts with 'My_Fw'. Fix: name the firewall with lower-case"),
         ("1fw", GCP, "GCP takes no firewall rule's name that starts with '1fw'"),
@@ -344,7 +368,7 @@ def test_a_network_on_gcp_is_a_name_or_a_self_link(network: str, good: bool) -> 
         # Terraform's provider compares no path that starts with global/.
         assert settings.parse(GOOD | {"cloud": "gcp", "network": network}).network == network.removeprefix("global/networks/")
     else:
-        assert "is not a network. Fix: write its name, or projects/PROJECT" in message(cloud="gcp", network=network)
+        assert "is not a network. Fix: write one such as default, or projects/PROJECT" in message(cloud="gcp", network=network)
 
 
 def test_all_problems_are_named_at_once() -> None:
@@ -427,7 +451,7 @@ def test_values_within_themselves_are_refused() -> None:
 def test_one_output_under_two_names_is_refused_as_one_id_is() -> None:
     later = pulumi.Output.from_input("sg-1")
     refs = {"a": {"group": later}, "b": {"group": later}}
-    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too. Fix: give one id one name"
+    assert message(refs=refs) == "kubeports:refs.b: this Output is kubeports:refs.a too. Fix: use one name for one id"
 
 
 def test_keys_are_text() -> None:

@@ -64,6 +64,13 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
         ("config:\n  kubeports:a:\n    secure: abc\n", "kubeports:a: is encrypted (secure:)"),
         ("config:\n  kubeports:a:\n    b: [{secure: abc}]\n", "kubeports:a.b[0]: is encrypted (secure:)"),
         ("config:\n  ? [1]\n  : 2\n", "line 2: is not YAML as Pulumi reads it (a key is not a plain value)"),
+        ("config:\n  kubeports:a: [@bastion]\n", "line 2: is not YAML as Pulumi reads it (found character '@' that cannot"),
+        ("config:\n  kubeports:a: [@bastion]\n", "Fix: put it in quotes: '@bastion'"),
+        ("config:\n  kubeports:a:\n    - @bastion\n", "Fix: put it in quotes: '@bastion'"),
+        ("config:\n\tkubeports:a: 1\n", "Fix: indent with spaces"),
+        ("config:\n  kubeports:a:b\n  kubeports:c: d\n", "Fix: write a space after the colon: kubeports:a: b"),
+        ("config:\n  kubeports:a: !b 1\n", "Fix: remove the tag"),
+        ("config:\n  kubeports:a: b: c\n", "Fix: write key: value, lists as [a, b], and quotes around values with : or @"),
     ],
 )
 def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -104,13 +104,13 @@ def test_a_seeded_mistake_is_seen_on_every_cloud(cloud: str, mistake: str) -> No
     raw = there(cloud, RAW)
     good = plan_of(raw)
     assert differences(cloud, raw, wire(good), 1, ASKED) == []
-    wrong = Plan(good.settings, MISTAKES[mistake](good.rules), good.closed, good.warnings)
+    wrong = Plan(good.settings, MISTAKES[mistake](good.rules), good.disabled, good.warnings)
     assert differences(cloud, raw, wire(wrong), 1, ASKED) != []
 
 
 def test_the_baseline_is_what_closes_googles_own_rules() -> None:
     raw = there("gcp", RAW)
     good = plan_of(raw)
-    without = Plan(good.settings, tuple(rule for rule in good.rules if rule.action == "allow"), good.closed, good.warnings)
+    without = Plan(good.settings, tuple(rule for rule in good.rules if rule.action == "allow"), good.disabled, good.warnings)
     ssh_from_anywhere = [packet for packet in differences("gcp", raw, wire(without), 1, 4000) if packet.port == 22]
     assert ssh_from_anywhere

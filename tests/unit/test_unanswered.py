@@ -59,7 +59,7 @@ def test_a_source_for_which_no_row_is_open_is_a_warning(name: str, word: str) ->
     raw = BASE | {"table": name, "sources": {"admins": [], "clients": [], word: [WORDS[word]]}}
     settings = {"services": {}, "offline": False, "nfs": False, **raw}
     on = [row for row in cells(name) if requirement.holds(row.when, settings, enabled=False)]
-    told = [each for each in plan_of(raw).warnings if each.startswith(f"sources.{word} opens nothing")]
+    told = [each for each in plan_of(raw).warnings if each.startswith(f"sources.{word} is not used")]
     assert bool(told) == (not any(word in row.who for row in on)), told
 
 
@@ -68,7 +68,7 @@ def custom(folder: Path, *rows: str, **changes: Any) -> set[str]:
     file.write_text("\n".join(["service,protocol,family,start,end,when,source,target,why", *rows]) + "\n")
     read = table.from_file(file, "t.csv")
     found = plan(read, parse(BASE | {"table": "t.csv"} | changes, read)).warnings
-    return {each for each in found if "nothing" in each}
+    return {each for each in found if "nothing" in each or "is not used" in each}
 
 
 SSH = "ssh,tcp,any,22,22,always,admins,nodes,login"
@@ -92,11 +92,11 @@ def test_a_custom_table_answers_to_less(tmp_path: Path) -> None:
 def test_a_custom_table_may_have_no_row_for_a_source(tmp_path: Path) -> None:
     given = {"admins": ["10.20.0.0/16"], "clients": [], "peers": ["10.30.0.1/32"], "cluster": ["self", "10.8.0.0/16"]}
     assert custom(tmp_path, SSH, sources=given) == {
-        "sources.peers opens nothing: no row of the table t.csv is for peers",
-        "sources.cluster opens nothing: no row of the table t.csv is for cluster",
+        "sources.peers is not used: no row of the table t.csv is for peers",
+        "sources.cluster is not used: no row of the table t.csv is for cluster",
     }
     off = "bgp,tcp,any,179,179,calico: bgp,peers,nodes,routes"
-    assert "sources.peers opens nothing: no row that is open is for peers" in custom(tmp_path, SSH, off, sources=given)
+    assert "sources.peers is not used: no row that is enabled is for peers" in custom(tmp_path, SSH, off, sources=given)
     # Nodes may connect to the cluster, whatever comes in.
     out = custom(tmp_path, SSH, sources=given, egress=["10.0.0.0/9"])
     assert not any("cluster" in each for each in out)

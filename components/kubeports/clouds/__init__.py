@@ -113,7 +113,9 @@ def account(cloud: str) -> Account:
     """
     found = getattr(backend(cloud), "account", None)
     if found is None:
-        raise bad("cloud", f"{cloud} can't be read: its package has no account", "see docs/extending.md for what a cloud has")
+        raise bad(
+            "cloud", f"{cloud} can't be audited: its package has no account reader", "see docs/extending.md for what a cloud has"
+        )
     return cast(Account, found)
 
 
@@ -140,7 +142,7 @@ def effective(cloud: str, flows: Iterable[Flow], named: Collection[int | None] =
 
 
 def partly_denied(cloud: str, flow: Flow, denials: Iterable[Flow], whole: bool = False) -> list[Flow]:
-    """The denials that close a flow for some of its peers, the rules don't show which; ``whole``: for any."""
+    """The denials that take a flow away for some of its peers, the rules don't show which; ``whole``: for any."""
     reader = backend(cloud).read
     rank = getattr(reader, "denied" if whole else "partly_denied", None)
     return [] if rank is None else cast("list[Flow]", rank(flow, denials))

@@ -162,7 +162,7 @@ class _Denied:
 
 
 def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
-    """The denials that close a flow, or a part of it, for every source."""
+    """The denials that take a flow away, or a part of it, for every source."""
     return [
         each
         for each in denials
@@ -175,7 +175,7 @@ def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
 
 
 def partly_denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
-    """The denials that close a flow for some of its peers, the rules don't show which."""
+    """The denials that take a flow away for some of its peers, the rules don't show which."""
     return [each for each in denied(flow, denials) if not _decides(each, flow)]
 
 

@@ -58,7 +58,7 @@ def parse(given: Iterable[str], settings: Settings) -> dict[str, tuple[str, ...]
     for text in given:
         role, equals, id = (part.strip() for part in text.partition("="))
         if not equals or not id:
-            raise bad("--group", f"{show(text)} names no role and id", "write ROLE=ID, such as nodes=sg-0123456789abcdef0")
+            raise bad("--group", f"{show(text)} is not ROLE=ID", "write ROLE=ID, such as nodes=sg-0123456789abcdef0")
         if role not in settings.targets:
             right = suggest(role, settings.targets)
             raise bad("--group", f"{show(role)} is not a group of this stack (roles: {str(settings.roles).lower()})", right)
@@ -113,9 +113,7 @@ def choose(
     for target, ids in named.items():
         for id in ids:
             if id not in found:
-                raise UnreadableError(
-                    f"there is no security group {id} for {target} here", f"see whether id and {place} are right"
-                )
+                raise UnreadableError(f"there is no security group {id} for {target} here", f"check the id and {place}")
     groups: dict[str, tuple[str, ...]] = {}
     for target in settings.targets:
         matching = tuple(id for id, group in found.items() if mark(target, group))
@@ -131,7 +129,7 @@ def choose(
 
 def absent(what: str, place: str, kind: str) -> UnreadableError:
     """The error where a stack has nothing in a cloud."""
-    right = f"see whether the stack is up, and {place} are right; {kind} that Pulumi did not make is named with --group nodes=ID"
+    right = f"check that the stack is up, and check {place}; {kind} that Pulumi did not make is named with --group nodes=ID"
     return UnreadableError(what, right)
 
 

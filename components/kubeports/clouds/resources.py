@@ -105,20 +105,34 @@ def joined_description(rules: Iterable[Rule]) -> str:
 
 def refuse_long_descriptions(plan: Plan, resources: Resources, most: int, cloud: str, problems: Problems) -> None:
     """Refuse reasons that together are longer than a cloud's descriptions may be: none is cut."""
-    for key, resource in resources.items():
-        description = resource.inputs.get("description", "")
-        if len(description) > most:
-            with problems:
-                what = f"the reasons of {', '.join(described(description)[0])} make {len(description)} characters for {key}"
-                raise bad(plan.settings.place("services"), what, f"shorten a why: {cloud} takes {most}")
+    description, key = max(
+        ((each.inputs.get("description", ""), key) for key, each in resources.items()), key=_length, default=("", "")
+    )
+    if len(description) > most:
+        with problems:
+            services = ", ".join(described(description)[0])
+            what = f"the reasons of {services} have {len(description)} characters together for {key}, and {cloud} takes {most}"
+            raise bad(plan.settings.place("services"), what, "shorten a why")
 
 
-def refuse_long_name(where: str, what: str, text: str, most: int, cloud: str, problems: Problems) -> None:
-    """Refuse a name or description of ours that is longer than a cloud takes: none is cut."""
+def refuse_long_name(where: str, names: Iterable[tuple[str, str, int]], cloud: str, problems: Problems) -> None:
+    """Refuse names and descriptions of ours that are longer than a cloud takes, as one problem: none is cut.
+
+    Args:
+        where: the setting that they are made of.
+        names: what each is, its text, and how many characters the cloud takes.
+        cloud: its name.
+        problems: where the problem goes.
+    """
+    what, text, most = max(names, key=lambda name: len(name[1]) - name[2], default=("", "", 0))
     if len(text) > most:
         with problems:
             said = f"{what} {show(text)} has {len(text)} characters, and {cloud} takes {most}"
-            raise bad(where, said, f"take a name that is {len(text) - most} shorter")
+            raise bad(where, said, f"choose a name that is {len(text) - most} characters shorter")
+
+
+def _length(described: tuple[str, str]) -> int:
+    return len(described[0])
 
 
 def described(description: str) -> tuple[tuple[str, ...], str]:

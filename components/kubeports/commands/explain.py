@@ -140,5 +140,5 @@ def _sheet(answer: Answer, folded: list[list[Part]]) -> object:
 def _way(way: Way) -> str:
     """A way in a line."""
     text = "; and ".join(edit.text for edit in way.edits)
-    effects = [f"{verb} {', '.join(names)} too" for verb, names in (("opens", way.opens), ("closes", way.closes)) if names]
+    effects = [f"{verb} {', '.join(names)} too" for verb, names in (("allows", way.opens), ("denies", way.closes)) if names]
     return text + (f" ({'; '.join(effects)})" if effects else "")

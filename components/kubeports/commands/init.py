@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ class Answers:
 @click.option("--table", "ports", help="The port table: what installs the cluster (kubeports table --list).")
 @click.option("--cni", type=click.Choice(conditions.CNIS), help="What carries pod traffic; default: the table's own.")
 @click.option("--mode", "modes", multiple=True, help="The mode of the CNI, such as vxlan; may be repeated.")
-@click.option("--admins", multiple=True, metavar="CIDR", help="Who may use ssh and the API server; may be repeated.")
-@click.option("--clients", multiple=True, metavar="CIDR", help="Who may reach NodePorts; may be repeated.")
+@click.option("--admins", multiple=True, metavar="CIDR", help="Who may use ssh and the API server; several with commas.")
+@click.option("--clients", multiple=True, metavar="CIDR", help="Who may reach NodePorts; several with commas.")
 @click.option(
     "--kubekey",
     "configurations",
@@ -94,15 +95,19 @@ def command(
         table=ports or found.table or ask("--table", f"Port table ({', '.join(table.names())})", table.DEFAULT),
         cni=cni or found.cni or ask("--cni", f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
         modes=modes or (found.modes if cni in (None, found.cni) else ()),
-        admins=admins or tuple(ask("--admins", "CIDRs of administrators (ssh, API server)").replace(",", " ").split()),
-        clients=clients
-        or tuple(ask("--clients", "Clients' CIDRs (NodePorts; empty allows nobody)", "").replace(",", " ").split()),
+        admins=_several(admins) or _several([ask("--admins", "CIDRs of administrators (ssh, API server)")]),
+        clients=_several(clients) or _several([ask("--clients", "Clients' CIDRs (NodePorts; empty allows nobody)", "")]),
         found=found,
     )
     text = render(answers)
     _check(text, target)
     _write(target, text)
     shared.write(f"wrote {target}; next: kubeports plan {f'-s {stack}' if stack else f'--file {target}'}")
+
+
+def _several(given: Iterable[str]) -> tuple[str, ...]:
+    """CIDRs, as flags that are repeated, or with commas between them."""
+    return tuple(cidr for text in given for cidr in text.replace(",", " ").split())
 
 
 class _Questions:
@@ -118,7 +123,9 @@ class _Questions:
 
 def _target(file: Path | None, stack: str | None) -> Path:
     if (file is None) == (stack is None):
-        raise click.UsageError("name either a file or a stack (-s STACK)")
+        if file is not None:
+            raise click.UsageError(advice("both a stack and a file are named", "leave out -s or the file"))
+        raise click.UsageError(advice("neither a stack nor a file is named", "add -s dev, or the name of the file to write"))
     return file if file is not None else stackfile.path_of(str(stack), Path.cwd())
 
 

@@ -12,7 +12,7 @@ from kubeports.commands import shared
 from kubeports.rules import entries
 
 if TYPE_CHECKING:
-    from kubeports.rules import Closed, Plan, Rule
+    from kubeports.rules import Disabled, Plan, Rule
     from kubeports.settings import Settings
 
 
@@ -66,18 +66,18 @@ def command(stack: str | None, file: Path | None, other: str | None, form: str) 
 
 def _table(planned: Plan) -> str:
     parts: list[object] = [(title(planned), "bold"), _sheet(planned).table()]
-    closed, off = _closed(planned)
-    if closed or off:
+    disabled, off = _disabled(planned)
+    if disabled or off:
         parts.append(("\ndisabled", "bold"))
-    parts += [shared.indented(_sentence(entry)) for entry in closed]
+    parts += [shared.indented(_sentence(entry)) for entry in disabled]
     parts += [shared.indented(_opt_in(off))] if off else []
     parts += [(f"\nwarning: {warning}", "yellow") for warning in planned.warnings]
     return shared.rendered(*parts)
 
 
 def _markdown(planned: Plan) -> str:
-    closed, off = _closed(planned)
-    lists = [("Disabled", [*map(_sentence, closed), *([_opt_in(off)] if off else [])]), ("Warnings", list(planned.warnings))]
+    disabled, off = _disabled(planned)
+    lists = [("Disabled", [*map(_sentence, disabled), *([_opt_in(off)] if off else [])]), ("Warnings", list(planned.warnings))]
     text = [f"**{title(planned)}**", _sheet(planned).markdown()]
     text += [f"{name}:\n\n" + "\n".join(f"- {shared.escaped(item)}" for item in items) for name, items in lists if items]
     return "\n\n".join(text)
@@ -117,20 +117,20 @@ def _lines(planned: Plan) -> shared.Sheet:
         state = "open" if rule.action == "allow" else "denied"
         services = " ".join(rule.services)
         rows.append((state, services, rule.entry, rule.target, rule.direction, rule.family, source, rule.why, "", rule.key))
-    for entry in planned.closed:
+    for entry in planned.disabled:
         ports, _, reason = entry.reason.partition(": ")
         rows.append(("closed", entry.service, ports, "", "ingress", "", entry.source or "", reason, entry.remedy, ""))
     rows += [("warning", *("",) * 6, warning, "", "") for warning in planned.warnings]
     return shared.Sheet(columns, rows)
 
 
-def _closed(planned: Plan) -> tuple[list[Closed], list[str]]:
+def _disabled(planned: Plan) -> tuple[list[Disabled], list[str]]:
     """What is disabled, and the opt-in services that are not enabled."""
-    closed = [entry for entry in planned.closed if not entry.opt_in]
-    return closed, list(dict.fromkeys(entry.service for entry in planned.closed if entry.opt_in))
+    disabled = [entry for entry in planned.disabled if not entry.opt_in]
+    return disabled, list(dict.fromkeys(entry.service for entry in planned.disabled if entry.opt_in))
 
 
-def _sentence(entry: Closed) -> str:
+def _sentence(entry: Disabled) -> str:
     return f"{entry.service}{f' to {entry.source}' if entry.source else ''} ({entry.reason}): {entry.remedy}"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubeports.rules import Source
 
 _SIGNS = {"opens": "+", "denies": "+", "closes": "-", "undenies": "-", "sources": "~", "ports": "~"}
-_EFFECTS = {"opens": "open", "closes": "closed", "denies": "denied", "undenies": "no longer denied"}
+_EFFECTS = {"opens": "allowed", "closes": "no longer allowed", "denies": "denied", "undenies": "no longer denied"}
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _MOST = 8  # sources of a row that the table spells out
 
@@ -41,10 +41,10 @@ def show(before: shared.Chosen, after: shared.Chosen, form: str) -> None:
 def _title(before: shared.Chosen, after: shared.Chosen, found: Difference) -> str:
     title = f"from {_name(before)} to {_name(after)}: "
     if not found.rows and not found.added and not found.removed:
-        return title + "no difference in what is open"
-    opened, closed, changed = (sum(row.kind == kind for row in found.rows) for kind in ("opens", "closes", "sources"))
+        return title + "no difference in what is allowed"
+    come, gone, changed = (sum(row.kind == kind for row in found.rows) for kind in ("opens", "closes", "sources"))
     stretched = sum(row.kind == "ports" for row in found.rows)
-    rows = f"{opened} {'row' if opened == 1 else 'rows'} opened, {closed} closed, {changed} with other sources"
+    rows = f"{come} {'row' if come == 1 else 'rows'} added, {gone} removed, {changed} with other sources"
     rows += f", {stretched} with other ports" if stretched else ""
     return f"{title}{rows}; rules: {len(found.added)} more, {len(found.removed)} fewer"
 

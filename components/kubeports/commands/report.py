@@ -12,7 +12,7 @@ import click
 
 from kubeports import stackfile
 from kubeports.commands import shared
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems, advice, bad
 
 if TYPE_CHECKING:
     from kubeports.rules import Plan
@@ -43,7 +43,7 @@ _STDOUT = "-"
 )
 @click.option("-o", "--output", metavar="FILE", required=True, help="The page to write, or - for stdout.")
 def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path, ...], output: str) -> None:
-    """Write a page that shows what stacks open: for network people, reviewers, and printers.
+    """Write a page that shows what stacks allow: for network people, reviewers, and printers.
 
     \b
     kubeports report -s aws-prod -o report.html
@@ -51,7 +51,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path
     kubeports report -s aws-prod --probe probe.json -o report.html
     kubeports report --file stacks/Pulumi.aws-prod.yaml -o report.html
 
-    The page has the matrix of services and sources, a picture of who reaches whom, what is closed and why, the rules in the
+    The page has the matrix of services and sources, a picture of who reaches whom, what is disabled and why, the rules in the
     cloud's own words, and, of several stacks, what differs. It is one HTML file without scripts, needs no network, and prints to
     PDF. The same stack files make the same page.
 
@@ -60,7 +60,7 @@ def command(stacks: tuple[str, ...], files: tuple[Path, ...], probes: tuple[Path
     Exit codes: 0 done, 2 bad input or an output that can't be written, 70 a bug of kubeports.
     """
     if not stacks and not files:
-        raise click.UsageError("name a stack (-s STACK) or a stack file (--file FILE); several are compared")
+        raise click.UsageError(advice("no stack is named", f"add {shared.which()}; several are compared"))
     from kubeports import report
     from kubeports.report import probed
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 BAD_INPUT, BUG = 2, 70
 FORMATS = ("table", "json", "markdown", "csv")
 _WIDTH = 160  # characters of a line where neither a terminal nor COLUMNS says
-_SHORT, _NARROW = 15, 78  # a cell that is not folded, where a line has so many characters
+_NARROW = 78  # characters of a line below which any column may be folded
+_GAP, _LEAST = 2, 24  # characters between columns, and of the last one beside the others
 _LONGEST = 160  # characters of an operating system's error that a message repeats
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -108,8 +109,10 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
         click.UsageError: neither is named, or both.
         InputError: it can't be read, or is wrong; with every problem found.
     """
-    if (stack is None) == (file is None):
-        raise click.UsageError("name either a stack (-s STACK) or a stack file (--file FILE)")
+    if stack is not None and file is not None:
+        raise click.UsageError(advice("both a stack and a file are named", "leave out -s or --file"))
+    if stack is None and file is None:
+        raise click.UsageError(advice("no stack is named", f"add {which()}"))
     from kubeports.check import check
 
     name = str(stack or file)
@@ -143,11 +146,24 @@ def nodes_of(path: Path, chosen: Chosen) -> Nodes:
     return listed.combined(settings)
 
 
+def which() -> str:
+    """How a stack is named, with a stack of the project here as the example."""
+    try:
+        stacks = stackfile.stacks(Path.cwd())
+    except (InputError, OSError):
+        stacks = []
+    return f"-s {stacks[0]}, or --file FILE" if stacks else "-s STACK, or --file FILE"
+
+
+def is_a_file(name: str) -> bool:
+    """Whether a name is of a file, and not of a stack: what ends in .yaml or .yml, or is there."""
+    path = Path(name)
+    return path.suffix in (".yaml", ".yml") or (len(name) < _LONGEST and path.is_file())
+
+
 def chosen_by(name: str) -> Chosen:
     """A stack, or a file: what ends in .yaml or .yml, or is there."""
-    path = Path(name)
-    is_file = path.suffix in (".yaml", ".yml") or (len(name) < _LONGEST and path.is_file())
-    return chosen(None, path) if is_file else chosen(name, None)
+    return chosen(None, Path(name)) if is_a_file(name) else chosen(name, None)
 
 
 # Output
@@ -243,17 +259,42 @@ class Sheet:
     styles: Sequence[str] = field(default=())
 
     def table(self) -> object:
-        """The sheet as rich prints it, long cells folded and none cut."""
+        """The sheet as rich prints it, long cells folded and none cut; on a narrow line the last column stands below its row."""
         from rich.table import Table
         from rich.text import Text
 
+        lines = [tuple(map(str, row)) for row in (self.columns, *self.rows)]
+        needed = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        room = _width() - sum(needed[:-1]) - _GAP * (len(needed) - 1)
+        narrow = _width() < _NARROW
+        if needed[-1] > _LEAST > room and not narrow:
+            return self._stacked()
+        widths = [None] * len(needed) if narrow else _widths(lines, _width())
         shown = Table(box=None, pad_edge=False)
-        for i, column in enumerate(self.columns):
-            short = max(len(str(row[i])) for row in (self.columns, *self.rows)) <= _SHORT
-            shown.add_column(column, overflow="fold", no_wrap=short and _width() >= _NARROW)
-        for i, row in enumerate(self.rows):
-            shown.add_row(*(Text(str(cell)) for cell in row), style=self.styles[i] if self.styles else "")
+        for column, width in zip(self.columns, widths, strict=True):
+            shown.add_column(column, width=width, overflow="fold")
+        for i, line in enumerate(lines[1:]):
+            shown.add_row(*map(Text, line), style=self.styles[i] if self.styles else "")
         return shown
+
+    def _stacked(self) -> object:
+        """The rows without their last column, and that column below each, indented."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        lines = [tuple(str(cell) for cell in row[:-1]) for row in (self.columns, *self.rows)]
+        widths = _widths(lines, _width())
+        parts: list[object] = []
+        for i, line in enumerate(lines):
+            style = self.styles[i - 1] if i and self.styles else "" if i else "bold"
+            shown = Table(box=None, show_header=False, pad_edge=False, style=style)
+            for width in widths:
+                shown.add_column(width=width, overflow="fold")
+            shown.add_row(*map(Text, line))
+            last = str((self.columns, *self.rows)[i][-1])
+            parts += [shown, *([indented(last)] if last else [])]
+        return Group(*parts)  # type: ignore[arg-type]
 
     def markdown(self) -> str:
         """The sheet as a table of GitHub's Markdown."""
@@ -269,6 +310,19 @@ class Sheet:
         writer.writerow(self.columns)
         writer.writerows(self.rows)
         return text.getvalue()
+
+
+def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
+    """How wide columns are that share a line: as wide as they need, the widest made narrower, down to their longest word."""
+    columns = list(zip(*lines, strict=True))
+    found = [max(map(len, column)) for column in columns]
+    least = [min(_LEAST, max(len(word) for cell in column for word in cell.split() or [""])) for column in columns]
+    while sum(found) + _GAP * (len(found) - 1) > width:
+        wide = max(range(len(found)), key=lambda i: (found[i] - least[i], found[i]))
+        if found[wide] <= least[wide]:
+            wide = max(range(len(found)), key=found.__getitem__)
+        found[wide] -= 1
+    return found
 
 
 def escaped(text: str) -> str:

@@ -192,8 +192,8 @@ def _part(flows: list[Flow], rules: Mapping[int, Rule], entry: Entry, peer: Peer
 def rows_of(plan: Plan) -> tuple[State, ...]:
     """The rows that a plan was made of, on or off."""
     found = states(plan.rows, plan.settings)
-    # A closed row for every protocol says nothing of one packet: it follows the CNI.
-    return tuple(state for state in found if state.closed is None or state.row.protocol is not None)
+    # A disabled row for every protocol says nothing of one packet: it follows the CNI.
+    return tuple(state for state in found if state.disabled is None or state.row.protocol is not None)
 
 
 def covers(row: Row, entry: Entry) -> bool:
@@ -214,7 +214,7 @@ def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[
     if not question.peers:
         return (f"{plan.settings.setting('sources')}.{question.who.lower()} is empty: it allows nobody",)
     if not decides(plan.settings, question):
-        return tuple(f"{entry.service}: {entry.reason}" for entry in plan.closed if entry.service == "egress")
+        return tuple(f"{entry.service}: {entry.reason}" for entry in plan.disabled if entry.service == "egress")
     reasons: list[str] = []
     for part in found:
         if question.direction == "egress":
@@ -230,8 +230,8 @@ def _row(plan: Plan, part: Part, state: State) -> str:
     """What a row has to do with the answer."""
     row, settings = state.row, plan.settings
     name = f"{row.service} ({row}, {row.why})"
-    if state.closed:
-        return f"{name} is closed: {state.closed.reason.partition(': ')[2]}"
+    if state.disabled:
+        return f"{name} is disabled: {state.disabled.reason.partition(': ')[2]}"
     if part.peer.family not in settings.families:
         return f"{name} is open in {' and '.join(settings.families)} alone, as {settings.setting('families')} says"
     if part.peer.family not in row.families:
@@ -275,7 +275,8 @@ def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str |
 def _egress(settings: Settings, part: Part) -> str:
     where = settings.setting("egress")
     if any(METADATA in rule.services for rule in part.rules):
-        return f"{METADATA} ({part.rules[0].why}) stays open; {settings.setting('services')}.{METADATA}.enabled: false closes it"
+        switch = f"{settings.setting('services')}.{METADATA}.enabled"
+        return f"{METADATA} ({part.rules[0].why}) stays allowed; {switch}: false disables it"
     if part.peer.family not in settings.families:
         return f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
     if settings.egress is None:

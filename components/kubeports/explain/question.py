@@ -257,7 +257,7 @@ def _where(entry: Entry, what: str, rows: tuple[State, ...]) -> tuple[str, ...]:
         if state.row.protocol == entry.protocol and state.row.ports.overlaps(ports_of(entry.start, entry.end))
     ]
     # Extras that are off are asked where there is nothing else: most are of other CNIs.
-    of_the_stack = [state for state in touching if state.closed is None or state.row.origin != table.EXTRAS]
+    of_the_stack = [state for state in touching if state.disabled is None or state.row.origin != table.EXTRAS]
     found = asked or [state.row for state in of_the_stack or touching]
     return tuple(dict.fromkeys(row.target for row in found)) or ("nodes",)
 

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from kubeports import table
+from kubeports.errors import bad, nearest, suggest
 from kubeports.explain.question import FIREWALLS, PODS
 from kubeports.plan import states
 from kubeports.rules import Plan
+from kubeports.traffic import NAMES
 
 
 def topic(plan: Plan, text: str) -> tuple[str, ...]:
     """What is to be said of a topic, sentence by sentence; empty: the question is about packets."""
-    word = next(iter(text.lower().split()), "")
+    words = text.lower().split()
+    word = next(iter(words), "")
+    services = {row.service for row in (*plan.rows, *plan.settings.own)}
+    topics = (*FIREWALLS, PODS, *services)
+    if len(words) == 1 and word.replace("-", "").isalpha() and word not in (*topics, *NAMES) and (near := nearest(word, topics)):
+        raise bad(f"the question {text!r}", "is not a service of the table, nor a topic", suggest(word, [near]))
     if word in FIREWALLS:
         return _firewall(plan, word)
-    off = next((s.closed for s in states(plan.rows, plan.settings) if s.row.service == PODS and s.closed), None)
+    off = next((s.disabled for s in states(plan.rows, plan.settings) if s.row.service == PODS and s.disabled), None)
     on = any(PODS in rule.services for rule in plan.rules)
     if word != PODS or on or off is None:
         return ()
     return (
         *tunnels(plan),
-        f"the row {PODS} is for packets without encapsulation, and is closed: {off.reason.partition(': ')[2]}",
+        f"the row {PODS} is for packets without encapsulation, and is disabled: {off.reason.partition(': ')[2]}",
     )
 
 
 def tunnels(plan: Plan) -> tuple[str, ...]:
     """In which rows the packets of pods travel from node to node; empty: in none."""
     settings = plan.settings
-    carriers = [s.row for s in states(plan.rows, settings) if s.closed is None and "pod traffic" in s.row.why]
+    carriers = [s.row for s in states(plan.rows, settings) if s.disabled is None and "pod traffic" in s.row.why]
     if not carriers:
         return ()
     inside = ", ".join(f"{row.service} ({row})" for row in carriers)

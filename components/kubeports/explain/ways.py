@@ -218,7 +218,7 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
     # A row for every protocol follows the CNI: one more packet must not widen it.
     covering = [state for state in here if state.row.protocol is not None and covers(state.row, part.entry)]
     for state in covering:
-        yield from _switch(args, settings, state) if state.closed else _source(args, settings, state, part)
+        yield from _switch(args, settings, state) if state.disabled else _source(args, settings, state, part)
     if settings.roles and part.target in ROLES:
         yield from _attached(settings, [state for state in rows if state.row.target not in targets], part)
     for state in here:
@@ -230,7 +230,7 @@ def _opening(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
                     yield Edit(("services", service, key), None, f"leave {name} out: {service} is {state.given} in the table")
     # A row for all of ICMP opens more than a type that is asked for.
     typed = part.entry.protocol in ICMPS and part.entry.start is not None
-    if typed or all(state.closed and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
+    if typed or all(state.disabled and state.row.conditions.of_another_cni(settings.chosen) for state in covering):
         yield _own(settings, rows, part, part.entry)
     whole = next((entry for entry, _ in now.question.entries if entry.protocol == part.entry.protocol and part.entry.start), None)
     if whole and (whole.start, whole.end) != (part.entry.start, part.entry.end):
@@ -241,7 +241,7 @@ def _attached(settings: Settings, elsewhere: list[State], part: Part) -> Iterato
     """Further groups of a node: those of roles that have a row for the part."""
     for state in elsewhere:
         row, has = state.row, settings.combine.get(part.target, ())
-        if not state.closed and row.protocol is not None and part.peer.family in row.families and covers(row, part.entry):
+        if not state.disabled and row.protocol is not None and part.peer.family in row.families and covers(row, part.entry):
             combine = {role: list(others) for role, others in settings.combine.items()} | {part.target: [*has, row.target]}
             text = f"attach the {row.target} group to {part.target} nodes, and set {settings.setting('combine')}: {flow(combine)}"
             yield Edit(("combine",), combine, f"{text} (if they have that role)")
@@ -352,7 +352,7 @@ def _closing(args: Mapping[str, Any], now: Answer, part: Part) -> Iterator[Edit]
         return
     services = {service for rule in part.rules[:1] for service in rule.services}
     for state in rows_of(now.plan):
-        if state.closed or state.row.service not in services or not covers(state.row, part.entry):
+        if state.disabled or state.row.service not in services or not covers(state.row, part.entry):
             continue
         service = state.row.service
         for key, terms in origin(settings, state, part).items():

@@ -85,7 +85,7 @@ def _services(rows: Iterable[State], protocol: int, port: int | None) -> Iterabl
     for state in rows:
         row = state.row
         if row.protocol == protocol and (port is None or (row.start or 0) <= port <= (row.end or 65535)):
-            found[row.service + (" (off)" if state.closed else "")] = True
+            found[row.service + (" (off)" if state.disabled else "")] = True
     return found
 
 

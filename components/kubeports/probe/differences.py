@@ -300,8 +300,8 @@ class _Grouping:
         state = self._state(seen.question)
         if state is None or seen.question.about != "row":
             return "no row of the plan has it" + (f" (next to {seen.question.service})" if state is not None else "")
-        if state.closed is not None:
-            return f"{state.row.service} is off: {state.closed.reason.partition(': ')[2] or state.closed.reason}"
+        if state.disabled is not None:
+            return f"{state.row.service} is off: {state.disabled.reason.partition(': ')[2] or state.disabled.reason}"
         return f"{state.row.service} allows {', '.join(map(str, state.row.source))} to {state.row.target} alone"
 
     def _state(self, question: Question) -> State | None:
@@ -348,7 +348,7 @@ def _products(group: list[_Seen]) -> Iterable[tuple[tuple[int, ...], tuple[int, 
 
 def _taken(found: Found) -> list[Difference]:
     """Ports of rows that are on, on which a program listens; but for ssh's, over which the agents came."""
-    rows = [state.row for state in states(found.plan.rows, found.plan.settings) if state.closed is None]
+    rows = [state.row for state in states(found.plan.rows, found.plan.settings) if state.disabled is None]
     grouped: dict[tuple[str, str, str, str], tuple[set[str], list[str]]] = defaultdict(lambda: (set(), []))
     for number, receiver in found.receivers.items():
         host = found.schedule.hosts[number]

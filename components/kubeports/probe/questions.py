@@ -79,8 +79,8 @@ def questions(plan: Plan, families: Iterable[Family], seed: int, all_ports: bool
     chosen = random.Random(seed)  # noqa: S311
     found: dict[Question, None] = {}
     rows = [state for state in states(plan.rows, plan.settings) if _can_be_asked(state.row)]
-    ordered = [(state.row, True) for state in rows if state.closed is None]
-    ordered += [(state.row, False) for state in rows if state.closed is not None and _worth_asking(plan, state.row)]
+    ordered = [(state.row, True) for state in rows if state.disabled is None]
+    ordered += [(state.row, False) for state in rows if state.disabled is not None and _worth_asking(plan, state.row)]
     ports = {id(row): tuple(_ports(row, chosen, all_ports and on)) for row, on in ordered}
     for family in families:
         for row, _ in ordered:

@@ -47,7 +47,11 @@ def page(plans: Mapping[str, Plan], probes: Iterable[Probed] = ()) -> str:
     style = (files(__name__) / _STYLE).read_text(encoding="utf-8")
     seen = {probe.cluster: probe for probe in probes}
     for cluster in set(seen) - {plan.settings.cluster for plan in plans.values()}:
-        raise bad("--probe", f"is of {show(cluster)}, and no stack of the report is", "name the stack that was probed")
+        raise bad(
+            "--probe",
+            f"is a probe of {show(cluster)}, and no stack of the report is that cluster",
+            "name the stack that was probed",
+        )
     stacks = [view.stack(name, plan) for name, plan in plans.items()]
     return _template().render(
         stacks=stacks,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kubeports.report.view import Line, Shut, Who, choices, closed, lines
+from kubeports.report.view import Line, Shut, Who, choices, disabled, lines
 from kubeports.rules import BASELINE, Plan
 
 
@@ -60,7 +60,7 @@ def compare(plans: Mapping[str, Plan]) -> Comparison:
         rows = [
             tuple(replace(line, who=tuple(each for who in line.who for each in _by_family(who))) for line in of) for of in rows
         ]
-    shuts = [closed(plan) for plan in plans.values()]
+    shuts = [disabled(plan) for plan in plans.values()]
     keys = dict.fromkeys(key for of in rows for line in of for key in _keys(line))
     rank = {row.service: i for i, row in reversed(list(enumerate(row for plan in plans.values() for row in plan.rows)))}
     ordered = sorted(keys, key=lambda key: (key[0] != "ingress", rank.get(key[1], len(rank))))
@@ -99,11 +99,11 @@ def _compare(key: _Key, several: bool, rows: list[tuple[Line, ...]], shuts: list
     facts = [{_fact(line, who) for line in of for who in line.who} for of in found]
     number = Counter(fact for of in facts for fact in of)
     cells = []
-    for of, closed_here in zip(found, shuts, strict=True):
+    for of, shut_here in zip(found, shuts, strict=True):
         # What one stack alone has comes first: a long list is folded.
         marked = [sorted(((who, number[_fact(line, who)] > 1) for who in line.who), key=lambda pair: pair[1]) for line in of]
         shown = tuple((line, tuple(pairs)) for line, pairs in zip(of, marked, strict=True))
-        cells.append(Cell(shown, "" if of else _nothing(service, protocol, closed_here)))
+        cells.append(Cell(shown, "" if of else _nothing(service, protocol, shut_here)))
     title = f"{service} ({protocol})" if several else service
     return Compared(title + _WAYS[direction], tuple(cells), all(each == facts[0] for each in facts))
 
@@ -116,8 +116,8 @@ def _fact(line: Line, who: Who) -> tuple[object, ...]:
 def _nothing(service: str, protocol: str, shuts: tuple[Shut, ...]) -> str:
     """Why a stack has nothing of a service's protocol."""
     if service == BASELINE:
-        return "no such rule: what no rule allows is closed"
+        return "no such rule: what no rule allows is denied"
     whole = [shut for shut in shuts if shut.service == service and shut.entry.partition("/")[0] in ("", protocol)]
-    # Closed to all; else to each of its words, which adds up to all.
+    # Disabled for all; else to each of its words, which adds up to all.
     reasons = [shut.reason for shut in whole if shut.source is None] or [shut.reason for shut in whole]
-    return f"closed: {'; '.join(dict.fromkeys(reasons))}" if reasons else "no such row"
+    return f"disabled: {'; '.join(dict.fromkeys(reasons))}" if reasons else "no such row"

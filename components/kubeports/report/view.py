@@ -1,4 +1,4 @@
-"""What the report shows of a plan, as plain data: the matrix, who reaches what, what is closed, the cloud's own words. Pure."""
+"""What the report shows of a plan, as plain data: the matrix, who reaches what, what is disabled, the cloud's own words. Pure."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Shut:
-    """What is closed: the entry (empty where the reason names none), to whom (None: to all), why, and what would open it."""
+    """What is disabled: the entry (empty: the reason names none), for whom (None: for all), why, and what would enable it."""
 
     service: str
     entry: str
@@ -130,7 +130,7 @@ class Stack:
     columns: tuple[str, ...]
     blocks: tuple[Block, ...]
     reach: tuple[Reach, ...]
-    closed: tuple[Shut, ...]
+    disabled: tuple[Shut, ...]
     warnings: tuple[str, ...]
     types: Mapping[str, list[Resource]]
     rules: int
@@ -161,7 +161,7 @@ def stack(name: str, plan: Plan) -> Stack:
         columns=tuple(column for column, of in COLUMNS.items() if kinds.intersection(of)),
         blocks=_blocks(rows),
         reach=reach(rows),
-        closed=closed(plan),
+        disabled=disabled(plan),
         warnings=plan.warnings,
         types=resources(plan),
         rules=len(plan.rules),
@@ -273,13 +273,13 @@ def reach(rows: tuple[Line, ...]) -> tuple[Reach, ...]:
     return tuple(Reach(kind, tuple(names), of) for (kind, of), names in groups)
 
 
-# What is closed, and the stack's choices
+# What is disabled, and the stack's choices
 
 
-def closed(plan: Plan) -> tuple[Shut, ...]:
+def disabled(plan: Plan) -> tuple[Shut, ...]:
     """What is disabled: by a setting, then the extra rows that are not enabled."""
     found = []
-    for each in plan.closed:
+    for each in plan.disabled:
         match = _REASON.fullmatch(each.reason)
         entry, reason = match.groups() if match else ("", each.reason)
         found.append(Shut(each.service, entry, each.source, reason, each.remedy, each.opt_in))

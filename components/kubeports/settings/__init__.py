@@ -17,5 +17,6 @@ from kubeports.settings.model import Settings as Settings
 from kubeports.settings.model import Term as Term
 from kubeports.settings.reader import STACKED as STACKED
 from kubeports.settings.reader import parse as parse
+from kubeports.settings.reader import table_name as table_name
 from kubeports.settings.services import moved as moved
 from kubeports.settings.sources import refuse_internet as refuse_internet

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_network
 from typing import Any
 
-from kubeports.clouds.capabilities import Form
-from kubeports.errors import bad, is_output, show, suggest
+from kubeports.errors import bad, is_output, nearest, show, suggest
 from kubeports.networks import FAMILIES, Family, family_of, network
 from kubeports.settings.keys import LIMITS
 from kubeports.settings.model import KUBERNETES_TAG, SELF, Ref, Settings
@@ -17,6 +18,7 @@ from kubeports.values import address, choice, identifier, mapping, positive
 
 _REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 _NAME_LENGTH = 40
+_EMPTY: tuple[object, ...] = (None, "{}", {})  # a default as the engine writes it, too
 #: The kinds of named sources, which are the keys of their ids.
 REFS = ("group", "prefixes", "cidr", "account")
 _OURS = "the firewall's own tag"
@@ -33,7 +35,7 @@ class Ids(Reading):
         if isinstance(value, int):
             text = str(value).lower() if isinstance(value, bool) else show(value)
             quotes = f"put it in quotes: '{text}'" if re.fullmatch(form.pattern, text) else right
-            raise bad(where, f"{text} is not text, and can't be a cluster's name", quotes)
+            raise bad(where, f"{text} is not text, so it can't be a cluster's name", quotes)
         if not isinstance(value, str) or not re.fullmatch(form.pattern, value):
             on = f" on {self.cloud}" if self.cloud else ""
             raise bad(where, f"{show(value)} can't be a cluster's name{on}", right)
@@ -48,63 +50,81 @@ class Ids(Reading):
             return None
         if self.capabilities.needs_network == "unused":
             raise bad(where, f"is not used on {self.cloud}: its rules do not belong to a network", "leave it out")
-        identifier(value, where)
-        if not isinstance(value, str) or form is None:
-            return value
-        if not re.fullmatch(form.pattern, value):
-            raise bad(where, f"{show(value)} is not a {form.what}", f"write {form.example}")
-        return value.removeprefix(form.cut)
+        identifier(value, where, form)
+        return value.removeprefix(form.cut) if isinstance(value, str) and form else value
 
     def references(self, value: Any, at: str) -> dict[str, Ref]:
         """``refs``, by name."""
         refs = {}
-        for name, item in mapping(value, at).items():
+        for name, item in mapping(value, at, "{NAME: " + self.example_ref() + "}").items():
             with self.problems:
                 refs[name] = self.reference(name, item, f"{at}.{name}")
         return refs
 
     def wrong_refs(self, given: Any) -> list[str]:
-        """The named sources that could not be read."""
+        """The named sources that could not be read: a source that names one of them is not a second problem."""
         return [name for name in given if name not in self.refs] if isinstance(given, Mapping) else []
+
+    def names_source(self, text: str) -> bool:
+        """Whether text is an id that a named source may have, and no mere word."""
+        can = self.capabilities
+        forms = (can.account, can.list if can.takes_lists else None, None if can.groups_are_tags else can.group)
+        return any(form and re.fullmatch(form.pattern, text) for form in forms)
+
+    def example_ref(self, value: object = None) -> str:
+        """A named source as YAML: of the value, where it is an id or an address; else an example."""
+        can = self.capabilities
+        forms = {"group": can.group, "account": can.account, "prefixes": can.list if can.takes_lists else None}
+        for kind, form in forms.items():
+            if form and isinstance(value, str) and re.fullmatch(form.pattern, value):
+                return (
+                    f"{{{kind}: {value}}}"
+                    if kind != "prefixes" or not can.lists_count_entries
+                    else f"{{{kind}: {value}, entries: 10}}"
+                )
+        with suppress(ValueError):
+            return f"{{cidr: {ip_network(str(value))}}}"
+        return f"{{group: {can.group.example.partition(',')[0].partition(' ')[0]}}}" if can.group else "{cidr: 203.0.113.7/32}"
 
     def reference(self, name: str, value: Any, at: str) -> Ref:
         """One of ``refs``."""
         if not _REFERENCE.fullmatch(name) or len(name) > _NAME_LENGTH:
             right = f"write letters, digits and single hyphens, a letter first, at most {_NAME_LENGTH}"
+            meant = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+            right = suggest(name, [meant]) if _REFERENCE.fullmatch(meant) and len(meant) <= _NAME_LENGTH else right
             raise bad(at, f"{show(name)} can't be the name of a named source", right)
         if name in (SELF, *TARGETS, *WORDS):
             raise bad(at, f"{name!r} is reserved: it is a source keyword or a target", "choose another name")
-        item = mapping(value, at)
-        self.known(item, (*REFS, "entries", "family"), at)
+        item = mapping(value, at, self.example_ref(value))
+        if self.known(item, (*REFS, "entries", "family"), at) and sum(kind in item for kind in REFS) != 1:
+            what = "must have exactly one of the keys group, prefixes, cidr" + (", account" if self.capabilities.account else "")
+            raise bad(at, what, f"write {self.example_ref()}")
         if sum(kind in item for kind in REFS) != 1:
-            raise bad(
-                at,
-                "a named source must have exactly one kind",
-                "write either group: ID, or cidr: CIDR, or prefixes: ID and entries: N",
-            )
+            return Ref("group", name, 0, self.families)
         if "cidr" in item:
             return self.address(name, item, at)
         if extra := [key for key in ("entries", "family") if key in item and "prefixes" not in item]:
             raise bad(f"{at}.{extra[0]}", "belongs to prefixes, not to a group", "leave it out")
         if "account" in item:
-            if self.capabilities.account is None:
+            if self.cloud and self.capabilities.account is None:
                 what = f"{self.capabilities.title or self.cloud} has no service accounts in firewall rules"
                 raise bad(f"{at}.account", what, "list CIDRs, or name a group where the cloud has groups")
-            id = identifier(item["account"], f"{at}.account", _form(self.capabilities.account))
+            id = identifier(item["account"], f"{at}.account", self.capabilities.account)
             return Ref("account", id, 0, self.families, routable=False)
         if "group" in item:
-            id = identifier(item["group"], f"{at}.group", _form(self.capabilities.group))
+            id = identifier(item["group"], f"{at}.group", self.capabilities.group)
             return Ref("group", id, 0, self.families, routable=self.capabilities.egress_can_name_groups)
         if not self.capabilities.takes_lists:
             right = "list the CIDRs, or use a group" + (" (a network tag)" if self.capabilities.groups_are_tags else "")
-            raise bad(f"{at}.prefixes", f"{self.capabilities.title}'s firewall rules do not accept prefix lists", right)
-        entries = 1
-        if "entries" in item:
-            entries = positive(item["entries"], f"{at}.entries")
-        elif self.capabilities.lists_count_entries:
-            raise bad(f"{at}.entries", "is missing", "write the prefix list's maximum: each entry counts as a rule")
+            raise bad(f"{at}.prefixes", f"{self.capabilities.title} has no prefix lists in firewall rules", right)
+        if "entries" not in item and self.capabilities.lists_count_entries:
+            family = self.asks_for_family and "family" not in item
+            lacks = "entries and family" if family else "entries"
+            right = "add entries: 10" + (" and family: ipv4" if family else "") + " (as many entries as the list may have)"
+            raise bad(at, f"lacks {lacks}: each entry of a prefix list counts as a rule", right)
+        entries = positive(item["entries"], f"{at}.entries") if "entries" in item else 1
         families = self.family(item, at, "a prefix list")
-        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", _form(self.capabilities.list)), entries, families)
+        return Ref("prefixes", identifier(item["prefixes"], f"{at}.prefixes", self.capabilities.list), entries, families)
 
     def address(self, name: str, item: Mapping[str, Any], at: str) -> Ref:
         """A named CIDR: an Output is checked when its value is known (``kubeports.known``)."""
@@ -120,28 +140,34 @@ class Ids(Reading):
             return Ref("cidr", value, 0, (family_of(network(value)),))
         return Ref("cidr", value, 0, self.family(item, at, "an address"))
 
+    @property
+    def asks_for_family(self) -> bool:
+        """Whether a named source must say its family."""
+        return len(self.families) > 1 and "families" not in self.unread
+
     def family(self, item: Mapping[str, Any], at: str, what: str) -> tuple[Family, ...]:
         """The family of a named source; its default is the only enabled family."""
         if "family" in item:
             family: Family = choice(item["family"], f"{at}.family", FAMILIES)
             if family not in self.families:
-                raise bad(f"{at}.family", f"{family} is not among the families", f"add it to {self.where}families")
+                raise bad(f"{at}.family", f"{family} is not among the families", f"add it to {self.setting('families')}")
             return (family,)
-        if len(self.families) > 1:
-            raise bad(f"{at}.family", "is missing", f"write ipv4 or ipv6: {what} has one family")
+        if self.asks_for_family:
+            raise bad(at, f"lacks family: {what} has one family", "add family: ipv4, or family: ipv6")
         return self.families
 
     def existing(self, value: Any, at: str, roles: bool) -> dict[str, object]:
         """Target -> the id of its existing group."""
-        given = mapping(value, at)
-        targets = TARGETS if roles else ("nodes",)
-        for role in given:
-            if role in TARGETS and role not in targets:
-                with self.problems:
-                    raise bad(
-                        f"{at}.{role}", "without roles there is one group, nodes", f"set {self.where}roles: true, or write nodes"
-                    )
-        self.known({role: item for role, item in given.items() if role not in TARGETS}, targets, at)
+        example = self.capabilities.group.example.partition(",")[0].partition(" ")[0] if self.capabilities.group else "ID"
+        form = self.capabilities.group
+        example = value if isinstance(value, str) and form and re.fullmatch(form.pattern, value) else example
+        given = mapping(value, at, f"{{nodes: {example}}}")
+        for role in given if not roles else ():
+            if (meant := role if role in TARGETS else nearest(role, TARGETS)) not in (None, "nodes"):
+                right = ("" if meant == role else f" and write {meant}") + ", or write nodes"
+                self.roleless(f"{at}.{role}", "there is only one group, nodes, while roles is false", right)
+                given = {each: item for each, item in given.items() if each != role}
+        self.known(given, TARGETS, at)
         read: dict[str, object] = {}
         for role in TARGETS:  # warnings follow their order
             if role in given:
@@ -155,7 +181,7 @@ class Ids(Reading):
                         more = f", and under {self.setting('refs')} add NAME: {{account: {item}}}" if name == "NAME" else ""
                         raise bad(place, "is the email of a service account, which needs a name", f"write '@{name}'{more}")
                     else:
-                        read[role] = identifier(item, place, _form(self.capabilities.group))
+                        read[role] = identifier(item, place, form)
         return read
 
     @property
@@ -166,19 +192,19 @@ class Ids(Reading):
     def nodes_account(self, name: str, at: str, roles: bool) -> object:
         """The service account of the nodes: a named source, because it may be an Output."""
         ref, form = self.refs.get(name), self.capabilities.account
-        if name in self.wrong:
+        if name in self.wrong or "refs" in self.unread or not self.cloud:
             return name
         if form is None or (ref is not None and ref.kind != "account"):
             what = f"'@{name}' is not the id of a {self.group_word}" + (", or the name of a service account" if form else "")
             known = ref is not None and ref.kind == "group" and isinstance(ref.id, str)
             raise bad(at, what, f"write {ref.id}" if ref and known else f"write the id of the {self.group_word}")
+        if roles:
+            what = "is a service account: a node has only one, but roles needs several groups"
+            raise bad(at, what, "leave roles out, or name a network tag")
         if ref is None:
             accounts = [f"@{each}" for each, known in self.refs.items() if known.kind == "account"]
             example = f"under {self.setting('refs')} add {name}: {{account: {form.example}}}"
             raise bad(at, f"no service account is called '@{name}'", suggest(f"@{name}", accounts) if accounts else example)
-        if roles:
-            what = "is a service account: a node has only one, but roles needs several groups"
-            raise bad(at, what, "leave roles out, or name a network tag")
         self.account = name
         return ref.id
 
@@ -207,29 +233,34 @@ class Ids(Reading):
 
     def limits(self, value: Any, at: str) -> dict[str, int]:
         """The account's limits, those that the cloud has."""
-        given = mapping(value, at)
+        if value not in _EMPTY and self.cloud and not self.capabilities.limits:
+            raise bad(at, f"has no effect on {self.capabilities.title}", "leave it out")
+        given, read = mapping(value, at, "{rules: 100}"), {}
         self.known(given, LIMITS, at)
-        for key in given:
-            if self.cloud and key in LIMITS and key not in self.capabilities.limits:
-                with self.problems:
+        for key, item in given.items():
+            with self.problems:
+                if self.cloud and key in LIMITS and key not in self.capabilities.limits:
                     what = self.capabilities.not_limits.get(key, f"has no effect on {self.capabilities.title}")
                     raise bad(f"{at}.{key}", what, "leave it out")
-        return {key: positive(item, f"{at}.{key}") for key, item in given.items() if key in LIMITS}
+                if key in LIMITS:
+                    read[key] = positive(item, f"{at}.{key}")
+        return read
 
     def tags(self, value: Any, at: str) -> dict[str, object]:
         """Further tags, where the cloud's groups have tags."""
-        given, form = mapping(value, at), self.capabilities.tags
-        if not given or not self.cloud:
-            return {}
-        if form is None:
+        form = self.capabilities.tags
+        if value not in _EMPTY and self.cloud and form is None:
             raise bad(at, f"groups on {self.capabilities.title} have no tags of keys and values", "leave it out")
+        given = mapping(value, at, "{team: platform}")
+        if form is None:
+            return {}
         if len(given) > form.most:
             right = f"write at most {form.most}: the component adds its own"
             raise bad(at, f"has {len(given)} tags", right)
         for key, item in given.items():
             with self.problems:
                 if not re.fullmatch(form.pattern, key) or not 1 <= len(key) <= form.key or key.lower().startswith(form.reserved):
-                    right = f"write 1-{form.key} {form.words}, and not {form.reserved} first"
+                    right = f"write 1-{form.key} {form.words}, that do not start with {form.reserved}"
                     raise bad(f"{at}.{key}", f"{show(key)} can't be a tag's key", right)
                 if key == "Name" or key.startswith("kubeports:"):
                     raise bad(f"{at}.{key}", "is a tag that the component sets", "choose another key")
@@ -255,7 +286,8 @@ class Ids(Reading):
         if needed and settings.network is None:
             form = self.capabilities.network
             with self.problems:
-                raise bad(at, "is missing", f"write the {form.what}: {form.example}" if form else "write the network's id")
+                right = f"write {self.setting('network')}: {form.example}" if form else "write the network's id"
+                raise bad(at, "is missing", right)
 
     def ids_differ(self, settings: Settings) -> None:
         """Refuse one id under two names: clouds refuse equal rules halfway, or the rules would apply to unintended nodes."""
@@ -270,9 +302,5 @@ class Ids(Reading):
                 ours = isinstance(item, str) and seen[item].startswith(_OURS)
                 with self.problems:
                     what = f"{item if isinstance(item, str) else 'this Output'} is {seen[known]} too"
-                    raise bad(self.where + place, what, _OWN_TAG if ours else "give one id one name")
+                    raise bad(self.where + place, what, _OWN_TAG if ours else "use one name for one id")
             seen[known] = self.where + place
-
-
-def _form(form: Form | None) -> tuple[str, str] | None:
-    return (form.pattern, form.example) if form else None

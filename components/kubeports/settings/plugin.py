@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from kubeports import table
 from kubeports.conditions import CNIS, MODES
-from kubeports.errors import Problems, bad, show
-from kubeports.values import choice, sequence
+from kubeports.errors import InputError, Problems, bad, show
+from kubeports.values import choice, listed, sequence
 
 _ABSENT = "absent"
+_EMPTY: tuple[object, ...] = (None, "", "[]", [], ())  # a default as the engine writes it, too
 
 
 def network_plugin(given: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, tuple[str, ...]]:
     """The CNI and its modes; ``calico: absent`` is ``cni: none``."""
     about = table.index()[given["table"]] if given.get("table") in table.names() else table.index()[table.DEFAULT]
-    cni, modes = str(given.get("cni") or ""), {}
+    asked, cni, modes = given.get("cni") or "", "", {}
     with problems:
-        if cni:
-            cni = choice(cni, f"{where}cni", CNIS)
+        if asked:
+            cni = choice(asked, f"{where}cni", CNIS)
+    unread = asked != cni
+
+    def of_another(key: str) -> InputError:
+        right = f"leave it out, or write {where.rpartition(' ')[2]}cni: {key}"
+        return bad(f"{where}{key}", f"sets a mode of {key}, but cni is {cni}", right)
+
     for key in MODES:
         with problems:
+            if given.get(key) not in _EMPTY and cni not in ("", key) and given[key] not in (_ABSENT, [_ABSENT]):
+                raise of_another(key)
             modes[key] = _modes(given.get(key, []), key, f"{where}{key}")
     absent = modes.get("calico") == (_ABSENT,)
     if absent and cni not in ("", "none"):
         with problems:
-            raise bad(f"{where}calico", f"is {_ABSENT}, and cni is {cni}", f"leave {where}calico out")
+            raise bad(f"{where}calico", f"is {_ABSENT}, and cni is {cni}", "leave it out")
     if not cni:
         named = [key for key, found in modes.items() if found and not absent]
         cni = "none" if absent else named[0] if named else about.cni
     for key, found in modes.items():
-        if found and key != cni and not absent:
+        if found and key != cni and not absent and not unread:
             with problems:
-                what = f"is a mode of {key}, and cni is {cni}"
-                right = f"leave it out, or write {where.rpartition(' ')[2]}cni: {key}"
-                raise bad(f"{where}{key}", what, right)
+                raise of_another(key)
     key, _, value = about.modes.partition(": ")
     return cni, modes.get(cni) or ((value,) if key == cni else MODES.get(cni, ())[:1])
 
 
 def _modes(value: Any, cni: str, where: str) -> tuple[str, ...]:
     """One mode of a CNI, or several."""
-    given = [value] if isinstance(value, str) and not value.lstrip().startswith("[") else sequence(value, where)
     known = (*MODES[cni], *([_ABSENT] if cni == CNIS[0] else []))
-    for mode in given:
+
+    def read(mode: Any, at: str) -> str:
         if mode in CNIS and mode not in known:
-            raise bad(
-                where, f"{show(mode)} is not a mode of {cni}", f"write {where.rpartition(' ')[2].removesuffix(cni)}cni: {mode}"
-            )
-        choice(mode, where, known)
-    if len(set(given)) < len(given) or (_ABSENT in given and len(given) > 1):
-        raise bad(where, f"{show(given)} contradicts itself", "write each mode once")
+            setting = where.rpartition(" ")[2].removesuffix(cni)
+            raise bad(where, f"{show(mode)} is not a mode of {cni}", f"leave it out, and write {setting}cni: {mode}")
+        return str(choice(mode, at, known))
+
+    one = isinstance(value, str) and not re.search(r"[\[,\s]", value)
+    given = [read(mode, where) for mode in ([value] if one else sequence(value, where, f"{known[0]}, or a list of modes", read))]
+    once = list(dict.fromkeys(given))
+    if once != given:
+        raise bad(where, f"{show(given)} repeats a mode", f"write {listed(once)}")
+    if _ABSENT in given and len(given) > 1:
+        raise bad(where, f"{show(given)} contradicts itself", f"write {_ABSENT}, or leave {_ABSENT} out")
     if given == ["cross-subnet"]:
         what = "cross-subnet limits a tunnel, and no tunnel is named"
         raise bad(where, what, "write [ipip, cross-subnet] or [vxlan, cross-subnet]")

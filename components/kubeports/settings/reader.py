@@ -10,18 +10,19 @@ from kubeports import table
 from kubeports.clouds import CLOUDS, added, capabilities
 from kubeports.errors import bad, is_output, show, suggest
 from kubeports.networks import FAMILIES, Family
-from kubeports.settings.ids import REFS, Ids
+from kubeports.settings.ids import REFS
 from kubeports.settings.keys import KEYS
 from kubeports.settings.model import Ref, Settings
 from kubeports.settings.plugin import network_plugin
 from kubeports.settings.services import Services
 from kubeports.settings.sources import DEFAULTS
 from kubeports.table import ROLES, Table
-from kubeports.values import boolean, choice, mapping, sequence
+from kubeports.values import boolean, choice, listed, mapping, sequence
 
 #: Where an Output is allowed, because it is an id or a tag: the key, and how many keys deep.
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
 _DEEPEST = 10  # no setting is nested deeper
+_BOTH = ("dual", "both", "dualstack", "dual-stack", "all")  # what people call two families
 #: kubeadm and KubeKey put etcd on the nodes of the control plane by default.
 STACKED: Mapping[str, tuple[str, ...]] = {"control-plane": ("etcd",)}
 
@@ -43,7 +44,7 @@ def parse(raw: Mapping[str, Any], rows: Table | None = None, where: str = "", cl
     return reader.settings(raw, cluster)
 
 
-class Reader(Services, Ids):
+class Reader(Services):
     """Reads one stack's choices and collects the problems."""
 
     def settings(self, raw: Mapping[str, Any], cluster: str | None) -> Settings:
@@ -54,11 +55,14 @@ class Reader(Services, Ids):
             if key in given:
                 with self.problems:
                     return read(given[key], self.where + key)
+                self.unread.add(key)
             return default
 
         # The order matters: families and refs decide what the sources may be.
         self.cloud = get("cloud", self.named_cloud)
         self.families = get("families", _families, self.families)
+        if "families" in self.unread:
+            self.families = FAMILIES
         self.refs = get("refs", self.references, {})
         self.wrong = frozenset(self.wrong_refs(given.get("refs")))
         self.refs = self.refs | {name: Ref("group", name, 0, self.families) for name in self.wrong}
@@ -84,7 +88,7 @@ class Reader(Services, Ids):
             existing=get("existing", lambda value, at: self.existing(value, at, roles), {}),
             account=self.account,
             limits=get("limits", self.limits, {}),
-            table=get("table", _table, table.DEFAULT),
+            table=get("table", table_name, table.DEFAULT),
             tags=get("tags", self.tags, {}),
             where=self.where,
         )
@@ -99,7 +103,7 @@ class Reader(Services, Ids):
     def given(self, raw: Mapping[str, Any], cluster: str | None) -> dict[str, Any]:
         """The known keys; ``cluster`` is the default of the cluster's name."""
         if not isinstance(raw, Mapping) or is_output(raw):
-            raise bad(self.where or "settings", f"{show(raw)} is not a map", "write key: value")
+            raise bad(self.where or "settings", f"{show(raw)} is not a map", "write {cloud: NAME, cluster: NAME}")
         if wrong := [key for key in raw if not isinstance(key, str)]:
             raise bad(self.where or "settings", f"the key {show(wrong[0])} is not text", suggest("", KEYS))
         raw = {key: self.plain(value, (key,)) for key, value in raw.items()}
@@ -111,7 +115,8 @@ class Reader(Services, Ids):
         for key in ("cloud", "cluster"):
             if key not in given:
                 with self.problems:
-                    raise bad(self.where + key, "is missing", f"set {self.where}{key} ({KEYS[key].why})")
+                    example = CLOUDS[0] if key == "cloud" else "prod"
+                    raise bad(self.where + key, "is missing", f"write {self.setting(key)}: {example} ({KEYS[key].why})")
         return given
 
     def named_cloud(self, value: Any, at: str) -> str:
@@ -126,19 +131,22 @@ class Reader(Services, Ids):
         if value == "":
             return STACKED if roles else {}
         read: dict[str, tuple[str, ...]] = {}
-        for role, others in mapping(value, at).items():
+        given = mapping(value, at, "{control-plane: [etcd]}")
+        self.known(given, ROLES, at)
+        for role, others in given.items():
+            if role not in ROLES:
+                continue
+            place = f"{at}.{role}"
             with self.problems:
-                choice(role, at, ROLES)
-                place = f"{at}.{role}"
-                given = enumerate(sequence(others, place))
-                further = [choice(other, f"{place}[{i}]", ROLES) for i, other in given]
-                if role in further or len(set(further)) < len(further):
-                    raise bad(place, f"{show(further)} repeats a role", "write each further role once")
+                listed_roles = sequence(others, place, f"[{'etcd' if role != 'etcd' else 'worker'}]", _role)
+                further = [_role(other, f"{place}[{i}]") for i, other in enumerate(listed_roles)]
+                once = [other for other in dict.fromkeys(further) if other != role]
+                if once != further:
+                    raise bad(place, f"{show(further)} repeats a role", f"write {listed(once)}")
                 read[role] = tuple(other for other in ROLES if other in further)
-        if not roles:
-            with self.problems:
-                raise bad(at, "combines roles, and roles is false", f"set {self.where}roles: true, or leave it out")
-        return read
+        if not roles and len(read) == len(given):  # what can't be read is a problem already
+            self.roleless(at, "combines roles, and roles is false", ", or leave it out")
+        return read if roles else {}
 
     def plain(self, value: Any, path: tuple[Any, ...]) -> Any:
         """A value without Enums; an Output must be an id or a tag, because a preview must show who may connect."""
@@ -161,17 +169,28 @@ def _dotted(path: Iterable[Any]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
+def _role(value: Any, where: str) -> str:
+    return str(choice(value, where, ROLES))
+
+
 def _families(value: Any, where: str) -> tuple[Family, ...]:
-    given = [choice(item, f"{where}[{i}]", FAMILIES) for i, item in enumerate(sequence(value, where))]
+    both = "[ipv4, ipv6]"
+    example = both if isinstance(value, str) and value.lower() in _BOTH else f"[ipv4], [ipv6] or {both}"
+    given = [_family(item, f"{where}[{i}]") for i, item in enumerate(sequence(value, where, example, _family))]
     if not given:
-        raise bad(where, "is empty", "write [ipv4], [ipv6] or [ipv4, ipv6]")
-    if len(set(given)) < len(given):
-        raise bad(where, f"{show(given)} repeats a family", "write each once")
+        raise bad(where, "is empty", f"write {example}")
+    if (once := list(dict.fromkeys(given))) != given:
+        raise bad(where, f"{show(given)} repeats a family", f"write {listed(once)}")
     return tuple(family for family in FAMILIES if family in given)
 
 
-def _table(value: Any, where: str) -> str:
+def _family(value: Any, where: str) -> str:
+    return str(choice(value, where, FAMILIES))
+
+
+def table_name(value: Any, where: str) -> str:
+    """The name or file of a table."""
     if not isinstance(value, str) or not value:
-        right = f"write a name ({', '.join(table.names())}), or the path of a CSV file"
+        right = f"write {table.DEFAULT}, another name ({', '.join(table.names()[1:])}), or the path of a CSV file"
         raise bad(where, f"{show(value)} is not a table", right)
     return value

@@ -23,20 +23,30 @@ class Reading:
         self.cloud: str | None = None
         self.capabilities = Capabilities()
         self.families: tuple[Family, ...] = ("ipv4",)
+        #: The keys that could not be read: what depends on them is not a second problem.
+        self.unread: set[str] = set()
         self.refs: dict[str, Ref] = {}
         #: The named sources that could not be read: who names one of them is not a second problem.
         self.wrong: frozenset[str] = frozenset()
         #: The named source whose service account the nodes have; empty: none.
         self.account = ""
 
-    def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> None:
-        """Refuse unknown keys."""
+    def known(self, value: Mapping[str, Any], keys: Iterable[str], at: str) -> bool:
+        """Refuse unknown keys; whether there is none."""
         keys = tuple(keys)
-        for key in value:
-            if key not in keys:
-                with self.problems:
-                    place = f"{self.where}{key}" if not at else f"{at}.{key}"
-                    raise bad(place, "is not a key of the settings", suggest(key, keys))
+        unknown = [key for key in value if key not in keys]
+        for key in unknown:
+            with self.problems:
+                place = f"{self.where}{key}" if not at else f"{at}.{key}"
+                raise bad(place, "is not a key of the settings", suggest(key, keys))
+        return not unknown
+
+    def roleless(self, place: str, what: str, right: str) -> None:
+        """Refuse what needs ``roles: true``: once, for setting it is the fix of all."""
+        if "roles" not in self.unread:
+            self.unread.add("roles")
+            with self.problems:
+                raise bad(place, what, f"set {self.setting('roles')}: true{right}")
 
     def setting(self, key: str) -> str:
         """A key as remedies name it: without the file."""

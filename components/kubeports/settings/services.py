@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kubeports import table
-from kubeports.errors import Problems, bad, suggest
+from kubeports.errors import InputError, Problems, bad, nearest, suggest
 from kubeports.settings.model import SELF, Change
-from kubeports.settings.sources import Sources
+from kubeports.settings.sources import Sources, _examples, _missing
 from kubeports.table import ROLES, WORDS, Row
 from kubeports.traffic import has_ports, meaningful
 from kubeports.values import boolean, mapping, port
@@ -25,10 +25,10 @@ class Services(Sources):
         names = list(dict.fromkeys(row.service for row in self.rows))
         changes: dict[str, Change] = {}
         own: list[Row] = []
-        for name, item in mapping(value, at).items():
+        for name, item in mapping(value, at, "{icmp: {enabled: true}}").items():
             with self.problems:
                 place = f"{at}.{name}"
-                item = mapping(item, place)
+                item = mapping(item, place, f"{{enabled: {str(item).lower() if isinstance(item, bool) else 'true'}}}")
                 if name == table.METADATA:
                     self.known(item, ("enabled",), place)
                     changes[name] = Change(enabled=boolean(item.get("enabled", True), f"{place}.enabled"))
@@ -72,12 +72,15 @@ class Services(Sources):
     def own_row(self, name: str, item: Mapping[str, Any], at: str, names: list[str]) -> tuple[Row, Change]:
         """A custom row, and whether it is enabled."""
         table.service_name(name, at)
-        if missing := [key for key in ("protocol", "source", "why") if key not in item]:
-            near = suggest(name, names)
-            near = near + " " if near.startswith("did") else ""
-            right = f"{near}A custom row needs protocol, start (tcp, udp), source and why; missing: {', '.join(missing)}"
-            raise bad(at, f"no row of the table is called {name!r}", right)
-        self.known(item, _OWN_KEYS, at)
+        missing = _missing(item, ("protocol", "source", "why"))
+        if not {"protocol", "why"} & {*item} and (near := nearest(name, names)):
+            raise bad(at, f"no row of the table is called {name!r}", suggest(name, [near]))
+        known = self.known(item, _OWN_KEYS, at)
+        if missing and known:
+            what = f"is a custom row, for no row of the table is called {name!r}, and lacks {', '.join(missing)}"
+            raise bad(at, what, f"add {_examples(missing)}")
+        if missing:
+            raise InputError(())  # a key with another name is the problem, and told
         protocol, start, end = self.entry(item, at)
         row = Row(
             service=name,
@@ -97,15 +100,15 @@ def moved(row: Row, change: Change, where: str) -> tuple[int | None, int | None]
     if row.start is None or row.end is None or not has_ports(row.protocol):
         if change.start is not None or change.end is not None:
             what = f"{row.service} is protocol {row.protocol}, which has no ports"
-            raise bad(where, what, "leave start and end out (a protocol is not a port)")
+            raise bad(where, what, "leave out start and end: a protocol is not a port")
         return row.start, row.end
     start = row.start if change.start is None else change.start
     end = change.end
     if end is None:
         end = start if row.start == row.end else row.end
     if start > end and change.end is None:
-        raise bad(where, f"start {start} is after the end of the row, {end}", "write end too")
+        raise bad(where, f"start {start} is after the end of the row, {end}", f"add end: {start}")
     if start > end and change.start is None:
-        raise bad(where, f"end {end} is before the start of the row, {start}", "write start too")
+        raise bad(where, f"end {end} is before the start of the row, {start}", f"add start: {end}")
     table.check_ports(row.protocol, start, end, where)
     return start, end

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from kubeports import icmp, table
-from kubeports.errors import Problems, bad, show, suggest
-from kubeports.networks import Network, is_internet
-from kubeports.settings.model import EVERYWHERE, SELF, Outbound, Term
-from kubeports.settings.reading import Reading
+from kubeports.errors import Problems, bad, nearest, show, suggest
+from kubeports.networks import INTERNET, Network, is_internet
+from kubeports.settings.ids import Ids
+from kubeports.settings.model import EVERYWHERE, SELF, Outbound, Ref, Term
 from kubeports.table import WORDS, Table
-from kubeports.traffic import TCP, UDP, protocol_name
 from kubeports.values import cidr, mapping, port, sequence
 
 #: The sources of the keywords that a stack may leave out.
@@ -22,12 +21,12 @@ DEFAULTS: Mapping[str, tuple[str | Network, ...]] = MappingProxyType(
 )
 
 
-class Sources(Reading):
+class Sources(Ids):
     """Who may connect to the nodes, and where nodes may connect."""
 
     def sources(self, value: Any, at: str) -> dict[str, tuple[Term, ...]]:
         """Keyword -> its sources."""
-        given = mapping(value, at)
+        given = mapping(value, at, "{admins: [10.20.0.0/16], clients: []}")
         self.known(given, WORDS, at)
         read: dict[str, tuple[Term, ...]] = dict(DEFAULTS)
         for word in WORDS:
@@ -36,9 +35,8 @@ class Sources(Reading):
                     read[word] = self.terms(given[word], f"{at}.{word}", (SELF,) if word == "cluster" else ())
         if not read["cluster"]:
             with self.problems:
-                raise bad(
-                    f"{at}.cluster", "is empty, and the nodes could not reach each other", "write self, or the nodes' CIDRs"
-                )
+                what = "is empty, and the nodes could not reach each other"
+                raise bad(f"{at}.cluster", what, f"write [{SELF}], or the nodes' CIDRs")
         for word in ("cluster", "admins", "peers", "balancers", "pods"):
             for term in read.get(word, ()):
                 if not isinstance(term, str) and is_internet(term):
@@ -51,11 +49,12 @@ class Sources(Reading):
         problems = Problems()
         read: list[Term] = []
         seen: set[Term] = set()
-        for i, item in enumerate(sequence(value, at)):
+        example = f"[{words[0] if words else '10.20.0.0/16'}], or [], which allows nobody"
+        for i, item in enumerate(sequence(value, at, example, lambda item, place: self.term(item, place, words))):
             with problems:
                 term = self.term(item, f"{at}[{i}]", words)
                 if term in seen:
-                    raise bad(f"{at}[{i}]", f"{term} stands twice", "write it once")
+                    raise bad(f"{at}[{i}]", f"{term} stands twice", "leave it out")
                 seen.add(term)
                 read.append(term)
         problems.raise_any()
@@ -63,25 +62,51 @@ class Sources(Reading):
 
     def term(self, item: Any, at: str, words: tuple[str, ...]) -> Term:
         """A keyword, ``@name`` or CIDR."""
-        if not isinstance(item, str):
-            raise bad(at, f"{show(item)} is not a source", _expected(words))
         if item in words:
-            return item
-        if item.startswith("@"):
+            return str(item)
+        if isinstance(item, str) and item.startswith("@"):
+            if "refs" in self.unread:
+                self.refs.setdefault(item[1:], Ref("group", item, 0, self.families))
             if item[1:] not in self.refs:
-                right = suggest(item[1:], self.refs) if self.refs else f"define it under {self.where}refs"
-                raise bad(at, f"no named source is called {item[1:]!r}", right)
+                raise bad(at, f"no named source is called {item!r}", self.named_source(item[1:], at))
             return item
-        if "/" not in item and not _looks_like_address(item):
-            near = suggest(item, words) if words else _expected(words)
-            raise bad(at, f"{show(item)} is not a source", near)
-        return cidr(item, at, self.families, f"{self.where}families")
+        if not isinstance(item, str) or ("/" not in item and not _looks_like_address(item)):
+            raise bad(at, f"{show(item)} is not a source", self.meant_source(item, words, at))
+        return cidr(item, at, self.families, self.setting("families"))
+
+    def named_source(self, name: str, at: str) -> str:
+        """The fix for the name of a source that the stack does not define."""
+        if near := nearest(name, self.refs):
+            return suggest(f"@{name}", [f"@{near}"])
+        routable = self.capabilities.egress_can_name_groups or not at.startswith(f"{self.where}egress")
+        return f"under {self.setting('refs')} add {name}: {self.example_ref() if routable else self.example_ref('203.0.113.7')}"
+
+    def meant_source(self, item: object, words: tuple[str, ...], at: str) -> str:
+        """The fix for what is not a source: an id or a name of a named source, another tool's word, or what may be written."""
+        if isinstance(item, list) and len(item) == 1:
+            item = item[0]
+        text = str(item)
+        known = next((name for name, ref in self.refs.items() if text in (name, f"@{name}", ref.id)), None)
+        if known:
+            return f"write '@{known}'"
+        if self.names_source(text):
+            return f"write '@NAME' and under {self.setting('refs')} add NAME: {self.example_ref(text)}"
+        if text == "*" or (not words and nearest(text, ("clients",))):
+            if at.startswith(f"{self.where}sources.clients"):
+                return f"write {INTERNET[self.families[0]]} for the internet"
+            return "write CIDRs such as 10.20.0.0/16; the internet is 0.0.0.0/0, in sources.clients alone"
+        if near := nearest(text, words):
+            return suggest(text, [near])
+        keywords = "".join(f"{word}, " for word in words)
+        return (
+            f"write 10.20.0.0/16 or another CIDR, {keywords}or '@NAME' and add {self.setting('refs')}.NAME: {self.example_ref()}"
+        )
 
     def source_list(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
         """The sources of one row."""
         terms = self.terms(value, at, words)
         if not terms:
-            raise bad(at, "is empty", "name a source, or disable the row with enabled: false")
+            raise bad(at, "is empty", f"write [{words[0]}], or disable the row with enabled: false")
         for term in terms:
             if not isinstance(term, str) and is_internet(term):
                 refuse_internet(at, str(term), self.rows)
@@ -92,24 +117,27 @@ class Sources(Reading):
         if value == EVERYWHERE:
             return None
         read: list[Outbound] = []
-        for i, item in enumerate(sequence(value, at)):
+        meant = "[]" if value in ("none", "nowhere", "nothing") else f"{EVERYWHERE}, or a list such as [10.0.0.0/8]"
+        for i, item in enumerate(sequence(value, at, meant, self.destination)):
             with self.problems:
                 place = f"{at}[{i}]"
                 if item == EVERYWHERE:
-                    raise bad(place, f"{EVERYWHERE} is not a destination in a list", f"write {at}: {EVERYWHERE}")
+                    raise bad(at, f"{EVERYWHERE} is not a destination in a list", f"write {EVERYWHERE} without the list")
                 found = self.outbound(item, place) if isinstance(item, Mapping) else [Outbound(self.destination(item, place))]
                 if repeated := [each for each in found if each in read]:
-                    raise bad(place, f"{repeated[0]} stands twice", "write it once")
+                    raise bad(place, f"{repeated[0]} stands twice", "leave it out")
                 read += found
         return tuple(read)
 
     def outbound(self, item: Mapping[str, Any], at: str) -> list[Outbound]:
         """An entry of ``egress`` for some ports."""
-        self.known(item, ("protocol", "start", "end", "type", "code", "to"), at)
-        if missing := [key for key in ("protocol", "to") if key not in item]:
-            raise bad(at, f"{missing[0]} is missing", "write {protocol: tcp, start: 443, to: [10.0.0.0/8]}")
+        known = self.known(item, ("protocol", "start", "end", "type", "code", "to"), at)
+        if missing := _missing(item, ("protocol", "to")):
+            if known:
+                raise bad(at, f"lacks {', '.join(missing)}", f"add {_examples(missing)}")
+            return []
         protocol, start, end = self.entry(item, at)
-        to = sequence(item["to"], f"{at}.to")
+        to = sequence(item["to"], f"{at}.to", "[10.0.0.0/8]", self.destination)
         if not to:
             raise bad(f"{at}.to", "is empty", "name a CIDR or a named source, or leave the entry out")
         return [Outbound(self.destination(each, f"{at}.to[{i}]"), protocol, start, end) for i, each in enumerate(to)]
@@ -118,7 +146,8 @@ class Sources(Reading):
         """A CIDR, or an ``@name`` that egress rules can name."""
         term = self.term(item, at, ())
         if isinstance(term, str) and not self.refs[term[1:]].routable:
-            raise bad(at, f"{term} can't be a destination: egress rules of this cloud name CIDRs alone", "list the CIDRs")
+            what = f"{term} can't be a destination: egress rules of {self.capabilities.title} name only CIDRs"
+            raise bad(at, what, "list the CIDRs")
         return term
 
     def entry(self, item: Mapping[str, Any], at: str) -> tuple[int | None, int | None, int | None]:
@@ -126,21 +155,31 @@ class Sources(Reading):
         protocol = table.protocol_number(item["protocol"], f"{at}.protocol")
         start = port(item["start"], f"{at}.start") if "start" in item else None
         end = port(item["end"], f"{at}.end") if "end" in item else start
-        if start is None and protocol in (TCP, UDP):
-            what = f"{protocol_name(protocol)} needs ports"
-            raise bad(at, what, "write start, and end where there is more than one port")
         table.check_ports(protocol, start, end, at)
         if "type" in item or "code" in item:
             start, end = icmp.numbers(protocol, item.get("type"), item.get("code"), at)
         return protocol, start, end
 
 
-def _expected(words: tuple[str, ...]) -> str:
-    return "write a CIDR such as 10.20.0.0/16, " + "".join(f"{word}, " for word in words) + "or @NAME of a named source"
+#: What a key of a custom row or of an entry of egress may have.
+_EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {"protocol": "tcp", "start": "443", "source": "[admins]", "why": "what needs it", "to": "[10.0.0.0/8]"}
+)
+
+
+def _missing(item: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
+    """The keys that an entry lacks, ``start`` among them where its protocol has ports."""
+    ports = item.get("protocol", "tcp") in ("tcp", "udp") and "start" not in item
+    return [key for key in (keys[0], *(("start",) if ports else ()), *keys[1:]) if key not in item]
+
+
+def _examples(keys: Iterable[str]) -> str:
+    """Keys with values: ``start: 443 and why: what needs it``."""
+    return " and ".join(f"{key}: {_EXAMPLES[key]}" for key in keys)
 
 
 def _looks_like_address(item: str) -> bool:
-    return bool(re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", item))
+    return bool(re.fullmatch(r"[0-9.]+(\s*-\s*[0-9.]+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", item))
 
 
 def refuse_internet(where: str, what: str, rows: Table) -> NoReturn:

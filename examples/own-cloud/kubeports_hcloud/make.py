@@ -65,7 +65,7 @@ def limits(plan: Plan, name: str) -> None:
                 )
         if rule.direction == "ingress" and rule.protocol not in facts.PROTOCOLS:
             with problems:
-                right = f"set {settings.place('calico')}: vxlan, or close the row"
+                right = f"set {settings.place('calico')}: vxlan, or disable the row"
                 raise bad(
                     settings.place("services"),
                     f"{rule.services[0]} is protocol {rule.protocol}, which no firewall here takes",

@@ -136,8 +136,8 @@ def _errors() -> Iterator[None]:
         if code in _DENIED:
             raise UnreadableError(said_, f"allow ec2:{operation} (docs/commands/audit.md has the whole policy)") from None
         if code in _CREDENTIALS:
-            raise UnreadableError(said_, "renew the credentials, and see whether they are of the right account") from None
-        raise UnreadableError(said_, "see whether ids and region are right") from None
+            raise UnreadableError(said_, "renew the credentials, and check that they are of the right account") from None
+        raise UnreadableError(said_, "check the ids and the region") from None
     except (aws.HTTPClientError, aws.BotoCoreError) as error:
-        right = "see whether the network, a proxy, the region and AWS_ENDPOINT_URL are right"
+        right = "check the network, the proxy, the region and AWS_ENDPOINT_URL"
         raise UnreadableError(f"AWS: no answer ({short(error)})", right) from None

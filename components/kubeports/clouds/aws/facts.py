@@ -55,7 +55,7 @@ CAPABILITIES = Capabilities(
     # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
     group=Form(r"([0-9]{12}/)?sg-[0-9a-z]+", "sg-0123456789abcdef0, or 123456789012/sg-0123456789abcdef0 of another account"),
     list=Form(r"pl-[0-9a-z]+", "pl-0123456789abcdef0"),
-    network=Form(r"vpc-[0-9a-z]+", "one such as vpc-0123456789abcdef0", "VPC id"),
+    network=Form(r"vpc-[0-9a-z]+", "vpc-0123456789abcdef0", "VPC id"),
     needs_network="for new groups",
     network_example="vpc-0",
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions: EC2's 50 without our own (Name,

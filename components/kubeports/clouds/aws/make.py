@@ -87,23 +87,21 @@ def limits(plan: Plan, name: str) -> None:
     if most * groups > facts.PRODUCT:
         with problems:
             what = f"rules {most} x groups {groups} is more than {facts.PRODUCT}, which EC2 never allows"
-            raise bad(settings.place("limits"), what, "write what the account's quotas say")
+            raise bad(settings.place("limits"), what, "write the account's quotas")
     role = max(TARGETS, key=lambda target: len(settings.carried(target)))
     carried = settings.carried(role)
     if groups < len(carried):
         with problems:
-            what = f"groups {groups} per interface, and a {role} node carries {len(carried)} ({', '.join(carried)})"
-            right = "set roles: false, combine fewer roles, or raise the quota and write it in limits.groups"
-            raise bad(settings.place("limits"), what, right)
+            what = f"groups is {groups} per interface, and a {role} node needs {len(carried)} ({', '.join(carried)})"
+            write = f"{settings.setting('limits')}.groups: {len(carried)}"
+            raise bad(settings.place("limits"), what, f"raise the quota and set {write}, combine fewer roles, or leave roles out")
     _names(plan, name, problems)
     for rule in plan.rules:
         if rule.from_port is not None and rule.protocol not in (*PORTED, *ICMPS):
             with problems:
                 place = EGRESS if rule.direction == "egress" else f"services.{rule.services[0]}"
-                what = (
-                    f"{rule.entry} has ports, and EC2 filters those of TCP and UDP alone: a rule would allow all of the protocol"
-                )
-                raise bad(settings.place(place), what, "leave start and end out, if all of it may pass")
+                what = f"{rule.entry} has ports, but EC2 filters ports of TCP and UDP only: a rule would allow the whole protocol"
+                raise bad(settings.place(place), what, "leave out start and end, to allow the whole protocol")
     count: dict[tuple[str, str, Family], int] = {}
     resources = encode(plan)
     for resource in resources.values():
@@ -118,17 +116,15 @@ def limits(plan: Plan, name: str) -> None:
             group = (inputs["security_group_id"].target, resource.kind, family)
             count[group] = count.get(group, 0) + weight
     refuse_long_descriptions(plan, resources, LONGEST, "EC2", problems)
-    for (target, direction, family), number in count.items():
-        if number > most:
-            with problems:
-                lists = any("prefix_list_id" in each.inputs for each in resources.values())
-                counted = " (a prefix list counts all its entries)" if lists else ""
-                what = f"{number} {direction} rules of {family} in the security group {target}{counted}, and EC2 takes {most}"
-                right = (
-                    "join sources into larger CIDRs or a prefix list, split the groups with roles: true, "
-                    f"or raise the quota and say so in {settings.place('limits')}.rules"
-                )
-                raise bad(settings.place("limits"), what, right)
+    (target, direction, family), number = max(count.items(), key=lambda item: item[1], default=(("", "", "ipv4"), 0))
+    if number > most:
+        with problems:
+            lists = any("prefix_list_id" in each.inputs for each in resources.values())
+            counted = " (a prefix list counts all its entries)" if lists else ""
+            what = f"{number} {direction} rules of {family} in the security group {target}{counted}, and EC2 takes {most}"
+            right = f"raise the quota and set {settings.setting('limits')}.rules: {number}, join sources into larger CIDRs"
+            right += " or a prefix list" + ("" if settings.roles else ", or split the groups with roles: true")
+            raise bad(settings.place("limits"), what, right)
     problems.raise_any()
 
 
@@ -138,16 +134,18 @@ def _names(plan: Plan, name: str, problems: Problems) -> None:
     place = settings.place("cluster")
     if name.lower().startswith("sg-"):
         with problems:
-            raise bad(place, f"EC2 takes no group name that starts with sg-, and {name!r} does", "take another name")
+            raise bad(place, f"{name!r} can't be a group's name on EC2: it starts with sg-", "choose another name")
     if not re.fullmatch(_NAME, name):
         with problems:
             right = "name the firewall with letters, digits, spaces and ._-:/()#,@[]+=;{}!$*"
             raise bad(place, f"EC2 takes no group name such as {show(name)}", right)
+    names: list[tuple[str, str, int]] = []
     for target in settings.targets:
         if target not in settings.existing:
-            refuse_long_name(place, "the group's name", f"{name}-{target}", LONGEST - _RANDOM, "EC2", problems)
-            refuse_long_name(place, "the description", group_description(settings, target), LONGEST, "EC2", problems)
-            refuse_long_name(place, "the tag", _tag(settings, target), _TAG, "EC2", problems)
+            names.append(("the group's name", f"{name}-{target}", LONGEST - _RANDOM))
+            names.append(("the description", group_description(settings, target), LONGEST))
+            names.append(("the tag", _tag(settings, target), _TAG))
+    refuse_long_name(place, names, "EC2", problems)
 
 
 def _tag(settings: Settings, target: str) -> str:

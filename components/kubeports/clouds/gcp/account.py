@@ -75,7 +75,7 @@ def _read(settings: Settings, given: Given, provider: Mapping[str, str]) -> Read
                     name = policy.get("displayName") or policy.get("shortName") or policy.get("name")
                     kind = "hierarchical" if policy.get("type") == "HIERARCHY" else "network"
                     reading.warnings.append(
-                        f"the {kind} firewall policy {name} has rules for the network, too: they are not weighed here"
+                        f"the {kind} firewall policy {name} has rules for the network, too: the audit does not read them"
                     )
     return reading
 
@@ -116,10 +116,8 @@ def _errors() -> Iterator[None]:
         right = {
             401: "renew the credentials: gcloud auth application-default login",
             403: "allow compute.firewalls.list in the project (roles/compute.viewer has it), and enable its Compute Engine API",
-            404: "see whether the project is right (gcp:project)",
+            404: "check the project (gcp:project)",
         }.get(error.status_code, "try again")
         raise UnreadableError(said_, right) from None
     except (auth.TransportError, httplib2.HttpLib2Error, OSError) as error:
-        raise UnreadableError(
-            f"GCP: no answer ({short(error)})", f"see whether the network, a proxy and {_ENDPOINT} are right"
-        ) from None
+        raise UnreadableError(f"GCP: no answer ({short(error)})", f"check the network, the proxy and {_ENDPOINT}") from None

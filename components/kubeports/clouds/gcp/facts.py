@@ -43,12 +43,12 @@ CAPABILITIES = Capabilities(
     # https://cloud.google.com/firewall/docs/firewalls#protocols_and_ports: ports narrow TCP, UDP and SCTP, nothing narrows ICMP.
     icmp_types=False,
     reserved=(TAGS, ACCOUNTS, CIDRS, ANY),
-    group=Form(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "prod-nodes (a network tag)"),
+    group=Form(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "ssh-hosts (a network tag)"),
     # The email of a service account, whether a project's own or Google's default.
-    account=Form(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com", "nodes@PROJECT.iam.gserviceaccount.com"),
+    account=Form(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com", "nodes@my-project.iam.gserviceaccount.com"),
     # Terraform's provider compares a name or a path from projects/ on; another form would differ at every update:
     # google/tpgresource/self_link_helpers.go, CompareSelfLinkOrResourceName.
-    network=Form(_NETWORK, "its name, or projects/PROJECT/global/networks/NAME (self link)", "network", cut="global/networks/"),
+    network=Form(_NETWORK, "default, or projects/PROJECT/global/networks/NAME (self link)", "network", cut="global/networks/"),
     needs_network="always",
     network_example="default",
     # Tags and names are RFC 1035 labels: https://cloud.google.com/vpc/docs/add-remove-network-tags

@@ -113,16 +113,17 @@ def limits(plan: Plan, name: str) -> None:
         room = min(room, CLUSTER)
     elif len(settings.cluster) > CLUSTER:
         with problems:
-            what = f"{settings.cluster!r} has {len(settings.cluster)} characters, and names are never shortened"
+            what = f"{show(settings.cluster)} has {len(settings.cluster)} characters, and names are never shortened"
             raise bad(settings.place("cluster"), what, f"write at most {CLUSTER} characters")
     if len(name) > room:
         with problems:
-            what = f"{name!r} is too long: GCP has no room for the name {name}-{longest}, and names are never shortened"
+            what = f"{show(name)} is too long: a firewall rule would be called NAME-{longest}, and GCP takes {NAME} characters"
             raise bad(settings.place("cluster"), what, f"name the firewall with at most {room} characters")
     if not re.fullmatch(_NAME, name):
         with problems:
             right = "name the firewall with lower-case letters, digits and hyphens, a letter first"
             raise bad(settings.place("cluster"), f"GCP takes no firewall rule's name that starts with {show(name)}", right)
+    over: list[tuple[int, int, str, str]] = []
     for key, resource in resources.items():
         ranges = resource.inputs.get("source_ranges", resource.inputs.get("destination_ranges", ()))
         tags, accounts = (resource.inputs.get(f"source_{each}", ()) for each in ("tags", "service_accounts"))
@@ -131,17 +132,17 @@ def limits(plan: Plan, name: str) -> None:
             (tags, facts.MOST["sourceTags"], "source tags"),
             (accounts, facts.MOST["sourceServiceAccounts"], "service accounts"),
         )
-        for given, most, what in counted:
-            number = len(given)
-            if number > most:
-                with problems:
-                    raise bad(
-                        f"{settings.place('sources')}: {key}", f"{number} {what}, and a firewall rule takes {most}", "join some"
-                    )
+        over += [(len(given), most, kinds, key) for given, most, kinds in counted if len(given) > most]
+    if over:
+        with problems:
+            number, most, kinds, key = max(over)
+            what = f"{number} {kinds} for {key}, and a firewall rule takes {most}"
+            raise bad(settings.place("sources"), what, "join sources into larger CIDRs" if kinds == "ranges" else "name fewer")
     if "rules" in settings.limits and len(resources) > settings.limits["rules"]:
         with problems:
             what = f"{len(resources)} firewall rules, and the limit is {settings.limits['rules']}"
-            raise bad(settings.place("limits"), what, "raise the project's quota, and say so in limits.rules")
+            right = f"raise the project's quota and set {settings.setting('limits')}.rules: {len(resources)}"
+            raise bad(settings.place("limits"), what, right)
     problems.raise_any()
 
 

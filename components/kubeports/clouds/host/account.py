@@ -52,7 +52,7 @@ def _listed(ssh: Ssh, node: Node) -> object:
         found = json.loads(answer.stdout[answer.stdout.find("{") :])  # a login script may print before it
         found["nftables"]
     except (ValueError, KeyError, TypeError):
-        raise UnreadableError(f"{node.name}: nft does not answer with JSON", "install an nft that is built with JSON") from None
+        raise UnreadableError(f"{node.name}: nft does not answer with JSON", "install nftables with JSON support") from None
     return found
 
 

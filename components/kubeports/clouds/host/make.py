@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
     from kubeports.nodes import Nodes
 
+#: Why a named source of a kind has no addresses here; a CIDR that is written out has.
+_UNKNOWN = {
+    "group": "is a group, whose addresses only a cloud knows",
+    "prefixes": "is a prefix list, whose addresses only a cloud knows",
+    "cidr": "is an Output, which kubeports host can't read",
+}
+
 
 def encode(plan: Plan) -> Resources:
     """The rules, one each, with markers for the nodes, whose addresses are known elsewhere."""
@@ -38,20 +45,19 @@ def limits(plan: Plan, name: str) -> None:
     """Refuse what a cloud alone knows: a node's firewall has addresses."""
     settings, problems = plan.settings, Problems()
     for reference, ref in settings.refs.items():
-        kind = "group" if ref.kind == "group" else "prefix list"
+        if ref.network is not None:
+            continue
+        what = _UNKNOWN[ref.kind]
         with problems:
-            what = f"is a {kind}, whose addresses a cloud alone knows"
-            right = (
-                f"write the CIDRs in place of @{reference}, under {settings.place('sources')} and {settings.place('services')}"
-            )
+            right = f"write {settings.setting('refs')}.{reference}: {{cidr: 203.0.113.7}}, or the CIDRs in place of @{reference}"
             raise bad(settings.place(f"refs.{reference}"), what, right)
     for target in settings.existing:
         with problems:
-            what = "is a security group, and nodes have none of their own"
+            what = "is a group of a cloud, and nodes have no groups"
             raise bad(settings.place(f"existing.{target}"), what, "leave it out")
     if settings.network is not None:
         with problems:
-            raise bad(settings.place("network"), "is a cloud's, and the rules are on the nodes", "leave it out")
+            raise bad(settings.place("network"), "is not used on host: the rules are on the nodes", "leave it out")
     problems.raise_any()
 
 

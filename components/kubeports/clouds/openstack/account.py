@@ -104,10 +104,6 @@ def _errors() -> Iterator[None]:
         right = "ask for the role reader in the project"
         raise UnreadableError(f"OpenStack: not allowed ({short(error)})", right) from None
     except (keystone.EndpointNotFound, keystone.CatalogException) as error:
-        raise UnreadableError(
-            f"OpenStack: no Neutron in the catalogue ({short(error)})", "see whether the region is right"
-        ) from None
+        raise UnreadableError(f"OpenStack: no Neutron in the catalogue ({short(error)})", "check the region") from None
     except (keystone.ClientException, stack.SDKException, OSError) as error:
-        raise UnreadableError(
-            f"OpenStack: no answer ({short(error)})", "see whether the network and OS_AUTH_URL are right"
-        ) from None
+        raise UnreadableError(f"OpenStack: no answer ({short(error)})", "check the network and OS_AUTH_URL") from None

@@ -32,7 +32,7 @@ CAPABILITIES = Capabilities(
     needs_network="unused",
     limits=("rules", "groups", "cidrs"),
     native_pods="add the CIDRs of the pods to the allowed address pairs of the ports of the nodes",
-    # Where cloud-init fetches its data, which Neutron's rules for egress may close (the other clouds never filter theirs):
+    # Where cloud-init fetches its data, which Neutron's rules for egress may deny (the other clouds never filter theirs):
     # https://docs.openstack.org/nova/latest/user/metadata.html, and of IPv6 METADATA_V6_IP in neutron_lib/constants.py.
     metadata_service={"ipv4": "169.254.169.254/32", "ipv6": "fe80::a9fe:a9fe/128"},
 )

@@ -123,14 +123,13 @@ def limits(plan: Plan, name: str) -> None:
     if number > most:
         with problems:
             what = f"{number} security group rules, and the project's quota is {most}"
-            right = (
-                f"join sources into larger CIDRs, lower {settings.place('limits')}.cidrs (an address group holds what is more), "
-                f"or raise the quota and say so in {settings.place('limits')}.rules"
-            )
+            at = settings.setting("limits")
+            right = f"raise the quota and set {at}.rules: {number}, join sources into larger CIDRs, or lower {at}.cidrs"
+            right += " (above so many, the CIDRs of one port share an address group)"
             raise bad(settings.place("limits"), what, right)
     if len(new) > groups:
         with problems:
-            right = f"set roles: false, or raise the quota and say so in {settings.place('limits')}.groups"
+            right = f"raise the quota and set {settings.setting('limits')}.groups: {len(new)}, or leave roles out"
             raise bad(settings.place("limits"), f"{len(new)} security groups, and the project's quota is {groups}", right)
     problems.raise_any()
 
@@ -139,13 +138,14 @@ def _names(plan: Plan, resources: Resources, problems: Problems) -> None:
     """The length of the groups' names and descriptions; the firewall's own name is in none of them."""
     settings = plan.settings
     place = settings.place("cluster")
+    names: list[tuple[str, str, int]] = []
     for target in settings.targets:
         if target not in settings.existing:
-            refuse_long_name(place, "the description", group_description(settings, target), LONGEST, "Neutron", problems)
-            refuse_long_name(place, "the group's name", _name(settings, target), LONGEST, "Neutron", problems)
-    for key, resource in resources.items():
-        if resource.kind == "addresses":
-            refuse_long_name(place, "the address group's name", _name(settings, key), LONGEST, "Neutron", problems)
+            names.append(("the description", group_description(settings, target), LONGEST))
+            names.append(("the group's name", _name(settings, target), LONGEST))
+    lists = [key for key, resource in resources.items() if resource.kind == "addresses"]
+    names += [("the address group's name", _name(settings, key), LONGEST) for key in lists]
+    refuse_long_name(place, names, "Neutron", problems)
 
 
 def _name(settings: Settings, key: str) -> str:

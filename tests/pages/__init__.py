@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WIDTH = 100
+WIDTH = 98
 #: The variable with the folder in which commands run, where it is not the repository's root.
 FOLDER = "KUBEPORTS_PAGES_FOLDER"
 _FENCED = re.compile(r"^```console(?: (?P<needs>\S+))?\n(?P<body>\$ kubeports.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -332,13 +333,21 @@ def test_where_nobody_answers(cloud: str, gcp: GCP, tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("cloud", "module"), [("aws", "boto3"), ("gcp", "googleapiclient"), ("openstack", "openstack")])
+@pytest.mark.parametrize(
+    ("cloud", "module", "package"),
+    [
+        ("aws", "boto3", "boto3"),
+        ("gcp", "googleapiclient", "google-api-python-client"),
+        ("openstack", "openstack", "openstacksdk"),
+    ],
+)
 def test_without_the_client_the_command_that_installs_it_is_named(
-    cloud: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: str, module: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     result = audit(stack(tmp_path, cloud, **NETWORKS[cloud]), {})
-    assert result.exit_code == 3 and f"pip install 'kubeports[audit-{cloud}]'" in result.stderr
+    assert result.exit_code == 3 and f"{sys.executable} -m pip install " in result.stderr
+    assert re.search(rf" '{package}[<>=]", result.stderr), result.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from tests.golden import ROOT
 DATA = yaml.safe_load((ROOT / "tests" / "mistakes.yaml").read_text(encoding="utf-8"))
 GOOD: dict[str, dict[str, Any]] = DATA["good"]
 PREFIX = "kubeports:"
-#: What may be wrong with an example besides: the stack has the same id already, or its nodes have tags.
-SECOND = r" too$|is a (service account|network tag), and|is absent, and|can't be true while"
+#: What may be wrong with an example besides: the stack has the same id already, its nodes have tags, or no roles.
+SECOND = r" too$|is a (service account|network tag), and|is absent, and|combines roles, and|can't be true while"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from typing import Any
 
@@ -136,7 +141,16 @@ def absent(what: str, place: str, kind: str) -> UnreadableError:
 def require_client(cloud: str, module: str) -> None:
     """Refuse to read where the cloud's client is not installed, with the command that installs it."""
     if find_spec(module) is None:
-        raise UnreadableError(f"reading {cloud} needs the package {module}", f"pip install 'kubeports[audit-{cloud}]'")
+        right = f"{shlex.quote(sys.executable)} -m pip install {' '.join(map(shlex.quote, _wanted(cloud))) or module}"
+        raise UnreadableError(f"reading {cloud} needs the package {module}", right)
+
+
+def _wanted(cloud: str) -> list[str]:
+    """The packages of the extra for a cloud's audit, with their versions: named one by one, they install from a clone too."""
+    with suppress(PackageNotFoundError):  # run from a folder, without installation
+        asked = re.compile(rf"extra == ['\"]audit-{re.escape(cloud)}['\"]")
+        return [each.partition(";")[0].strip() for each in requires("kubeports") or () if asked.search(each)]
+    return []
 
 
 def short(error: BaseException) -> str:

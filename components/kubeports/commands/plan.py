@@ -36,7 +36,7 @@ def command(stack: str | None, file: Path | None, other: str | None, form: str) 
 
     json has every rule, with a key that says what it means; csv has a line per rule, per disabled row and per warning.
 
-    --diff leads from the stack that -s or --file names to the one that --diff names: "+" is what the latter has more. For what
+    --diff leads from the stack that -s or --file names to the one that --diff names: "+" is added, "-" is removed. For what
     your edit changes, begin with the older file:
 
     \b

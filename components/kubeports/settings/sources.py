@@ -98,9 +98,8 @@ class Sources(Ids):
         if near := nearest(text, words):
             return suggest(text, [near])
         keywords = "".join(f"{word}, " for word in words)
-        return (
-            f"write 10.20.0.0/16 or another CIDR, {keywords}or '@NAME' and add {self.setting('refs')}.NAME: {self.example_ref()}"
-        )
+        named = f"'@NAME' and under {self.setting('refs')} add NAME: {self.example_ref()}"
+        return f"write 10.20.0.0/16 or another CIDR, {keywords}or {named}"
 
     def source_list(self, value: Any, at: str, words: tuple[str, ...]) -> tuple[Term, ...]:
         """The sources of one row."""

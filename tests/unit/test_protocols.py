@@ -240,6 +240,7 @@ def nft(*expressions: Any, comment: str = "ngap") -> list[Flow]:
         ([("icmpv6", "type", "nd-redirect")], {"icmpv6/137"}),
         ([("icmp", "type", "a-name-of-tomorrow")], {"protocol 1"}),  # what can't be read is as wide as it may be
         ([("icmp", "code", 4)], {"protocol 1"}),
+        ([("icmp", "type", 255)], {"protocol 1"}),
     ],
 )
 def test_types_in_nftables_are_read_by_number_and_by_name(expressions: list[Any], entries: set[str]) -> None:

@@ -214,8 +214,8 @@ def refuse_another(loaded: Loaded, node: Node, nodes: Nodes) -> None:
         InputError: it has an address that the file gives to another node.
     """
     for other in nodes.nodes:
-        for address in loaded.addresses & set(other.addresses):
-            if other is not node and address not in node.addresses:
+        for address in other.addresses if other is not node else ():
+            if address in loaded.addresses:
                 what = f"the node that answers has {address}, the address of {other.name}"
                 raise bad(f"{nodes.name}: {node.name}", what, "correct its ssh, or the addresses of both")
 

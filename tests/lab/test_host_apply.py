@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 from kubeports import check
+from kubeports.commands.host import _tried
 from kubeports.host.lockout import Connection, lockouts
-from kubeports.host.remote import NodeError, Remote
+from kubeports.host.remote import Loaded, NodeError, Remote
+from kubeports.host.ruleset import Ruleset
 from kubeports.nodes import Nodes
 from kubeports.ssh import Ssh, UnreachableError
 
@@ -136,6 +138,24 @@ def test_a_trial_that_nobody_can_confirm_is_withdrawn_and_the_old_rules_are_back
             remote.withdraw()
         assert connects(clean.stranger, clean["cp"].ipv4, 22) == (not before)
         assert ("table inet kubeports {" in clean["cp"].ruleset()) == before
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_confirmation_whose_answer_is_lost_is_told_as_it_is(clean: Lab, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+    confirm = Remote.confirm
+
+    def lost(remote: Remote, rules: Ruleset, loaded: Loaded) -> str:
+        if done:
+            confirm(remote, rules, loaded)
+        raise UnreachableError("Connection reset by peer")
+
+    monkeypatch.setattr(Remote, "confirm", lost)
+    remote = Remote(Ssh(clean.ssh_config), nodes_of(clean).by_name("cp"))
+    with clean.admin.inside():
+        said = _tried(remote, rules_of(clean, "cp"), remote.read(), 30)
+    assert (said.result, "the old rules are back" in said.note) == (("applied", False) if done else ("withdrawn", True)), said
+    assert connects(clean.stranger, clean["cp"].ipv4, 22) == (not done)
+    assert "kubeports_trial" not in clean["cp"].ruleset()
 
 
 @pytest.mark.slow

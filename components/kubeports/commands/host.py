@@ -344,15 +344,16 @@ def _tried(remote: object, rules: Ruleset, loaded: object, seconds: int) -> _Don
     name = remote.node.name
     try:
         remote.trial(rules, seconds)
-        note = remote.confirm(rules, loaded)
+        try:
+            return _Done(name, "applied", printable(remote.confirm(rules, loaded)))
+        except NodeError as error:
+            reason = printable(str(error))
     except UnreachableError as error:
         reason = f"not confirmed over a new connection: {printable(str(error))}"
-    except NodeError as error:
-        reason = printable(str(error))
-    else:
-        return _Done(name, "applied", printable(note))
     try:
         remote.withdraw()
+        if remote.read().has(rules):
+            return _Done(name, "applied", "the answer of the confirmation was lost")
     except (UnreachableError, NodeError):
         return _Done(name, "withdrawn", f"{reason}; the old rules are back within {seconds} seconds", NOT_DONE)
     return _Done(name, "withdrawn", f"{reason}; the old rules are back", NOT_DONE)

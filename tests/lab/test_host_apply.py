@@ -97,7 +97,7 @@ def test_the_audit_stage_drops_nothing_and_says_what_would_be(clean: Lab, tmp_pa
 def test_rules_that_would_shut_out_whoever_loads_them_are_refused_with_the_setting_to_change(clean: Lab, tmp_path: Path) -> None:
     done = command(clean, stack_file(tmp_path, OTHERS), "--apply")
     assert done.returncode == 2
-    assert "cp: the ssh connection in use (from 10.20.0.5 to port 22) would be shut out" in done.stderr
+    assert "cp: the ssh connection in use (from 10.20.0.5 to port 22) would be denied" in done.stderr
     assert "set kubeports:services.ssh.source: [admins, 10.20.0.5/32]" in done.stderr
     for node in clean.nodes.values():
         assert node.ruleset() == ""
@@ -106,9 +106,9 @@ def test_rules_that_would_shut_out_whoever_loads_them_are_refused_with_the_setti
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"services": {"etcd": {"enabled": False}}}, "cp: etcd (tcp/2379-2380) would be shut to the node itself"),
-        ({"services": {"etcd": {"source": ["admins"]}}}, "cp: etcd (tcp/2379-2380) would be shut to the node itself"),
-        ({"services": {"apiserver": {"source": ["admins"]}}}, "cp: apiserver (tcp/6443) would be shut to"),
+        ({"services": {"etcd": {"enabled": False}}}, "cp: etcd (tcp/2379-2380) would be denied to the node itself"),
+        ({"services": {"etcd": {"source": ["admins"]}}}, "cp: etcd (tcp/2379-2380) would be denied to the node itself"),
+        ({"services": {"apiserver": {"source": ["admins"]}}}, "cp: apiserver (tcp/6443) would be denied to"),
         ({"roles": False, "sources": {**STACK["sources"], "cluster": ["10.77.0.12/32", "fd77::12/128"]}}, "cp: etcd"),
         ({"families": ["ipv6"], "sources": {"admins": ["fd20::/64"], "clients": []}}, "cp: the ssh connection in use"),
     ],

@@ -101,7 +101,7 @@ def command(
     It works for a stack of any cloud. Groups and prefix lists, whose addresses only the cloud knows, are named with --source.
     Pods' interfaces and what is routed on to pods and services are left alone; other tables are never touched.
 
-    --apply needs ssh and nft on the nodes, as root or with sudo. Rules that would shut out the connection in use, the API server
+    --apply needs ssh and nft on the nodes, as root or with sudo. Rules that would deny the connection in use, the API server
     or etcd are refused. All others are on trial until a new connection confirms them: else the kernel itself withdraws them.
 
     Exit codes: 0 done; 2 bad input, and nothing was changed; 1 a node refused the rules, or they were withdrawn; 3 a node can't

@@ -449,8 +449,9 @@ def test_a_command_for_ssh_that_has_no_words_is_refused(stack: list[str], ssh: s
     assert result.exit_code == 2 and told in result.stderr
 
 
-def test_a_node_without_python_says_so(stack: list[str]) -> None:
-    result = CliRunner().invoke(main, [*stack, "--ssh", "env NODE={host} PATH=/nowhere /bin/sh -c"])
+def test_a_node_without_python_says_so(stack: list[str], tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    result = CliRunner().invoke(main, [*stack, "--no-sudo", "--ssh", f"env NODE={{host}} PATH={tmp_path} sh -c"])
     assert result.exit_code == 3
     assert "error: one: python3 is not installed there: install Python 3.6 or later\n" in result.stderr
 

@@ -21,7 +21,7 @@ _TCP, _UDP, _ICMP, _ICMPV6, _IPENCAP, _SCTP = 6, 17, 1, 58, 4, 132
 #: 256 times the type of an echo request.
 _ECHO, _ECHO_V6 = 8 * 256, 128 * 256
 _MARK = b"kubeports"
-_CHUNK = 400  # packets that are sent before those that came are read
+_CHUNK = 1000  # packets that are sent before those that came are read
 _SILENCE = 0.03  # seconds without a packet: no more come
 _BUFFER = 1 << 24
 _GROUP = 0x0003  # ETH_P_ALL

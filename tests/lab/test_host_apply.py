@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 from kubeports import check
+from kubeports.commands.host import _tried
 from kubeports.host.lockout import Connection, lockouts
-from kubeports.host.remote import NodeError, Remote
+from kubeports.host.remote import Loaded, NodeError, Remote
+from kubeports.host.ruleset import Ruleset
 from kubeports.nodes import Nodes
 from kubeports.ssh import Ssh, UnreachableError
 
@@ -95,7 +97,7 @@ def test_the_audit_stage_drops_nothing_and_says_what_would_be(clean: Lab, tmp_pa
 def test_rules_that_would_shut_out_whoever_loads_them_are_refused_with_the_setting_to_change(clean: Lab, tmp_path: Path) -> None:
     done = command(clean, stack_file(tmp_path, OTHERS), "--apply")
     assert done.returncode == 2
-    assert "cp: the ssh connection in use (from 10.20.0.5 to port 22) would be shut out" in done.stderr
+    assert "cp: the ssh connection in use (from 10.20.0.5 to port 22) would be denied" in done.stderr
     assert "set kubeports:services.ssh.source: [admins, 10.20.0.5/32]" in done.stderr
     for node in clean.nodes.values():
         assert node.ruleset() == ""
@@ -104,9 +106,9 @@ def test_rules_that_would_shut_out_whoever_loads_them_are_refused_with_the_setti
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"services": {"etcd": {"enabled": False}}}, "cp: etcd (tcp/2379-2380) would be shut to the node itself"),
-        ({"services": {"etcd": {"source": ["admins"]}}}, "cp: etcd (tcp/2379-2380) would be shut to the node itself"),
-        ({"services": {"apiserver": {"source": ["admins"]}}}, "cp: apiserver (tcp/6443) would be shut to"),
+        ({"services": {"etcd": {"enabled": False}}}, "cp: etcd (tcp/2379-2380) would be denied to the node itself"),
+        ({"services": {"etcd": {"source": ["admins"]}}}, "cp: etcd (tcp/2379-2380) would be denied to the node itself"),
+        ({"services": {"apiserver": {"source": ["admins"]}}}, "cp: apiserver (tcp/6443) would be denied to"),
         ({"roles": False, "sources": {**STACK["sources"], "cluster": ["10.77.0.12/32", "fd77::12/128"]}}, "cp: etcd"),
         ({"families": ["ipv6"], "sources": {"admins": ["fd20::/64"], "clients": []}}, "cp: the ssh connection in use"),
     ],
@@ -136,6 +138,24 @@ def test_a_trial_that_nobody_can_confirm_is_withdrawn_and_the_old_rules_are_back
             remote.withdraw()
         assert connects(clean.stranger, clean["cp"].ipv4, 22) == (not before)
         assert ("table inet kubeports {" in clean["cp"].ruleset()) == before
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_confirmation_whose_answer_is_lost_is_told_as_it_is(clean: Lab, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+    confirm = Remote.confirm
+
+    def lost(remote: Remote, rules: Ruleset, loaded: Loaded) -> str:
+        if done:
+            confirm(remote, rules, loaded)
+        raise UnreachableError("Connection reset by peer")
+
+    monkeypatch.setattr(Remote, "confirm", lost)
+    remote = Remote(Ssh(clean.ssh_config), nodes_of(clean).by_name("cp"))
+    with clean.admin.inside():
+        said = _tried(remote, rules_of(clean, "cp"), remote.read(), 30)
+    assert (said.result, "the old rules are back" in said.note) == (("applied", False) if done else ("withdrawn", True)), said
+    assert connects(clean.stranger, clean["cp"].ipv4, 22) == (not done)
+    assert "kubeports_trial" not in clean["cp"].ruleset()
 
 
 @pytest.mark.slow

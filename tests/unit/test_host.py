@@ -92,7 +92,7 @@ def test_what_can_not_be_printed_is_refused(tmp_path: Path, words: tuple[str, ..
 def test_printed_rules_that_would_shut_etcd_out_come_with_a_warning(tmp_path: Path) -> None:
     result = host(tmp_path, "--node", "cp", *NAMED, services={"etcd": {"enabled": False}})
     assert result.exit_code == 0
-    assert "warning: cp: etcd (tcp/2379-2380) would be shut to the node itself" in result.stderr
+    assert "warning: cp: etcd (tcp/2379-2380) would be denied to the node itself" in result.stderr
     assert "kubeports:services.etcd.enabled" in result.stderr
 
 

@@ -449,6 +449,13 @@ def test_a_command_for_ssh_that_has_no_words_is_refused(stack: list[str], ssh: s
     assert result.exit_code == 2 and told in result.stderr
 
 
+def test_a_node_without_python_says_so(stack: list[str], tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    result = CliRunner().invoke(main, [*stack, "--no-sudo", "--ssh", f"env NODE={{host}} PATH={tmp_path} sh -c"])
+    assert result.exit_code == 3
+    assert "error: one: python3 is not installed there: install Python 3.6 or later\n" in result.stderr
+
+
 def test_one_node_that_no_other_host_asks_is_refused(stack: list[str], tmp_path: Path) -> None:
     (tmp_path / "nodes.yaml").write_text("[{name: a, addresses: [10.0.0.1]}]")
     result = CliRunner().invoke(main, stack)

@@ -101,7 +101,7 @@ def command(
     It works for a stack of any cloud. Groups and prefix lists, whose addresses only the cloud knows, are named with --source.
     Pods' interfaces and what is routed on to pods and services are left alone; other tables are never touched.
 
-    --apply needs ssh and nft on the nodes, as root or with sudo. Rules that would shut out the connection in use, the API server
+    --apply needs ssh and nft on the nodes, as root or with sudo. Rules that would deny the connection in use, the API server
     or etcd are refused. All others are on trial until a new connection confirms them: else the kernel itself withdraws them.
 
     Exit codes: 0 done; 2 bad input, and nothing was changed; 1 a node refused the rules, or they were withdrawn; 3 a node can't
@@ -344,15 +344,16 @@ def _tried(remote: object, rules: Ruleset, loaded: object, seconds: int) -> _Don
     name = remote.node.name
     try:
         remote.trial(rules, seconds)
-        note = remote.confirm(rules, loaded)
+        try:
+            return _Done(name, "applied", printable(remote.confirm(rules, loaded)))
+        except NodeError as error:
+            reason = printable(str(error))
     except UnreachableError as error:
         reason = f"not confirmed over a new connection: {printable(str(error))}"
-    except NodeError as error:
-        reason = printable(str(error))
-    else:
-        return _Done(name, "applied", printable(note))
     try:
         remote.withdraw()
+        if remote.read().has(rules):
+            return _Done(name, "applied", "the answer of the confirmation was lost")
     except (UnreachableError, NodeError):
         return _Done(name, "withdrawn", f"{reason}; the old rules are back within {seconds} seconds", NOT_DONE)
     return _Done(name, "withdrawn", f"{reason}; the old rules are back", NOT_DONE)

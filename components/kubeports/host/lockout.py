@@ -62,7 +62,7 @@ def lockouts(
     named: Mapping[str, Sequence[Network]],
     where: str = "",
 ) -> list[Problem]:
-    """What a node's rules would shut out, each with the setting to change; none: nothing that matters.
+    """What a node's rules would deny and must not, each with the setting to change; none: nothing that matters.
 
     Args:
         plan: whose rules they are.
@@ -76,7 +76,7 @@ def lockouts(
     asking = _Asking(plan, args, nodes, node, named, where)
     found = []
     if in_use is not None and not asking.allowed(in_use.client, TCP, in_use.port):
-        what = f"the ssh connection in use (from {in_use.client} to port {in_use.port}) would be shut out"
+        what = f"the ssh connection in use (from {in_use.client} to port {in_use.port}) would be denied"
         found.append(asking.problem(what, in_use.client, TCP, in_use.port))
     for state in states(plan.rows, plan.settings):
         if state.given.when == "always" and state.given.target in _CONTROL:
@@ -139,7 +139,7 @@ class _Asking:
         return []
 
     def shut(self, state: State) -> list[Problem]:
-        """The first of the nodes that a row is for, as the table has it, to which it would be shut."""
+        """The first of the nodes that a row is for, as the table has it, to which it would be denied."""
         row, families = state.row, set(self.plan.settings.families)
         words = self.words(state)
         for peer, role in {peer.name: (peer, word) for word in words for peer in self.nodes.with_role(word)}.values():
@@ -147,12 +147,12 @@ class _Asking:
             meant = families & set(row.families)
             common = [address for address in peer.addresses if _family(address) in meant and self.has(address)]
             if not common:
-                what = f"{row.service} ({row}) would be shut to {who}: they have no address of {' or '.join(families)} in common"
+                what = f"{row.service} ({row}) would be denied to {who}: they share no family of {' or '.join(families)}"
                 return [Problem(self.node.name, what, f"set {self.plan.settings.setting('families')} to those of the nodes")]
             for address in common:
                 for port in dict.fromkeys((row.start, row.end)):
                     if row.protocol is not None and not self.allowed(address, row.protocol, port):
-                        what = f"{row.service} ({row}) would be shut to {who} at {address}"
+                        what = f"{row.service} ({row}) would be denied to {who} at {address}"
                         return [self.problem(what, address, row.protocol, port, state.given.target)]
         return []
 

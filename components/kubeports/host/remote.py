@@ -137,6 +137,14 @@ class Loaded:
         """Whether a table of ours drops what the plan does not allow."""
         return any("drop" in expression for rule in entries(self.ruleset, "rule") for expression in rule["expr"])
 
+    def has(self, rules: Ruleset) -> bool:
+        """Whether rules are in force, as they are."""
+        return self.is_like(rules) and not rules.update(self.elements())
+
+    def is_like(self, rules: Ruleset) -> bool:
+        """Whether rules are in force that differ in the elements of sets alone."""
+        return self.enforces and self.digest == rules.digest
+
     def elements(self) -> dict[str, list[str]]:
         """Set -> its elements, as the plan's sets have them."""
         return {found["name"]: [element(each) for each in found.get("elem", ())] for found in entries(self.ruleset, "set")}
@@ -173,7 +181,7 @@ class Remote:
 
         Where nothing but sets differs from what is loaded, only they are touched.
         """
-        load = rules.update(loaded.elements()) if loaded.enforces and loaded.digest == rules.digest else rules.text()
+        load = rules.update(loaded.elements()) if loaded.is_like(rules) else rules.text()
         content = f"{load}{_FILE_FROM}\n{rules.text()}{_UNIT_FROM}\n{UNIT_TEXT}"
         return self._do("confirm", input=content, fresh=True).strip()
 
@@ -214,8 +222,8 @@ def refuse_another(loaded: Loaded, node: Node, nodes: Nodes) -> None:
         InputError: it has an address that the file gives to another node.
     """
     for other in nodes.nodes:
-        for address in loaded.addresses & set(other.addresses):
-            if other is not node and address not in node.addresses:
+        for address in other.addresses if other is not node else ():
+            if address in loaded.addresses:
                 what = f"the node that answers has {address}, the address of {other.name}"
                 raise bad(f"{nodes.name}: {node.name}", what, "correct its ssh, or the addresses of both")
 

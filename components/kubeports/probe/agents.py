@@ -199,6 +199,7 @@ def command(host: Host, ssh: str, length: int, sudo: bool) -> list[str]:
     run = f"command -v python3 >/dev/null || {{ echo '{_NO_PYTHON}' >&2; exit 127; }}; {run}"
     if sudo:
         run = f'if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then exec sudo -n python3 {python}; else {run}; fi'
+    run = f"exec sh -c {shlex.quote(run)}"  # a login shell may be another one, such as fish
     words = shlex.split(ssh)
     if any("{host}" in word for word in words):
         return [*(word.replace("{host}", host.ssh) for word in words), run]

@@ -303,14 +303,12 @@ def test_a_user_without_root_or_sudo_is_told(clean: Lab, tmp_path: Path) -> None
 
 
 def test_what_a_login_script_prints_is_not_taken_for_an_answer(clean: Lab, tmp_path: Path) -> None:
-    clean["cp"].run(
-        ["sh", "-c", "cp /root/.bashrc /root/.kept; printf '%s\\n' 'echo {welcome}' 'echo to cp >&2' >> /root/.bashrc"]
-    )
+    clean["cp"].run(["sh", "-c", "cp ~/.bashrc ~/.kept; printf '%s\\n' 'echo {welcome}' 'echo to cp >&2' >> ~/.bashrc"])
     try:
         done = command(clean, stack_file(tmp_path), "--apply", "--node", "cp")
         counted = command(clean, stack_file(tmp_path), "--counters", "--node", "cp")
     finally:
-        clean["cp"].run(["mv", "/root/.kept", "/root/.bashrc"])
+        clean["cp"].run(["sh", "-c", "mv ~/.kept ~/.bashrc"])
     assert (done.returncode, done.stdout.split()) == (0, ["node", "result", "note", "cp", "applied"]), done.stdout + done.stderr
     assert counted.returncode == 0, counted.stderr
 

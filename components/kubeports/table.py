@@ -387,7 +387,7 @@ def check_ports(protocol: int | None, start: int | None, end: int | None, where:
         if (start, end) != (None, None) or protocol != SCTP:
             raise bad(where, f"{protocol_name(protocol)} needs ports", "write start and end")
     elif protocol == SCTP and Ports(start, end) == ALL:
-        raise bad(where, "1-65535 is every port of SCTP", "leave start and end out")
+        raise bad(where, "1-65535 is every port of SCTP", "leave out start and end")
     elif start > end:
         raise bad(where, f"start {start} is after end {end}", f"write start: {end} and end: {start}")
 

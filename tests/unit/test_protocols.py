@@ -321,7 +321,7 @@ def test_a_row_of_a_table_may_name_a_type(tmp_path: Path) -> None:
         ({"protocol": "sctp", "end": 9}, r"services.ngap: sctp needs ports. Fix: write start and end"),
         (
             {"protocol": "sctp", "start": 1, "end": 65535},
-            r"services.ngap: 1-65535 is every port of SCTP. Fix: leave start and end out",
+            r"services.ngap: 1-65535 is every port of SCTP. Fix: leave out start and end",
         ),
         (
             {"protocol": "SCTP", "start": 9},

@@ -18,7 +18,7 @@ from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.processes import confirms, has_terminal, interrupt_on_signals
 from sandbox.progress import meanwhile, say
-from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file, unchanged
+from sandbox.run import ACQUISITION, PACK, ROOT, Operation, Project, Result, stack_file, unchanged
 
 
 @click.group()
@@ -80,6 +80,8 @@ def _operation(name: str, summary: str) -> None:
         if name in ("preview", "up"):
             # As `kubeports plan` reads them: the engine takes 026 for 22, and says less of what is wrong.
             check(None, settings, where, folders=(ROOT,))
+        if name in _ASKED and not _is_confirmed() and not has_terminal():
+            raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
         state = _state()
         project = Project(ROOT, _cloud(settings), state, PACK)
         with unchanged(file, keys=state is None):
@@ -89,20 +91,21 @@ def _operation(name: str, summary: str) -> None:
 def _run(project: Project, name: Operation, stack: str) -> NoReturn:
     """Run an operation, after a preview and a question where it changes much; ends the process."""
     if name in _ASKED:
-        confirmed = os.environ.get("CONFIRM") == "yes"
-        if not confirmed and not has_terminal():
-            raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
         # The Automation API's up has no preview of its own, and the policies of a stack judge when everything is made.
         judged = project.run(_ASKED[name], stack, show=True)
         if not judged.ok:
             _tell(judged)
             click.echo("error: the preview failed, and nothing was changed", err=True)
             sys.exit(1)
-        if not confirmed and not confirms(f"{name} {stack}? Type yes to go on: "):
+        if not _is_confirmed() and not confirms(f"{name} {stack}? Type yes to go on: "):
             raise SandboxError(f"make {name}: not confirmed, and nothing was changed")
     result = project.run(name, stack, show=True)
     _tell(result)
     sys.exit(0 if result.ok else 1)
+
+
+def _is_confirmed() -> bool:
+    return os.environ.get("CONFIRM") == "yes"
 
 
 def _tell(result: Result) -> None:
@@ -155,7 +158,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
     """
     if settings.get("cloud") != "openstack":
         # The engine fetches these clouds' providers itself: no package registry has them.
-        return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
+        return {ACQUISITION: "false"}
     if "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
         return {}
     env = openstack_stays.staying()

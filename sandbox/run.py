@@ -88,6 +88,10 @@ class Result:
         return {step.name for step in self.steps if step.op == op}
 
 
+#: "true": the engine downloads no provider.
+ACQUISITION = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
+
+
 class Project:
     """A project's folder, with the engine, the OpenStack provider (unless an emulated one serves) and a state that it runs with.
 
@@ -113,7 +117,7 @@ class Project:
             self.env |= {
                 "PULUMI_HOME": str(state / "home"),
                 "PULUMI_BACKEND_URL": _backend(state),
-                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                ACQUISITION: "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
             _install(state / "home", f"analyzer-policy-python-{tools.ENGINE}", _HOST)
@@ -123,7 +127,7 @@ class Project:
                 _install(
                     state / "home", f"resource-{package}-v{version(f'pulumi-{package}')}", plugin, f"pulumi-resource-{package}"
                 )
-            elif _EMULATED not in env:
+            elif _EMULATED not in env and env.get(ACQUISITION) != "false":  # else the engine fetches another cloud's
                 name = f"resource-openstack-v{version('pulumi-openstack')}"
                 _install(state / "home", name, tools.openstack_provider(), _PROVIDER)
         elif pack is not None:

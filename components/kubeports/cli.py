@@ -194,11 +194,12 @@ def _with_fix(error: click.UsageError, command: click.Command, what: str, path: 
 def main() -> None:
     """The ports that a Kubernetes cluster's nodes need, as firewall rules on AWS, GCP and OpenStack.
 
-    Each command answers one question. table, plan and explain need no account and no Pulumi engine. Start with
+    Each command answers one question. Only audit, probe, and host where it connects, need an account or nodes; none needs a
+    Pulumi engine. Start with
 
     \b
-      kubeports table
-      kubeports plan -s STACK
+      kubeports init dev.yaml
+      kubeports plan --file dev.yaml
 
     kubeports COMMAND --help has examples.
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from kubeports.networks import FAMILIES, Addresses, Family, covers, single, union
 from kubeports.rules import Plan, Rule, Source
-from kubeports.settings import Settings
+from kubeports.settings import STACKED, Settings
 
 #: The version of the difference's JSON.
 VERSION = 1
@@ -143,6 +143,8 @@ def _settings(before: Settings, after: Settings) -> Iterator[Setting]:
 
     for key in _PLAIN:
         old, new = plain(getattr(before, key)), plain(getattr(after, key))
+        if key == "combine" and before.roles != after.roles and (after if after.roles else before).combine == STACKED:
+            continue  # a default, which comes and goes with roles
         if old != new:
             yield Setting(key, old, new)
     for name in dict.fromkeys((*before.refs, *after.refs)):

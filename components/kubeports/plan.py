@@ -67,6 +67,7 @@ class _Planner:
         self.problems.raise_any()
         if not self.settings.capabilities.icmp_types:
             refuse_types(self.settings, on, self.problems)
+            self.problems.raise_any()
         guards = Guards(self.settings, self.rows, self.rules, self.opened, self.problems)
         guards.check(on)
         self.warnings += guards.broad_together()

@@ -146,6 +146,8 @@ def file_of(stack: str, folder: Path) -> tuple[Path, Path]:
     if not path.is_file():
         names = stacks(folder)
         right = suggest(stack.rsplit("/", 1)[-1], names) if names else f"write {_short(path)}"
+        if (folder / path.name).is_file():
+            right = f"use --file {path.name} in place of -s {stack}"
         raise bad(f"stack {stack}", f"has no file {_short(path)}", right)
     return path, found
 

@@ -23,7 +23,21 @@ from kubeports.errors import InputError, Problems, bad, nearest, show, suggest
 from kubeports.files import content
 from kubeports.networks import FAMILIES, Family, Network
 from kubeports.repeated import refuse_repeated
-from kubeports.traffic import ALL, ICMP, ICMPS, ICMPV6, SCTP, TCP, UDP, Ports, entry, has_ports, ports_of, protocol_name
+from kubeports.traffic import (
+    ALL,
+    ICMP,
+    ICMPS,
+    ICMPV6,
+    SCTP,
+    TCP,
+    UDP,
+    Ports,
+    entry,
+    has_ports,
+    meaningful,
+    ports_of,
+    protocol_name,
+)
 from kubeports.values import port, whole
 
 #: The table that counts where a stack names none: https://kubesphere.io/docs/v3.4/installing-on-linux/introduction/port-firewall/
@@ -301,7 +315,10 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
         check_ports(protocol, start, end, where)
         if cell.get("type") or cell.get("code"):
-            start, end = icmp.numbers(protocol, cell.get("type") or None, cell.get("code") or None, where)
+            start, end = icmp.numbers(protocol, cell.get("type", "").strip() or None, cell.get("code", "").strip() or None, where)
+        if cell["family"] in FAMILIES and cell["family"] not in meaningful(protocol):
+            right = f"write any, or {meaningful(protocol)[0]}"
+            raise bad(f"{where}: family", f"protocol {protocol_name(protocol)} is not of {cell['family']}", right)
     with problems:
         conditions.check(cell["when"], f"{where}: when")
     source = tuple(cell["source"].split())
@@ -321,7 +338,7 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         if cell.get("public", "") not in ("", _YES):
             raise bad(f"{where}: public", f"{show(cell['public'])} is unknown", f"write {_YES}, or leave it empty")
     problems.raise_any()
-    families = FAMILIES if cell["family"] == "any" else tuple(f for f in FAMILIES if f == cell["family"])
+    families = tuple(f for f in meaningful(protocol) if cell["family"] in ("any", f))
     return Row(
         service=cell["service"],
         protocol=protocol,

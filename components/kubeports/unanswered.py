@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from kubeports.conditions import CNIS, MODES
+from kubeports.networks import family_of
 from kubeports.settings import SELF, STACKED, Change, Settings
 from kubeports.table import ROLES, Row
 from kubeports.traffic import meaningful
@@ -61,6 +62,12 @@ def _of_another_family(settings: Settings, rows: Iterable[Row]) -> Iterator[str]
         if change.enabled:
             families = tuple(dict.fromkeys(family for row in rows if row.service == name for family in row.families))
             asked |= {f"services.{name}": families} if families else {}
+    for each in settings.egress or ():
+        to = settings.refs[each.to[1:]].families if isinstance(each.to, str) else (family_of(each.to),)
+        meant = set(meaningful(each.protocol)) & set(settings.families)
+        if meant and meant.isdisjoint(to):
+            what = f"{settings.setting('egress')} ({each}) opens nothing"
+            yield f"{what}: {each.to} has no addresses of {meant.pop()}. Leave it out"
     for what, families in asked.items():
         if set(families).isdisjoint(settings.families):
             remedy = f"Leave it out, or add {families[0]} to {settings.setting('families')}"

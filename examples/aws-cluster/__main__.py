@@ -54,7 +54,7 @@ workers = [
     aws.ec2.Instance(
         f"worker-{number}",
         subnet_id=subnet.id,
-        launch_template={"id": template.id, "version": "$Latest"},
+        launch_template={"id": template.id, "version": "1"},  # another number replaces the workers
         tags={"Name": f"{cluster}-worker-{number}"},
     )
     for number in range(config.require_int("workers"))

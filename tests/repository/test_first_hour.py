@@ -60,7 +60,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def clean(folder: Path, wheel: Path, command: str) -> Path:
     """The Python of an environment with what a ``pip install`` of the README installs, from the wheel."""
-    found = re.fullmatch(r"pip install '?\./components(\[\w+\])?'?", command)
+    found = re.fullmatch(r'pip install (?:\./components|"\$CLONE/components(\[\w+\])")', command)
     assert found is not None, command
     pins = folder / "pins.txt"
     pins.write_text("".join(line for line in (ROOT / "requirements.txt").open() if not line.startswith("-e")))

@@ -407,7 +407,7 @@ def test_egress_of_both_families_is_closed_by_port_together() -> None:
     [
         ("aws", "sctp/38412 from 10.40.0.7",
          "add a custom row to services: sctp: {protocol: sctp, source: [10.40.0.7/32], why: say why} "
-         "(AWS filters no ports of sctp: the row is for all of them)"),
+         "(rules of AWS name no ports of sctp: the row is for all of them)"),
         ("openstack", "sctp/38412 from 10.40.0.7",
          "add a custom row to services: sctp-38412: {protocol: sctp, start: 38412, source: [10.40.0.7/32], why: say why}"),
         ("openstack", "protocol 132 from 10.40.0.7",
@@ -482,3 +482,12 @@ def test_the_group_that_a_node_lacks_is_offered() -> None:
         "attach" in text
         for text in texts(told("tcp/2379 from etcd to worker", services={"etcd": {"enabled": False}}, roles=True)[1])
     )
+
+
+def test_a_rule_that_takes_the_place_of_a_wider_one_is_a_denial() -> None:
+    """Without the internet among them, the sources of nodeport are the nodes' own CIDR: a rule of its own, which allows less."""
+    own = {"web": {"protocol": "tcp", "start": 9443, "source": ["clients"], "why": "w"}}
+    sources = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"], "cluster": ["self", "10.9.0.0/24"]}
+    _, change = told("tcp/9443 from 8.8.8.8", sources=sources, services=own)
+    (way,) = [each for each in change.ways if "sources.clients" in str(each.edits)]
+    assert (way.opens, way.closes) == ((), ("nodeport",))

@@ -201,7 +201,7 @@ def refused(folder: Path, message: str, *flags: object) -> None:
         ((*FLAGS[:2], "--cluster", "true\n", *FLAGS[4:]), "can't be a cluster's name"),
         ((*FLAGS[:2], "--cluster", "\udcff", *FLAGS[4:]), "can't be a cluster's name"),
         ((*FLAGS, "--network", "vpc-0a"), "is not used on openstack"),
-        (("--cloud", "aws", *FLAGS[2:]), "network: is missing"),
+        (("--cloud", "aws", *FLAGS[2:]), "--network is missing"),
         ((*FLAGS, "--table", "kubeadmn"), "is not the name of a table"),
         ((*FLAGS, "--table", "nowhere.csv"), "there is no file"),
         ((*FLAGS, "--table", "x" * 5000 + ".csv"), "there is no file"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kubeports import table
+from kubeports.check import check
 from kubeports.clouds import backend
 from kubeports.clouds.capabilities import Capabilities
 from kubeports.clouds.fields import Declared
@@ -332,3 +333,41 @@ def test_a_row_of_a_table_may_name_a_type(tmp_path: Path) -> None:
 def test_what_no_row_may_say_is_refused(own: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan_of(stack("openstack", own))
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack", "host"])
+@pytest.mark.parametrize("key", ["type", "code"])
+@pytest.mark.parametrize(
+    "entry", [{"protocol": "tcp", "start": 443}, {"protocol": "sctp", "start": 5}, {"protocol": "icmp", "type": 8}]
+)
+def test_a_type_that_is_null_never_means_the_whole_protocol(cloud: str, key: str, entry: dict[str, Any]) -> None:
+    raw = {"cloud": cloud, "cluster": "c", "sources": {"admins": ["10.20.0.0/16"], "clients": []}}
+    raw |= {"network": NETWORKS[cloud]} if cloud in ("aws", "gcp") else {}
+    for place, settings in (
+        ("services.own", {"services": {"own": {"source": ["admins"], "why": "w", **entry, key: None}}}),
+        (r"egress\[0\]", {"egress": [{"to": ["10.0.0.0/8"], **entry, key: None}]}),
+    ):
+        with pytest.raises(InputError, match=rf"^{place}.{key}: is null. Fix: write a value, or leave the key out$"):
+            check(None, raw | settings)
+
+
+@pytest.mark.parametrize(
+    ("egress", "warned"), [([{"protocol": "icmpv6", "type": 128, "to": ["10.0.0.0/8"]}], "ipv6"), (["10.0.0.0/8"], "")]
+)
+def test_an_entry_of_egress_whose_destination_is_of_another_family_gives_a_warning(egress: list[Any], warned: str) -> None:
+    raw = stack("aws", {"protocol": "sctp"}, egress=egress, families=["ipv4", "ipv6"])
+    found = [each for each in check(None, raw).warnings if "egress" in each]
+    assert [f"has no addresses of {warned}" in each for each in found] == ([True] if warned else [])
+
+
+def test_a_type_that_a_cloud_has_not_is_one_problem_with_a_fix_of_its_own() -> None:
+    with pytest.raises(InputError) as told:
+        check(None, stack("gcp", {"protocol": "icmp", "type": 8, "source": ["clients"]}) | WORLD)
+    assert len(told.value.problems) == 1
+    refused = (({"protocol": "icmp", "type": 0}, "leave it out"), ({"protocol": "icmp", "type": 8, "code": 0}, "leave code out"))
+    for entry, fix in refused:
+        with pytest.raises(InputError, match=rf"^egress: .*{fix}"):
+            check(None, stack("openstack", {"protocol": "sctp"}, egress=[{**entry, "to": ["10.0.0.0/8"]}]))
+
+
+WORLD = {"sources": {"admins": [], "clients": ["0.0.0.0/0"]}}

@@ -37,8 +37,8 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     WHAT from WHO [to NODES]          does it reach the nodes?
     [WHAT] [from NODES] to ADDRESS    may the nodes connect to it?
 
-    WHAT is a port or a range (tcp/22, udp/30000-32767), a protocol without ports (a number, ipip, ipencap, icmp, icmpv6), or a
-    service (kubeports table lists them; a stack may add custom rows).
+    WHAT is a port or a range (tcp/22, udp/30000-32767), a protocol (a number, ipip, ipencap, sctp, icmp or a type of it, icmp/8),
+    or a service (kubeports table lists them; a stack may add custom rows).
 
     WHO is an address, a CIDR, world (the internet), @NAME of a named source, a source keyword (cluster, admins, clients, peers,
     balancers), nodes, or a role: control-plane, etcd, worker, registry. NODES is nodes (or self) or a role; the default is the

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from kubeports import conditions, kubekey, stackfile, table
 from kubeports.clouds import CLOUDS, added
 from kubeports.commands import shared
-from kubeports.errors import advice, bad
+from kubeports.errors import InputError, advice, bad
 from kubeports.settings import KEYS
 
 
@@ -87,21 +88,24 @@ def command(
     if _is_there(target):
         raise bad(str(target), "exists, and init overwrites nothing", "name another file, or edit this one")
     found = kubekey.read(configurations)
-    ask = _Questions()
+    folders = _folders(target)
+    ask = _Questions(folders)
     answers = Answers(
-        cloud=cloud or ask("--cloud", f"Cloud ({', '.join((*CLOUDS, *added()))})"),
-        cluster=cluster or found.name or ask("--cluster", "Name of the cluster", stack),
-        network=network if network is not None else ask("--network", KEYS["network"].why, ""),
-        table=ports or found.table or ask("--table", f"Port table ({', '.join(table.names())})", table.DEFAULT),
-        cni=cni or found.cni or ask("--cni", f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
+        cloud=ask("--cloud", cloud, f"Cloud ({', '.join((*CLOUDS, *added()))})"),
+        cluster=ask("--cluster", cluster or found.name, "Name of the cluster", stack),
+        network=ask("--network", network, KEYS["network"].why, ""),
+        table=ask("--table", ports or found.table, f"Port table ({', '.join(table.names())})", table.DEFAULT),
+        cni=ask("--cni", cni or found.cni, f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
         modes=modes or (found.modes if cni in (None, found.cni) else ()),
-        admins=_several(admins) or _several([ask("--admins", "CIDRs of administrators (ssh, API server)")]),
-        clients=_several(clients) or _several([ask("--clients", "Clients' CIDRs (NodePorts; empty allows nobody)", "")]),
+        admins=_several([ask("--admins", ",".join(admins), "CIDRs of administrators (ssh, API server)")]),
+        clients=_several([ask("--clients", ",".join(clients), "Clients' CIDRs (NodePorts; empty allows nobody)", "")]),
         found=found,
     )
     text = render(answers)
-    _check(text, target)
+    _check(text, target, folders)
     _write(target, text)
+    if not answers.clients:
+        click.echo("warning: sources.clients is []: only nodes reach NodePorts. Add the clients' CIDRs there", err=True)
     shared.write(f"wrote {target}; next: kubeports plan {f'-s {stack}' if stack else f'--file {target}'}")
 
 
@@ -111,14 +115,58 @@ def _several(given: Iterable[str]) -> tuple[str, ...]:
 
 
 class _Questions:
-    """Asks in a terminal; elsewhere the default counts, and without one the flag is required."""
+    """Asks in a terminal for what no flag gives, and again where an answer can't be.
 
-    def __call__(self, flag: str, question: str, default: str | None = None) -> str:
-        if sys.stdin.isatty():
-            return str(click.prompt(question, default=default, show_default=bool(default), err=True)).strip()
-        if default is None:
-            raise click.UsageError(advice(f"{flag} is missing, and there is no terminal to ask in", f"add {flag}"))
-        return default
+    Elsewhere the default counts, and without one that can be, the flag is required.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(folders)
+        #: The settings so far.
+        self.args: dict[str, Any] = {}
+
+    def __call__(self, flag: str, given: str | None, question: str, default: str | None = None) -> str:
+        key = flag.removeprefix("--")
+        value = given
+        if not value and not (given == "" and flag == "--network"):
+            if sys.stdin is not None and sys.stdin.isatty():
+                checked, shown = partial(self.checked, key), bool(default)
+                value = str(click.prompt(question, value_proc=checked, default=default, show_default=shown, err=True))
+            elif default is None or self.problem(key, default):
+                raise click.UsageError(advice(f"{flag} is missing, and there is no terminal to ask in", f"add {flag}"))
+            else:
+                value = default
+        self.args = self.joined(key, str(value or ""))
+        return str(value or "")
+
+    def checked(self, key: str, text: str) -> str:
+        """An answer that can be.
+
+        Raises:
+            click.UsageError: it can't; click asks again.
+        """
+        text = text.strip()
+        if problem := self.problem(key, text):
+            raise click.UsageError(problem)
+        return text
+
+    def joined(self, key: str, text: str) -> dict[str, Any]:
+        """The settings with an answer."""
+        if key in ("admins", "clients"):
+            return self.args | {"sources": {**self.args.get("sources", {}), key: list(_several([text]))}}
+        return self.args | ({key: text} if text else {})
+
+    def problem(self, key: str, text: str) -> str:
+        """What is wrong with an answer, after those before it; empty: nothing."""
+        from kubeports.check import check
+
+        place = f"sources.{key}" if key in ("admins", "clients") else key
+        try:
+            check(None, self.joined(key, text), folders=self.folders)
+        except InputError as error:
+            found = (each for each in error.problems if each.where == place or each.where.startswith((f"{place}[", f"{place}.")))
+            return next((advice(each.what, each.remedy).replace(f"write {key}: ", "write ") for each in found), "")
+        return ""
 
 
 def _target(file: Path | None, stack: str | None) -> Path:
@@ -136,14 +184,18 @@ def _is_there(target: Path) -> bool:
         raise bad(str(target), f"can't be a file ({error})", "name another file") from None
 
 
-def _check(text: str, target: Path) -> None:
+def _folders(target: Path) -> tuple[Path, ...]:
+    """Where a custom table may be: beside the file, and in the project."""
+    project = stackfile.project(target.resolve().parent)
+    return (target.resolve().parent, *([project.parent] if project is not None else []))
+
+
+def _check(text: str, target: Path, folders: tuple[Path, ...]) -> None:
     """Refuse what ``kubeports plan`` would refuse."""
     from kubeports.check import check
 
     config = stackfile.parse(text, str(target))["config"]
     prefix = f"{stackfile.NAMESPACE}:"
-    project = stackfile.project(target.resolve().parent)
-    folders = (target.resolve().parent, *([project.parent] if project is not None else []))
     args = {key.removeprefix(prefix): value for key, value in config.items()}
     check(None, args, f"{target}: {prefix}", folders=folders)
 

@@ -14,6 +14,7 @@ from typing import Any
 from kubeports import table
 from kubeports.check import check
 from kubeports.conditions import MODES, OPT_IN, Condition
+from kubeports.difference import difference
 from kubeports.errors import InputError, flow, some
 from kubeports.explain.answer import Answer, Part, answer, covers, origin, rows_of
 from kubeports.explain.question import Entry
@@ -190,9 +191,9 @@ def _joined(edits: tuple[Edit, ...], step: Edit) -> tuple[Edit, ...] | None:
 def _way(before: Answer, after: Answer, edits: tuple[Edit, ...]) -> Way:
     """A way with what else it does: other services that get or lose rules."""
     asked = {service for each in (before, after) for part in each.parts for rule in part.rules for service in rule.services}
-    added, removed = set(after.plan.rules) - set(before.plan.rules), set(before.plan.rules) - set(after.plan.rules)
-    opens = {service for rule in added for service in rule.services} - asked
-    closes = {service for rule in removed for service in rule.services} - asked
+    changes = difference(before.plan, after.plan).rows
+    opens = {each.service for each in changes if each.wider or each.kind in ("opens", "undenies")} - asked
+    closes = {each.service for each in changes if each.narrower or each.kind in ("closes", "denies")} - asked
     return Way(edits, tuple(sorted(opens)), tuple(sorted(closes - opens)))
 
 
@@ -336,8 +337,10 @@ def _own(settings: Settings, rows: tuple[State, ...], part: Part, entry: Entry) 
     row |= {"target": part.target} if part.target != "nodes" else {}
     row["why"] = "say why"
     text = f"add a custom row to {settings.setting('services')}: {name}: {flow(row)}"
-    every = entry.start is not None and ports_of(entry.start, entry.end) != ALL and "start" not in row
-    note = f" ({settings.capabilities.title} filters no ports of {protocol_name(entry.protocol)}: the row is for all of them)"
+    every = entry.start is not None and ports_of(entry.start, entry.end) != ALL and not {"start", "type"} & {*row}
+    note = (
+        f" (rules of {settings.capabilities.title} name no ports of {protocol_name(entry.protocol)}: the row is for all of them)"
+    )
     return Edit(("services", name), row, text + note * every)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeports import table
 from kubeports.clouds import CLOUDS, added, capabilities
-from kubeports.errors import bad, is_output, show, suggest
+from kubeports.errors import bad, is_output, nearest, show, suggest
 from kubeports.networks import FAMILIES, Family
 from kubeports.settings.ids import REFS
 from kubeports.settings.keys import KEYS
@@ -108,12 +108,14 @@ class Reader(Services):
             raise bad(self.where or "settings", f"the key {show(wrong[0])} is not text", suggest("", KEYS))
         raw = {key: self.plain(value, (key,)) for key, value in raw.items()}
         self.problems.raise_any()
-        self.known(raw, KEYS, "")
+        if not self.known(raw, KEYS, ""):
+            # What was meant is not missing, and what follows from it is not told besides.
+            self.unread.update(filter(None, (nearest(key, KEYS) for key in raw if key not in KEYS)))
         given = {key: value for key, value in raw.items() if key in KEYS}
         if cluster is not None:
             given.setdefault("cluster", cluster)
         for key in ("cloud", "cluster"):
-            if key not in given:
+            if key not in given and key not in self.unread:
                 with self.problems:
                     example = CLOUDS[0] if key == "cloud" else "prod"
                     raise bad(self.where + key, "is missing", f"write {self.setting(key)}: {example} ({KEYS[key].why})")

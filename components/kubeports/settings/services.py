@@ -75,12 +75,11 @@ class Services(Sources):
         missing = _missing(item, ("protocol", "source", "why"))
         if not {"protocol", "why"} & {*item} and (near := nearest(name, names)):
             raise bad(at, f"no row of the table is called {name!r}", suggest(name, [near]))
-        known = self.known(item, _OWN_KEYS, at)
-        if missing and known:
+        if not self.known(item, _OWN_KEYS, at):
+            raise InputError(())  # a key with another name is the problem, and told
+        if missing:
             what = f"is a custom row, for no row of the table is called {name!r}, and lacks {', '.join(missing)}"
             raise bad(at, what, f"add {_examples(missing)}")
-        if missing:
-            raise InputError(())  # a key with another name is the problem, and told
         protocol, start, end = self.entry(item, at)
         row = Row(
             service=name,

@@ -131,10 +131,10 @@ class Sources(Ids):
     def outbound(self, item: Mapping[str, Any], at: str) -> list[Outbound]:
         """An entry of ``egress`` for some ports."""
         known = self.known(item, ("protocol", "start", "end", "type", "code", "to"), at)
+        if not known:
+            return []  # a key with another name is the problem, and told
         if missing := _missing(item, ("protocol", "to")):
-            if known:
-                raise bad(at, f"lacks {', '.join(missing)}", f"add {_examples(missing)}")
-            return []
+            raise bad(at, f"lacks {', '.join(missing)}", f"add {_examples(missing)}")
         protocol, start, end = self.entry(item, at)
         to = sequence(item["to"], f"{at}.to", "[10.0.0.0/8]", self.destination)
         if not to:
@@ -155,6 +155,9 @@ class Sources(Ids):
         start = port(item["start"], f"{at}.start") if "start" in item else None
         end = port(item["end"], f"{at}.end") if "end" in item else start
         table.check_ports(protocol, start, end, at)
+        for key in ("type", "code"):
+            if key in item and item[key] is None:  # left out it is every one
+                raise bad(f"{at}.{key}", "is null", "write a value, or leave the key out")
         if "type" in item or "code" in item:
             start, end = icmp.numbers(protocol, item.get("type"), item.get("code"), at)
         return protocol, start, end

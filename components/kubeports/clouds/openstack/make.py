@@ -28,7 +28,7 @@ from kubeports.clouds.resources import (
 )
 from kubeports.errors import Problems, bad
 from kubeports.networks import Family
-from kubeports.rules import Plan, Rule
+from kubeports.rules import EGRESS, Plan, Rule
 from kubeports.settings import Settings
 from kubeports.traffic import FIRST_PORT, ICMP, ICMPS, ICMPV6, LAST_PORT, TCP, UDP
 
@@ -110,11 +110,11 @@ def limits(plan: Plan, name: str) -> None:
     refuse_long_descriptions(plan, resources, LONGEST, "Neutron", problems)
     _names(plan, resources, problems)
     for rule in dict.fromkeys(rule for rule in plan.rules if rule.protocol in ICMPS and 0 in rule.written):
-        place = f"{settings.place('services')}.{rule.services[0]}"
+        place = settings.place(EGRESS) if rule.direction == "egress" else f"{settings.place('services')}.{rule.services[0]}"
         with problems:
             if rule.written[0] == 0:
                 what = f"{rule.entry}: the provider of OpenStack leaves type 0 out, so that the rule would allow all of ICMP"
-                raise bad(place, what, "leave type out; replies to the nodes' own packets pass without a rule")
+                raise bad(place, what, "leave it out: replies to the nodes' own packets pass without a rule")
             raise bad(place, f"{rule.entry}: the provider of OpenStack leaves code 0 out", "leave code out, for every code")
     rules = Counter(each.inputs["security_group_id"].target for each in resources.values() if each.kind == "rule")
     new = [target for target in settings.targets if target not in settings.existing]

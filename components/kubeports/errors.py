@@ -31,6 +31,7 @@ _MEANT: Mapping[str, tuple[str, ...]] = MappingProxyType(
         **dict.fromkeys(("http", "https", "grpc"), ("tcp",)),
         **dict.fromkeys(("destination", "destinations", "cidr", "cidrs"), ("to", "cidr")),
         **dict.fromkeys(("address", "ip"), ("cidr",)),
+        **dict.fromkeys(("ping", "echo"), ("echo-request",)),
         **dict.fromkeys(("sg", "security_group", "securitygroup", "tag"), ("group",)),
         **dict.fromkeys(("vpc", "subnet"), ("network",)),
         **dict.fromkeys(("ipv6", "ipfamilies", "dualstack"), ("families",)),

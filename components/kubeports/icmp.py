@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from kubeports.errors import Problems, bad, show
+from kubeports.errors import Problems, bad, show, suggest
 from kubeports.traffic import ICMP, ICMPS, ICMPV6, LAST_CODE, LAST_TYPE, icmp_numbers, protocol_name
 from kubeports.values import whole
 
@@ -108,6 +108,8 @@ def numbers(protocol: int | None, type: object, code: object, where: str) -> tup
     names = TYPES[protocol]
     some = "a number, 0-254, or a name such as echo-request"
     place = f"{where}.type"
+    if isinstance(type, str) and type not in names and not type.strip().lstrip("-").isdigit():
+        raise bad(place, f"{show(type)} is not a type of {ICMPS[protocol]}", suggest(type, names))
     found = names[type] if isinstance(type, str) and type in names else whole(type, place, "a type of ICMP", f"write {some}")
     if not 0 <= found <= LAST_TYPE:
         raise bad(place, f"{show(type)} is not a type of ICMP", f"write {some}")

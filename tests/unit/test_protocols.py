@@ -311,7 +311,10 @@ def test_a_row_of_a_table_may_name_a_type(tmp_path: Path) -> None:
             r"services.ngap.type: 'pong' is not a type of icmp. ",
         ),
         ({"protocol": "icmp", "type": 255}, r"services.ngap.type: 255 is not a type of ICMP"),
-        ({"protocol": "icmp", "type": "nd-redirect"}, r"services.ngap.type: 'nd-redirect' is not a type of icmp. Did you mean 'redirect'"),
+        (
+            {"protocol": "icmp", "type": "nd-redirect"},
+            r"services.ngap.type: 'nd-redirect' is not a type of icmp. Did you mean 'redirect'",
+        ),
         ({"protocol": "icmp", "code": 4}, r"services.ngap.code: is a code of no type. Fix: write type too$"),
         ({"protocol": "icmp", "type": 3, "code": 256}, r"services.ngap.code: 256 is not a code of ICMP"),
         ({"protocol": "icmp", "type": 3, "code": "x"}, r"services.ngap.code: 'x' is not a code"),

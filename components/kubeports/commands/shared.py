@@ -267,7 +267,7 @@ class Sheet:
         needed = [max(map(len, column)) for column in zip(*lines, strict=True)]
         room = _width() - sum(needed[:-1]) - _GAP * (len(needed) - 1)
         narrow = _width() < _NARROW
-        if needed[-1] > _LEAST > room and not narrow:
+        if not narrow and (needed[-1] > _LEAST > room or _line(_words(lines)) > _width()):
             return self._stacked()
         widths = [None] * len(needed) if narrow else _widths(lines, _width())
         shown = Table(box=None, pad_edge=False)
@@ -314,15 +314,26 @@ class Sheet:
 
 def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
     """How wide columns are that share a line: as wide as they need, the widest made narrower, down to their longest word."""
-    columns = list(zip(*lines, strict=True))
-    found = [max(map(len, column)) for column in columns]
-    least = [min(_LEAST, max(len(word) for cell in column for word in cell.split() or [""])) for column in columns]
-    while sum(found) + _GAP * (len(found) - 1) > width:
+    found = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    least = _words(lines)
+    if _line(least) > width:
+        least = [min(_LEAST, word) for word in least]
+    while _line(found) > width:
         wide = max(range(len(found)), key=lambda i: (found[i] - least[i], found[i]))
         if found[wide] <= least[wide]:
             wide = max(range(len(found)), key=found.__getitem__)
         found[wide] -= 1
     return found
+
+
+def _words(lines: Sequence[Sequence[str]]) -> list[int]:
+    """The longest word of each column: an id in two halves can't be copied."""
+    return [max(len(word) for cell in column for word in cell.split() or [""]) for column in zip(*lines, strict=True)]
+
+
+def _line(widths: Sequence[int]) -> int:
+    """The length of a line of columns."""
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def escaped(text: str) -> str:

@@ -119,6 +119,7 @@ def test_the_source_distribution_has_what_builds_the_wheel_and_the_plugin(built:
     assert names == committed(".") | {"PKG-INFO", ".gitignore"}
 
 
+@pytest.mark.slow
 def test_a_clean_environment_gets_one_clouds_sdk_alone(installed: Path, tmp_path: Path) -> None:
     assert {name for name in environments.versions(installed) if name.startswith("pulumi-")} == {"pulumi-aws"}
     told = run(installed, "-W", "ignore", "-c", CREATE, "aws", "vpc-0a1b2c3d", cwd=tmp_path)

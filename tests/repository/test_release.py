@@ -15,6 +15,7 @@ from tests.environments import PROJECT
 from tests.golden import ROOT
 
 
+@pytest.mark.slow
 def test_two_builds_are_the_same_to_the_byte(tmp_path: Path) -> None:
     """release.build compares them; a file that changes between the builds is seen."""
     assert sorted(path.suffix for path in release.build(tmp_path)) == [".gz", ".whl"]
@@ -32,6 +33,7 @@ def test_builds_that_differ_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
         release.build(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_release_has_archives_a_bill_of_materials_and_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = PROJECT["version"]
     monkeypatch.setattr(release, "FOLDER", ROOT / "build" / f"release-{tmp_path.name}")

@@ -34,5 +34,5 @@ def test_an_example_is_complete_and_named_as_its_folder(folder: Path) -> None:
 
 def test_the_readme_names_every_example() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for folder in EXAMPLES.iterdir():
+    for folder in filter(Path.is_dir, EXAMPLES.iterdir()):
         assert f"(examples/{folder.name})" in readme, folder.name

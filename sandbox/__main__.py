@@ -18,7 +18,7 @@ from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
 from sandbox.errors import SandboxError
 from sandbox.processes import confirms, has_terminal, interrupt_on_signals
 from sandbox.progress import meanwhile, say
-from sandbox.run import ACQUISITION, PACK, ROOT, Operation, Project, Result, stack_file, unchanged
+from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file, unchanged
 
 
 @click.group()
@@ -83,7 +83,7 @@ def _operation(name: str, summary: str) -> None:
         if name in _ASKED and not _is_confirmed() and not has_terminal():
             raise SandboxError(f"make {name}: there is no terminal to ask in. Fix: make {name} STACK={stack} CONFIRM=yes")
         state = _state()
-        project = Project(ROOT, _cloud(settings), state, PACK)
+        project = Project(ROOT, _cloud(settings), state, PACK, openstack=settings.get("cloud") == "openstack")
         with unchanged(file, keys=state is None):
             _run(project, name, stack)  # type: ignore[arg-type]
 
@@ -158,7 +158,7 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
     """
     if settings.get("cloud") != "openstack":
         # The engine fetches these clouds' providers itself: no package registry has them.
-        return {ACQUISITION: "false"}
+        return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false"}
     if "OS_CLOUD" in os.environ or "OS_AUTH_URL" in os.environ:
         return {}
     env = openstack_stays.staying()

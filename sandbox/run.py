@@ -88,10 +88,6 @@ class Result:
         return {step.name for step in self.steps if step.op == op}
 
 
-#: "true": the engine downloads no provider.
-ACQUISITION = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
-
-
 class Project:
     """A project's folder, with the engine, the OpenStack provider (unless an emulated one serves) and a state that it runs with.
 
@@ -100,9 +96,12 @@ class Project:
         env: the cloud's credentials and whatever else the program reads.
         state: a folder for the engine's own home and its state; None: the user's own, as plain ``pulumi`` would.
         pack: the folder of the policy pack that judges previews and updates; None: none does.
+        openstack: whether it may need the OpenStack provider, which is built where it is missing.
     """
 
-    def __init__(self, folder: Path, env: Mapping[str, str], state: Path | None = None, pack: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, env: Mapping[str, str], state: Path | None = None, pack: Path | None = None, openstack: bool = True
+    ) -> None:
         self.folder = folder
         self.state = state
         self.pack = pack
@@ -117,7 +116,7 @@ class Project:
             self.env |= {
                 "PULUMI_HOME": str(state / "home"),
                 "PULUMI_BACKEND_URL": _backend(state),
-                ACQUISITION: "true",
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
             self.env.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
             _install(state / "home", f"analyzer-policy-python-{tools.ENGINE}", _HOST)
@@ -127,7 +126,7 @@ class Project:
                 _install(
                     state / "home", f"resource-{package}-v{version(f'pulumi-{package}')}", plugin, f"pulumi-resource-{package}"
                 )
-            elif _EMULATED not in env and env.get(ACQUISITION) != "false":  # else the engine fetches another cloud's
+            elif openstack and _EMULATED not in env:
                 name = f"resource-openstack-v{version('pulumi-openstack')}"
                 _install(state / "home", name, tools.openstack_provider(), _PROVIDER)
         elif pack is not None:

@@ -129,6 +129,18 @@ def project(folder: Path) -> Path | None:
     return None
 
 
+def folders(file: Path, project_file: Path | None = None) -> tuple[Path, ...]:
+    """Where a custom table of a stack file may be: beside the file, and in the project that it belongs to.
+
+    Args:
+        file: the stack file.
+        project_file: the project's ``Pulumi.yaml``; None: the nearest one.
+    """
+    folder = file.resolve().parent
+    found = project_file or project(folder)
+    return (folder, *([found.parent] if found is not None else []))
+
+
 def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
     """The settings of a stack of the project that a folder is in, and what messages call their place.
 

@@ -125,7 +125,7 @@ def _preview(project: Project, program: list[Declaration], config: dict[str, Any
 
 
 def _without_settings(project: Project, stack: str) -> None:
-    """Somebody else's stack: nothing of kubeports in its file."""
+    """A stack of another author: its file has no settings of kubeports."""
     (project.folder / "Pulumi.yaml").write_text("name: hand\nruntime: python\nstackConfigDir: stacks\n")
     file = stack_file(project.folder, stack)
     file.write_text("config:\n" + "".join(line for line in file.read_text().splitlines(True) if "aws:" in line or "gcp:" in line))

@@ -88,7 +88,7 @@ def command(
     if _is_there(target):
         raise bad(str(target), "exists, and init overwrites nothing", "name another file, or edit this one")
     found = kubekey.read(configurations)
-    folders = _folders(target)
+    folders = stackfile.folders(target)
     ask = _Questions(folders)
     answers = Answers(
         cloud=ask("--cloud", cloud, f"Cloud ({', '.join((*CLOUDS, *added()))})"),
@@ -182,12 +182,6 @@ def _is_there(target: Path) -> bool:
         return target.resolve().exists()
     except (OSError, ValueError) as error:  # too long, or a NUL
         raise bad(str(target), f"can't be a file ({error})", "name another file") from None
-
-
-def _folders(target: Path) -> tuple[Path, ...]:
-    """Where a custom table may be: beside the file, and in the project."""
-    project = stackfile.project(target.resolve().parent)
-    return (target.resolve().parent, *([project.parent] if project is not None else []))
 
 
 def _check(text: str, target: Path, folders: tuple[Path, ...]) -> None:

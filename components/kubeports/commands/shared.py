@@ -119,8 +119,7 @@ def chosen(stack: str | None, file: Path | None) -> Chosen:
     try:
         path, project = stackfile.file_of(stack, Path.cwd()) if stack is not None else (Path(name), None)
         args, where = stackfile.of_file(path, project)
-        project = project or stackfile.project(path.resolve().parent)
-        folders = (path.resolve().parent, *([project.parent] if project is not None else []))
+        folders = stackfile.folders(path, project)
         planned = check(None, args, where, folders=folders)
         planned = replace(planned, warnings=(*planned.warnings, *stackfile.unseen(path)))
         if (located := table.locate(planned.settings.table, folders)) is not None:

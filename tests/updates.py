@@ -111,6 +111,8 @@ class Stack:
         self.resources: dict[str, Resource] = {}
         #: The properties that updates have changed in place.
         self.in_place: set[str] = set()
+        #: The resources that the last update has made or changed.
+        self._changed: list[str] = []
         self._seeds = count()
 
     def up(self, program: list[Declared]) -> list[str]:
@@ -122,7 +124,7 @@ class Stack:
         steps: list[str] = []
         before = self.resources
         assert len({each.logical for each in program}) == len(program), "a logical name is declared twice"
-        self.resources = {}
+        self.resources, self._changed = {}, []
         for each in program:
             self.resources[each.logical] = self._step(each, before.get(each.logical), steps)
         for old in reversed(before.values()):
@@ -131,9 +133,13 @@ class Stack:
         return steps
 
     def again(self) -> list[str]:
-        """What a second update to the same program would change: the difference of each resource from its own inputs."""
+        """What a second update to the same program would change: the difference of each resource from its own inputs.
+
+        One that the last update left as it was had no difference, and is not asked again.
+        """
         changes = []
-        for name, each in self.resources.items():
+        for name in self._changed:
+            each = self.resources[name]
             changed = provider.difference(self.cloud.kinds[each.token], each.state, each.inputs, each.inputs).changed
             changes += [f"update {name} ({', '.join(changed)})"] if changed else []
         return changes
@@ -147,6 +153,8 @@ class Stack:
             if found is None:
                 del self.resources[name]
                 steps.append(f"forget {name}")
+                continue
+            if found == (old.state, old.inputs) and name not in self._changed:
                 continue
             # What counts is what an update would change afterwards: pkg/resource/deploy/step.go, RefreshStep.Apply.
             changed = provider.difference(kind, *found, old.inputs).changed
@@ -180,12 +188,14 @@ class Stack:
         if difference.changed:
             steps.append(f"update {new.logical} ({', '.join(difference.changed)})")
             self.in_place.update(difference.changed)
+            self._changed.append(new.logical)
             old.state = provider.update(kind, old.id, old.state, checked)
         old.inputs = checked
         return old
 
     def _create(self, new: Declared, inputs: Properties, steps: list[str]) -> Resource:
         steps.append(f"create {new.logical}")
+        self._changed.append(new.logical)
         # Without the inputs of an old one that this one replaces: its automatic name is another one.
         inputs = self._checked(new, {}, inputs)
         id, state = self.cloud.kinds[new.token].create(provider.without_defaults(inputs))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,13 @@ _DEEPEST, _MOST = 50, 1_000_000  # values within values, and values, that a file
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's plain values: no ``yes``, no sexagesimal and no octal numbers, no dates; no repeated keys."""
+    """YAML 1.2's plain values: no ``yes``, no sexagesimal and no octal numbers, no dates; no repeated keys, no tags."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise yaml.constructor.ConstructorError(None, None, "a tag decides the type of a value", event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -77,17 +85,20 @@ def parse(text: str, name: str, several: bool = False) -> Any:
         InputError: it is not YAML, or repeats a key; with the line.
     """
     try:
-        for token in yaml.scan(text):
-            if isinstance(token, yaml.TagToken):
-                raise yaml.constructor.ConstructorError(None, None, "a tag decides the type of a value", token.start_mark)
-        content = list(yaml.load_all(text, _Loader)) if several else yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-        _measure(content)
-        return content
+        return deepcopy(_parsed(text, several))
     except yaml.MarkedYAMLError as error:
         line = f": line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise bad(name + line, f"is not YAML as Pulumi reads it ({error.problem})", _mended(error, text)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise bad(name, f"is not YAML as Pulumi reads it ({str(error).splitlines()[0]})", "fix the syntax") from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, several: bool) -> Any:
+    """The content of YAML text; a command asks for the project's file several times."""
+    content = list(yaml.load_all(text, _Loader)) if several else yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    _measure(content)
+    return content
 
 
 def _mended(error: yaml.MarkedYAMLError, text: str) -> str:

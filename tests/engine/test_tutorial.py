@@ -121,7 +121,7 @@ class Reader:
 
     def refused(self) -> tuple[list[Any], int]:
         """The connections that the nodes let pass first and last and not always, and how many pass always."""
-        looks = [(raw, nodes) for raw, nodes in self.seen if len(nodes) == 2]
+        looks = [(clouds.ALLOWS[self.cloud.name](raw), nodes) for raw, nodes in self.seen if len(nodes) == 2]
         ports = {edge for row in table.load() if row.start for edge in (row.start, row.end or row.start)} | {9200}
         asked = [(6, port) for port in ports] + [(17, port) for port in ports] + [(4, None), (94, None), (1, None)]
         found, always = [], 0
@@ -130,13 +130,12 @@ class Reader:
                 for peer in (*PEERS, "10.0.1.9"):
                     member = peer == "10.0.1.9"  # the other node
                     passes = [
-                        clouds.ALLOWS[self.cloud.name](
-                            raw,
+                        judge(
                             clouds.Packet(
                                 protocol, port, ip_address(peer), nodes[1 - node] if member else frozenset(), nodes[node]
-                            ),
+                            )
                         )
-                        for raw, nodes in looks
+                        for judge, nodes in looks
                     ]
                     if passes[0] and passes[-1]:
                         always += all(passes)

@@ -90,11 +90,11 @@ class Walk:
         ids = clouds.groups(self.cloud.name, stored, CLUSTER)
         crossing = self.cloud.name != "openstack" and len(raw["families"]) == 2
         counts[f"packets checked on what {self.cloud.name} stored"] += PACKETS
+        passes = clouds.ALLOWS[self.cloud.name](stored)
         return [
             packet
             for packet in packets(raw, seed, PACKETS)
-            if clouds.ALLOWS[self.cloud.name](stored, at(self.cloud.name, raw, ids, packet))
-            != requirement.allowed(raw, packet, crossing)
+            if passes(at(self.cloud.name, raw, ids, packet)) != requirement.allowed(raw, packet, crossing)
         ]
 
     def outages(self, raw: dict[str, Any], states: list[Any], seed: int) -> list[Any]:
@@ -102,6 +102,7 @@ class Walk:
         first, last = (clouds.groups(self.cloud.name, state, CLUSTER) for state in (states[0], states[-1]))
         ids = {target: id for target, id in first.items() if last.get(target) == id}
         found = []
+        passes = [clouds.ALLOWS[self.cloud.name](state) for state in states]
         for packet in packets(raw, seed, PACKETS):
             asked = at(
                 self.cloud.name,
@@ -109,11 +110,10 @@ class Walk:
                 ids | dict.fromkeys(set(clouds.TARGETS) - set(ids), "none"),
                 packet,
             )
-            allows = clouds.ALLOWS[self.cloud.name]
-            if allows(states[0], asked) and allows(states[-1], asked):
+            if passes[0](asked) and passes[-1](asked):
                 self.followed += 1
                 counts[f"packets that {self.cloud.name} let pass before and after an update, and always between"] += 1
-                always = [allows(state, asked) for state in states]
+                always = [allows(asked) for allows in passes]
                 found += [] if all(always) else [(packet, always)]
         return found
 

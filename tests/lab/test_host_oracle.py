@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Iterable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_what_the_oracle_sees_the_audit_finds_and_what_it_finds_the_oracle_sees(
     for packet in asked(raw, mine, choose):
         if f"ipv{packet.peer.version}" in raw["families"] and nftables(there, packet) != allowed(mine, packet):
             assert any(speaks(each, packet) for each in found), (packet, found)
-    monkeypatch.setitem(clouds.ALLOWS, "host", nftables)
+    monkeypatch.setitem(clouds.ALLOWS, "host", lambda rules: partial(nftables, rules))
     for each in found:
         if each.kind not in ("surplus", "denied") and not is_harmless(mine, each):
             assert witness("host", mine, there, raw, each, named(there["ruleset"])), each

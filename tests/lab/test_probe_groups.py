@@ -72,6 +72,7 @@ def matches(of: Plan, raw: Raw, rule: Raw, hosts: list[Host]) -> Iterator[str]:
 def meant(of: Plan, raw: Raw, said: Result) -> set[tuple[str, str, str | None, str]]:
     """What a probe must report: where Neutron's rules and the plan answer a question that was asked differently."""
     plan = said.found.schedule
+    passes = clouds.openstack(raw)
     found: set[tuple[str, str, str | None, str]] = set()
     for (i, j), verdicts in plan.verdicts.items():
         sender, receiver = plan.hosts[i], plan.hosts[j]
@@ -79,7 +80,7 @@ def meant(of: Plan, raw: Raw, said: Result) -> set[tuple[str, str, str | None, s
             question, verdict = plan.questions[item.question], verdicts[item.question]
             peer = ip_address(sender.addresses[question.family])
             packet = clouds.Packet(question.protocol, question.port, peer, carried(of, sender), carried(of, receiver))
-            if clouds.openstack(raw, packet) != verdict.allowed:
+            if passes(packet) != verdict.allowed:
                 service = line_of(question, verdict)[0] or question.service
                 found.add(("blocked" if verdict.allowed else "open", service, sender.name, receiver.name))
     return found

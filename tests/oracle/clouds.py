@@ -6,7 +6,7 @@ account), and so is a peer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
@@ -52,22 +52,50 @@ def icmp(protocol: int, port: int | None) -> tuple[int, int]:
     return ({1: 8, 58: 128}.get(protocol, 0), 0) if port is None else divmod(port, 256)
 
 
-def aws(raw: Raw, packet: Packet) -> bool:
+class Rules:
+    """A cloud's rules in the order in which it lists them, by what they speak of: many packets have one protocol and port.
+
+    Args:
+        rules: as the API returns them.
+        speaks: whether a rule is about a packet's direction, family, protocol and port, whoever sends it.
+    """
+
+    def __init__(self, rules: Iterable[Raw], speaks: Callable[[Raw, Packet], bool]) -> None:
+        self.rules = rules
+        self.speaks = speaks
+        self.found: dict[object, list[Raw]] = {}
+
+    def about(self, packet: Packet) -> list[Raw]:
+        """The rules about a packet, whoever sends it."""
+        key = packet.protocol, packet.port, packet.peer.version, packet.ingress
+        if key not in self.found:
+            self.found[key] = [rule for rule in self.rules if self.speaks(rule, packet)]
+        return self.found[key]
+
+
+Judge = Callable[[Packet], bool]
+
+
+def aws(raw: Raw) -> Judge:
     """https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html: all groups' rules together, allow only."""
-    return any(_aws(rule, packet) for rule in raw["rules"])
+    rules = Rules(raw["rules"], _aws_speaks)
+    return lambda packet: any(_aws(rule, packet) for rule in rules.about(packet))
 
 
-def _aws(rule: Raw, packet: Packet) -> bool:
-    if rule["GroupId"] not in packet.node or rule["IsEgress"] == packet.ingress:
+def _aws_speaks(rule: Raw, packet: Packet) -> bool:
+    if rule["IsEgress"] == packet.ingress:
         return False
     name = rule["IpProtocol"]
     if name != "-1" and _number(name) != packet.protocol:
         return False
     if name in ("tcp", "udp") and not (packet.port is not None and rule["FromPort"] <= packet.port <= rule["ToPort"]):
         return False
-    if name in ("icmp", "icmpv6") and any(
-        wanted not in (-1, has) for wanted, has in zip((rule["FromPort"], rule["ToPort"]), packet.icmp, strict=True)
-    ):
+    wanted = (rule["FromPort"], rule["ToPort"])
+    return name not in ("icmp", "icmpv6") or all(one in (-1, has) for one, has in zip(wanted, packet.icmp, strict=True))
+
+
+def _aws(rule: Raw, packet: Packet) -> bool:
+    if rule["GroupId"] not in packet.node:
         return False
     for key, version in (("CidrIpv4", 4), ("CidrIpv6", 6)):
         if key in rule:
@@ -76,14 +104,15 @@ def _aws(rule: Raw, packet: Packet) -> bool:
     return other in packet.carries
 
 
-def openstack(raw: Raw, packet: Packet) -> bool:
+def openstack(raw: Raw) -> Judge:
     """https://docs.openstack.org/api-ref/network/v2/#security-group-rules-security-group-rules: allow only."""
     addresses = {group["id"]: group["addresses"] for group in raw.get("address_groups", ())}
-    return any(_openstack(rule, packet, addresses) for rule in raw["rules"])
+    rules = Rules(raw["rules"], _openstack_speaks)
+    return lambda packet: any(_openstack(rule, packet, addresses) for rule in rules.about(packet))
 
 
-def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]) -> bool:
-    if rule["security_group_id"] not in packet.node or (rule["direction"] == "ingress") != packet.ingress:
+def _openstack_speaks(rule: Raw, packet: Packet) -> bool:
+    if (rule["direction"] == "ingress") != packet.ingress:
         return False
     if rule["ethertype"] != f"IPv{packet.peer.version}":
         return False
@@ -95,7 +124,12 @@ def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]
     first, last = rule["port_range_min"], rule["port_range_max"]
     if packet.protocol in PORTED and first is not None and not (packet.port is not None and first <= packet.port <= last):
         return False
-    if packet.protocol in ICMP and any(wanted not in (None, has) for wanted, has in zip((first, last), packet.icmp, strict=True)):
+    wanted = zip((first, last), packet.icmp, strict=True)
+    return packet.protocol not in ICMP or all(one in (None, has) for one, has in wanted)
+
+
+def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]) -> bool:
+    if rule["security_group_id"] not in packet.node:
         return False
     if rule["remote_ip_prefix"]:
         return packet.peer in ip_network(rule["remote_ip_prefix"])
@@ -105,24 +139,30 @@ def _openstack(rule: Raw, packet: Packet, addresses: Mapping[str, Iterable[str]]
     return not rule["remote_group_id"] or rule["remote_group_id"] in packet.carries
 
 
-def gcp(raw: Raw, packet: Packet) -> bool:
+def gcp(raw: Raw) -> Judge:
     """https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rules, and #default_firewall_rules.
 
     The lowest number decides, deny before allow; behind them all the implied rules deny what comes and allow what goes.
     A tag as a source is read as both families: nobody has measured that it is not.
     """
-    best: tuple[int, bool] | None = None
-    for rule in raw["firewalls"]:
-        if rule.get("disabled") or (rule["direction"] == "INGRESS") != packet.ingress:
-            continue
-        targets = {*rule.get("targetTags", ()), *rule.get("targetServiceAccounts", ())}
-        if targets and not packet.node & targets:
-            continue
-        entries = rule.get("allowed") or rule.get("denied")
-        if _gcp_peer(rule, packet) and any(_gcp_entry(entry, packet) for entry in entries):
-            rank = (rule["priority"], "allowed" in rule)
-            best = rank if best is None else min(best, rank)
-    return best[1] if best is not None else not packet.ingress
+    rules = Rules(raw["firewalls"], _gcp_speaks)
+
+    def passes(packet: Packet) -> bool:
+        ranks = [(rule["priority"], "allowed" in rule) for rule in rules.about(packet) if _gcp(rule, packet)]
+        return min(ranks)[1] if ranks else not packet.ingress
+
+    return passes
+
+
+def _gcp_speaks(rule: Raw, packet: Packet) -> bool:
+    if rule.get("disabled") or (rule["direction"] == "INGRESS") != packet.ingress:
+        return False
+    return any(_gcp_entry(entry, packet) for entry in rule.get("allowed") or rule["denied"])
+
+
+def _gcp(rule: Raw, packet: Packet) -> bool:
+    targets = {*rule.get("targetTags", ()), *rule.get("targetServiceAccounts", ())}
+    return (not targets or bool(packet.node & targets)) and _gcp_peer(rule, packet)
 
 
 def _gcp_peer(rule: Raw, packet: Packet) -> bool:
@@ -146,7 +186,8 @@ def _number(name: str) -> int:
     return NAMES[name] if name in NAMES else int(name)
 
 
-ALLOWS = {"aws": aws, "gcp": gcp, "openstack": openstack}
+#: What a cloud does with packets, by what its API returns.
+ALLOWS: dict[str, Callable[[Raw], Judge]] = {"aws": aws, "gcp": gcp, "openstack": openstack}
 
 
 def groups(cloud: str, raw: Raw, cluster: str) -> dict[str, str]:

@@ -223,7 +223,7 @@ def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
         carries = frozenset(nodes) if case.lacks and peer == "10.0.0.1" else frozenset()
         packet = clouds.Packet(protocol, port, ip_address(peer), carries, frozenset(nodes))
         if not case.services:
-            passes = clouds.ALLOWS[case.cloud](raw | {"rules": readable}, packet)
+            passes = clouds.ALLOWS[case.cloud](raw | {"rules": readable})(packet)
             assert passes == (not case.lacks if case.lacks else case.exceeds or peer in ("10.20.0.1", "2001:db8::1")), passes
 
 

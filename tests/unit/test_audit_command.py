@@ -9,12 +9,14 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import kubeports
 import pytest
 import yaml
+from botocore.loaders import JSONFileLoader
 from click.testing import CliRunner, Result
 from kubeports.cli import main
 from kubeports.clouds import backend
@@ -80,6 +82,15 @@ def told(found: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 
 # AWS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models() -> Iterator[None]:
+    """The descriptions of AWS's services are read once, not once per client."""
+    load = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
 
 
 @pytest.fixture(scope="module")

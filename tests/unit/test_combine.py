@@ -50,7 +50,7 @@ def passes(raw: dict[str, Any], sender: str, receiver: str, port: int) -> bool:
     stored = wire(planned)
     groups = frozenset(planned.settings.carried(sender))
     packet = requirement.Packet(6, port, ip_address("10.0.0.2"), groups, receiver)
-    return clouds.ALLOWS[raw["cloud"]](stored, at(raw["cloud"], raw, clouds.groups(raw["cloud"], stored, "c"), packet))
+    return clouds.ALLOWS[raw["cloud"]](stored)(at(raw["cloud"], raw, clouds.groups(raw["cloud"], stored, "c"), packet))
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

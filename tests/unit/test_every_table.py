@@ -31,12 +31,12 @@ CHOICES["calico"] = [
 ]
 #: Who asks: nodes of the control plane, of etcd alone and of the registry; and addresses of each source, and of strangers.
 PEERS = [
-    ("10.1.0.1", frozenset({"nodes", "control-plane", "etcd"})),
-    ("10.1.0.2", frozenset({"nodes", "etcd"})),
-    ("10.1.0.3", frozenset({"nodes", "registry"})),
+    (ip_address("10.1.0.1"), frozenset({"nodes", "control-plane", "etcd"})),
+    (ip_address("10.1.0.2"), frozenset({"nodes", "etcd"})),
+    (ip_address("10.1.0.3"), frozenset({"nodes", "registry"})),
 ]
 ADDRESSES = "10.8.0.7 10.20.0.7 198.51.100.7 10.30.0.1 10.40.0.7 10.244.0.7 203.0.113.7 2001:db8:20::7 2001:db8:244::7"
-PEERS += [(text, frozenset()) for text in ADDRESSES.split()]
+PEERS += [(ip_address(text), frozenset()) for text in ADDRESSES.split()]
 
 
 def stack(cloud: str, name: str, cni: str, modes: list[str]) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def packets(raw: dict[str, Any]) -> list[requirement.Packet]:
         )
         entries |= set(product([row.protocol or 47], (row.start, row.end), nodes))
     return [
-        requirement.Packet(protocol, port, ip_address(address), groups, target)
+        requirement.Packet(protocol, port, address, groups, target)
         for (protocol, port, target), (address, groups) in product(sorted(entries, key=str), PEERS)
     ]
 
@@ -99,10 +99,11 @@ def differences(cloud: str, raw: dict[str, Any], planned: Plan) -> Iterator[requ
     """The packets for which what the cloud would store is not what the tables say."""
     stored = wire(planned)
     ids = clouds.groups(cloud, stored, raw["cluster"])
+    passes = clouds.ALLOWS[cloud](stored)
     for packet in packets(raw):
         counts[f"packets at the rows of every table on {cloud}"] += 1
         said = requirement.allowed(raw, packet, crossing=cloud != "openstack")
-        if clouds.ALLOWS[cloud](stored, at(cloud, raw, ids, packet)) != said:
+        if passes(at(cloud, raw, ids, packet)) != said:
             yield packet
 
 

@@ -33,7 +33,7 @@ def stack(**more: Any) -> dict[str, Any]:
 
 def passes(raw: dict[str, Any], peer: str, account: str, port: int) -> bool:
     packet = clouds.Packet(6, port, ip_address(peer), frozenset({account}), frozenset({NODES}))
-    return clouds.gcp(raw, packet)
+    return clouds.gcp(raw)(packet)
 
 
 def test_rules_are_for_the_account_and_name_accounts() -> None:

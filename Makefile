@@ -48,7 +48,7 @@ torture: setup ## faults and kills on the real Neutron, and 20 N faults in the l
 	@KUBEPORTS_TORTURE=$(N) $(PY) -m pytest tests/engine/test_faults.py
 	@KUBEPORTS_FAULTS=$$(( $(N) * 20 )) $(PY) -m pytest tests/lab/test_probe.py
 
-unit: setup ## the tests of the package that need neither the Pulumi engine nor the lab, in 3 minutes
+unit: setup ## the tests of the package that need neither the Pulumi engine nor the lab, in 2 minutes
 	@$(PYTEST) -m "not slow" tests/unit tests/component tests/policy
 
 lab: setup ## five nodes with real kernels on this machine, without a firewall and with it, and probed; as root

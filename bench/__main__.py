@@ -21,8 +21,9 @@ from kubeports.settings import parse
 from bench.host import bench_host
 from bench.probe import bench_probe
 from bench.rules import bench_rules
+from sandbox.command import run
 from sandbox.openstack import OpenStack
-from sandbox.processes import interrupt_on_signals, swept
+from sandbox.processes import swept
 from sandbox.run import ROOT, Project, copy
 
 RUNS = 5
@@ -218,6 +219,5 @@ def ratio(ours: list[tuple[float, float, float]], theirs: list[tuple[float, floa
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
     with swept("kubeports-bench-"):
-        main(sys.argv[1] if len(sys.argv) > 1 else "all")
+        run(lambda: main(sys.argv[1] if len(sys.argv) > 1 else "all"))

@@ -15,8 +15,9 @@ from kubeports.check import check
 from kubeports.errors import InputError, advice
 
 from sandbox import browser, lab, openstack, openstack_stays, postgres, tools
+from sandbox.command import run
 from sandbox.errors import SandboxError
-from sandbox.processes import confirms, has_terminal, interrupt_on_signals
+from sandbox.processes import confirms, has_terminal
 from sandbox.progress import meanwhile, say
 from sandbox.run import PACK, ROOT, Operation, Project, Result, stack_file, unchanged
 
@@ -124,7 +125,7 @@ for _name, _summary in (
     _operation(_name, _summary)
 
 
-def run(words: list[str]) -> int:
+def command_line(words: list[str]) -> int:
     """Run a command line: 2 and a message for what is wrong with it, as ``kubeports`` does; 130 for one that is interrupted."""
     try:
         main(words, "python -m sandbox", standalone_mode=False)
@@ -169,5 +170,4 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
-    sys.exit(run(sys.argv[1:]))
+    run(lambda: command_line(sys.argv[1:]))

@@ -20,8 +20,9 @@ from rich.text import Text
 from sandbox import tools
 from sandbox.cloud import CLOUDS, Cloud, Stored
 from sandbox.clouds import cloud
+from sandbox.command import run
 from sandbox.errors import SandboxError
-from sandbox.processes import interrupt_on_signals, processes, swept
+from sandbox.processes import processes, swept
 from sandbox.progress import meanwhile, say
 from sandbox.run import PACK, Project, Result, copy
 
@@ -301,12 +302,7 @@ def _spelt(found: list[Stored]) -> str:
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
-    try:
-        sys.exit(main(os.environ.get("CLOUD") or "openstack"))
-    except SandboxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; all processes have ended, and all files outside the cache are removed", file=sys.stderr)
-        sys.exit(130)
+    run(
+        lambda: main(os.environ.get("CLOUD") or "openstack"),
+        "interrupted; all processes have ended, and all files outside the cache are removed",
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +17,12 @@ import yaml
 
 from sandbox.aws import AWS
 from sandbox.cloud import CLOUDS, Cloud
+from sandbox.command import run
 from sandbox.demo import Demo, console, heading
 from sandbox.errors import SandboxError
 from sandbox.gcp import GCP
 from sandbox.openstack import OpenStack
-from sandbox.processes import confirms, interrupt_on_signals
+from sandbox.processes import confirms
 from sandbox.run import CREDENTIALS, Project, copy, stack_file
 
 #: What a user must say, and what it is.
@@ -230,11 +230,4 @@ def _own_credentials() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
-    try:
-        sys.exit(main(os.environ.get("CLOUD", "")))
-    except SandboxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(lambda: main(os.environ.get("CLOUD", "")))

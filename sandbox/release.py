@@ -16,6 +16,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from sandbox.command import run
 from sandbox.errors import SandboxError
 from sandbox.progress import say
 from sandbox.tools import ROOT, cache
@@ -93,8 +94,4 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except SandboxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(lambda: main(*sys.argv[1:]))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sandbox import venv
-from sandbox.errors import SandboxError
+from sandbox.command import run
 from sandbox.progress import say
 from sandbox.tools import ROOT, held
 
@@ -58,10 +58,4 @@ def _newer(stamp: Path) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1])
-    except SandboxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(lambda: main(sys.argv[1]))

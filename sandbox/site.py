@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from sandbox.command import run
 from sandbox.errors import SandboxError
-from sandbox.processes import interrupt_on_signals
 from sandbox.tools import ROOT
 
 FOLDER = ROOT / "build" / "site"
@@ -52,24 +53,16 @@ def listening(folder: Path, port: str) -> ThreadingHTTPServer:
         raise SandboxError(f"PORT={port}: {error.strerror}. Fix: leave PORT out, for a free port") from error
 
 
-def run(port: str | None = None) -> int:
-    """Build the site; with a port serve it until this process is interrupted. Returns 0, or 2: bad input or warnings."""
-    interrupt_on_signals()
-    try:
-        if port is None:
-            build(FOLDER)
-            return 0
-        with listening(FOLDER, port) as server:
-            build(FOLDER)
-            print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
-            server.serve_forever()
-    except SandboxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
-    return 0
+def main(port: str | None = None) -> None:
+    """Build the site; with a port serve it until this process is interrupted."""
+    if port is None:
+        build(FOLDER)
+        return
+    with suppress(KeyboardInterrupt), listening(FOLDER, port) as server:
+        build(FOLDER)
+        print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+        server.serve_forever()
 
 
 if __name__ == "__main__":
-    sys.exit(run(*sys.argv[1:]))
+    run(lambda: main(*sys.argv[1:]))

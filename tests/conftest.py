@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -35,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A future of Pulumi's mocks is collected in any later test; its traceback, made in the middle of ast.parse, breaks that:
+    # https://github.com/python/cpython/issues/106905
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     if not hasattr(config, "workerinput"):
         interrupt_on_signals()
         config.pluginmanager.register(Whole(config.getoption("--longest")))

@@ -23,9 +23,10 @@ SERVER = """
 import sys
 from pathlib import Path
 from sandbox import site
+from sandbox.command import run
 site.build = lambda folder: print("built")
 site.FOLDER = Path.cwd()
-sys.exit(site.run(*sys.argv[1:]))
+run(lambda: site.main(*sys.argv[1:]))
 """
 
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import yaml
 
 from sandbox.cloud import CLOUDS
 from sandbox.clouds import cloud
-from sandbox.processes import interrupt_on_signals, swept
+from sandbox.command import run
+from sandbox.errors import SandboxError
+from sandbox.processes import swept
 from sandbox.run import Project, copy
 from tests.engine.test_life import own_group
 from tests.engine.test_walk import external
 from tests.states import HERE, VERSION, State, tidied, variants
 
 
-def main() -> int:
-    """Write the states; 2 where they are there."""
+def main() -> None:
+    """Write the states.
+
+    Raises:
+        SandboxError: they are there, or an update failed.
+    """
     folder = HERE / VERSION
     if folder.exists():
-        print(f"error: tests/states/{VERSION} is there; if {VERSION} is not released yet, remove it first", file=sys.stderr)
-        return 2
+        raise SandboxError(f"tests/states/{VERSION} is there. Fix: rm -r tests/states/{VERSION}, unless {VERSION} is released")
     with swept("kubeports-states-") as temporary:
         texts = {state: text for name in CLOUDS for state, text in made(name, temporary / name).items()}
     folder.mkdir()
@@ -29,7 +33,6 @@ def main() -> int:
         state.export.write_text(export, encoding="utf-8")
         state.settings.write_text(settings, encoding="utf-8")
         print(f"tests/states/{state}")
-    return 0
 
 
 def made(name: str, folder: Path) -> dict[State, tuple[str, str]]:
@@ -44,12 +47,11 @@ def made(name: str, folder: Path) -> dict[State, tuple[str, str]]:
             (project.folder / "stacks" / state.settings.name).write_text(text, encoding="utf-8")
             done = project.up(state.stack)
             if not done.ok:
-                raise SystemExit(f"error: pulumi up of {state} failed:\n{done.output}")
+                raise SandboxError(f"pulumi up of {state} failed:\n{done.output}")
             found[state] = tidied(project.command("stack", "export", "-s", state.stack).stdout, text)
             project.destroy(state.stack)
     return found
 
 
 if __name__ == "__main__":
-    interrupt_on_signals()
-    sys.exit(main())
+    run(main)

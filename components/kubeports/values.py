@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any
 
 from kubeports.clouds.capabilities import Form
-from kubeports.errors import InputError, bad, is_output, show, suggest
+from kubeports.errors import InputError, bad, flow, is_output, show, suggest
 from kubeports.networks import Family, Network, family_of, is_broad, is_internet, mapped, share
 from kubeports.traffic import FIRST_PORT, LAST_PORT
 
@@ -32,11 +32,8 @@ def choice(value: Any, where: str, among: Iterable[str]) -> Any:
     among = tuple(among)
     if not isinstance(value, str) or value not in among:
         near = suggest(value, among)
-        raise bad(
-            where,
-            f"{show(value)} is not a valid value",
-            near if near.startswith("known") else f"{near} Known: {', '.join(among)}",
-        )
+        right = near if near.startswith("known") else f"{near} Known: {', '.join(among)}"
+        raise bad(where, f"{show(value)} is not a valid value", right)
     return value
 
 
@@ -81,14 +78,9 @@ def sequence(value: Any, where: str, example: str = "[value]", read: Callable[[A
             with suppress(InputError):
                 for part in parts:
                     read(part, where)
-                meant = listed(parts)
+                meant = flow(parts)
         raise bad(where, f"{show(value)} is not a list", f"write {meant}")
     return list(value)
-
-
-def listed(items: Iterable[str]) -> str:
-    """Texts as a list of YAML: ``[10.20.0.0/16, "@bastion"]``."""
-    return "[" + ", ".join(json.dumps(item) if item.startswith(("@", "*")) or ": " in item else item for item in items) + "]"
 
 
 def _from_json(value: Any, where: str, opening: str) -> Any:
@@ -182,7 +174,7 @@ def _as_cidrs(text: str) -> str:
     first, _, last = (part.strip() for part in text.partition("-"))
     with suppress(ValueError):
         if len(parts := re.split(r"[,\s]+", text)) > 1 and all(map(ip_network, parts)):
-            return f"write each as an item of its own: {listed(parts)}"
+            return f"write each as an item of its own: {flow(parts)}"
     with suppress(ValueError, TypeError):
         ends = ip_address(first), ip_address(last)
         found = [str(each) for each in summarize_address_range(*ends)]
@@ -216,8 +208,7 @@ def identifier(value: Any, where: str, form: Form | None = None) -> object:
     if is_output(value):
         return value
     what, right = (form.what, f"write one such as {form.example}") if form else ("id", "write the cloud's id")
-    if not isinstance(value, str) or not value or any(c.isspace() for c in value):
-        raise bad(where, f"{show(value)} is not {'an' if what[0] in 'aeiou' else 'a'} {what}", right)
-    if form and not re.fullmatch(form.pattern, value):
+    plain = isinstance(value, str) and value and not any(c.isspace() for c in value)
+    if not plain or (form and not re.fullmatch(form.pattern, value)):
         raise bad(where, f"{show(value)} is not {'an' if what[0] in 'aeiou' else 'a'} {what}", right)
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import click
 from kubeports import conditions, kubekey, stackfile, table
 from kubeports.clouds import CLOUDS, added
 from kubeports.commands import shared
-from kubeports.errors import InputError, advice, bad
+from kubeports.errors import InputError, advice, bad, flow
 from kubeports.settings import KEYS
 
 
@@ -210,7 +209,7 @@ def render(answers: Answers) -> str:
     lines = ["# Written by kubeports init; kubeports plan shows what it allows.", *_nodes(found), "config:"]
 
     def put(key: str, value: Any, why: str = "") -> None:
-        lines.extend(["", f"  # {why or KEYS[key].why}", f"  {stackfile.NAMESPACE}:{key}: {_yaml(value)}"])
+        lines.extend(["", f"  # {why or KEYS[key].why}", f"  {stackfile.NAMESPACE}:{key}: {flow(value)}"])
 
     put("cloud", answers.cloud)
     put("cluster", answers.cluster)
@@ -220,7 +219,7 @@ def render(answers: Answers) -> str:
     if answers.cni:
         put("cni", answers.cni)
     if answers.modes:
-        put(answers.cni or "calico", list(answers.modes), "how the CNI carries pod traffic")
+        put(answers.cni or "calico", answers.modes, "how the CNI carries pod traffic")
     lines += _sources(answers)
     if found.nodes:
         put("roles", True)
@@ -243,13 +242,13 @@ def _sources(answers: Answers) -> list[str]:
         "",
         f"  # {KEYS['sources'].why}",
         f"  {stackfile.NAMESPACE}:sources:",
-        f"    admins: {_yaml(list(answers.admins))} # ssh and the API server",
-        f"    clients: {_yaml(list(answers.clients))} # NodePorts; the internet (0.0.0.0/0) is possible here alone",
+        f"    admins: {flow(answers.admins)} # ssh and the API server",
+        f"    clients: {flow(answers.clients)} # NodePorts; the internet (0.0.0.0/0) is possible here alone",
     ]
     if pods := answers.found.pods:
         native = set(answers.modes) & {"bgp", "cross-subnet", "native", "host-gw"}
         off = "" if native else "# "
-        lines.append(f"    {off}pods: {_yaml(list(pods))} # the pods' CIDRs, where the CNI does not encapsulate")
+        lines.append(f"    {off}pods: {flow(pods)} # the pods' CIDRs, where the CNI does not encapsulate")
     return lines
 
 
@@ -264,14 +263,3 @@ def _nodes(found: kubekey.Cluster) -> list[str]:
             for node in found.nodes
         ),
     ]
-
-
-def _yaml(value: Any) -> str:
-    """A value on one line, as YAML reads it back: JSON, and plain text where it is safe."""
-    if isinstance(value, str) and value and all(c.isalnum() or c in "-_./" for c in value) and value[0].isalpha():
-        return value if value.lower() not in ("true", "false", "null", "yes", "no", "on", "off", "y", "n") else json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_yaml(item)}' for key, item in value.items())}}}"
-    return json.dumps(value)

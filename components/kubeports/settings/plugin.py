@@ -8,8 +8,8 @@ from typing import Any
 
 from kubeports import table
 from kubeports.conditions import CNIS, MODES
-from kubeports.errors import InputError, Problems, bad, show
-from kubeports.values import choice, listed, sequence
+from kubeports.errors import InputError, Problems, bad, flow, show
+from kubeports.values import choice, sequence
 
 _ABSENT = "absent"
 _EMPTY: tuple[object, ...] = (None, "", "[]", [], ())  # a default as the engine writes it, too
@@ -62,7 +62,7 @@ def _modes(value: Any, cni: str, where: str) -> tuple[str, ...]:
     given = [read(mode, where) for mode in ([value] if one else sequence(value, where, f"{known[0]}, or a list of modes", read))]
     once = list(dict.fromkeys(given))
     if once != given:
-        raise bad(where, f"{show(given)} repeats a mode", f"write {listed(once)}")
+        raise bad(where, f"{show(given)} repeats a mode", f"write {flow(once)}")
     if _ABSENT in given and len(given) > 1:
         raise bad(where, f"{show(given)} contradicts itself", f"write {_ABSENT}, or leave {_ABSENT} out")
     if given == ["cross-subnet"]:

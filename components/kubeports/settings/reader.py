@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeports import table
 from kubeports.clouds import CLOUDS, added, capabilities
-from kubeports.errors import bad, is_output, nearest, show, suggest
+from kubeports.errors import bad, flow, is_output, nearest, show, suggest
 from kubeports.networks import FAMILIES, Family
 from kubeports.settings.ids import REFS
 from kubeports.settings.keys import KEYS
@@ -17,7 +17,7 @@ from kubeports.settings.plugin import network_plugin
 from kubeports.settings.services import Services
 from kubeports.settings.sources import DEFAULTS
 from kubeports.table import ROLES, Table
-from kubeports.values import boolean, choice, listed, mapping, sequence
+from kubeports.values import boolean, choice, mapping, sequence
 
 #: Where an Output is allowed, because it is an id or a tag: the key, and how many keys deep.
 _IDS = {"network": 1, "existing": 2, "refs": 3, "tags": 2}
@@ -144,7 +144,7 @@ class Reader(Services):
                 further = [_role(other, f"{place}[{i}]") for i, other in enumerate(listed_roles)]
                 once = [other for other in dict.fromkeys(further) if other != role]
                 if once != further:
-                    raise bad(place, f"{show(further)} repeats a role", f"write {listed(once)}")
+                    raise bad(place, f"{show(further)} repeats a role", f"write {flow(once)}")
                 read[role] = tuple(other for other in ROLES if other in further)
         if not roles and len(read) == len(given):  # what can't be read is a problem already
             self.roleless(at, "combines roles, and roles is false", ", or leave it out")
@@ -182,7 +182,7 @@ def _families(value: Any, where: str) -> tuple[Family, ...]:
     if not given:
         raise bad(where, "is empty", f"write {example}")
     if (once := list(dict.fromkeys(given))) != given:
-        raise bad(where, f"{show(given)} repeats a family", f"write {listed(once)}")
+        raise bad(where, f"{show(given)} repeats a family", f"write {flow(once)}")
     return tuple(family for family in FAMILIES if family in given)
 
 

@@ -20,26 +20,13 @@ def content(path: Path, name: str, right: str) -> bytes:
     Raises:
         InputError: it can't be read, or has no end.
     """
-    data = _start(path, name, right, _MOST + 1)
-    if len(data) > _MOST:
-        raise bad(name, f"is larger than {_MOST >> 20} MiB", right)
-    return data
-
-
-def check(path: Path, name: str, right: str) -> None:
-    """Refuse a file that another program is to read, and can't; the arguments are those of ``content``.
-
-    Raises:
-        InputError: it can't be read.
-    """
-    _start(path, name, right, 1)
-
-
-def _start(path: Path, name: str, right: str, most: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(most)
+            data = file.read(_MOST + 1)
     except FileNotFoundError:
         raise bad(name, "does not exist", right) from None
     except (OSError, ValueError) as error:  # a NUL in a path is a ValueError
         raise bad(name, f"can't be read ({error.strerror if isinstance(error, OSError) else error})", right) from None
+    if len(data) > _MOST:
+        raise bad(name, f"is larger than {_MOST >> 20} MiB", right)
+    return data

@@ -18,6 +18,7 @@ from kubeports import stackfile
 from kubeports.conditions import CNIS
 from kubeports.errors import bad, show
 from kubeports.nodes import Node
+from kubeports.values import mapping
 
 _API = "kubekey.kubesphere.io/"
 _CNIS = {"kubeovn": "kube-ovn", "kube-ovn": "kube-ovn", "other": "none", "": "none"}
@@ -47,11 +48,6 @@ class Cluster:
     def offline(self) -> bool:
         """Whether it installs an image registry."""
         return any("registry" in node.roles for node in self.nodes)
-
-    @property
-    def combine(self) -> dict[str, list[str]]:
-        """Role -> the further roles that its nodes have; a node belongs to the first of its roles."""
-        return reader.combine(self.nodes)
 
 
 def read(paths: tuple[Path, ...]) -> Cluster:
@@ -153,8 +149,4 @@ def _pods(value: object, where: str) -> tuple[str, ...]:
 
 
 def _map(value: object, where: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise bad(where, f"{show(value)} must be a map", "write key: value")
-    return value
+    return {} if value is None else mapping(value, where)

@@ -15,7 +15,7 @@ builtin/core/defaults/inventory of https://github.com/kubesphere/kubekey. Read i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -79,12 +79,10 @@ class Nodes:
 
     Args:
         nodes: in the order of the file.
-        plugin: the network plugin that a KubeKey configuration names, in its own word (``calico``, ``kubeovn``); None: none.
         name: what messages call the file.
     """
 
     nodes: tuple[Node, ...]
-    plugin: str | None = None
     name: str = "nodes"
 
     def by_name(self, name: str) -> Node:
@@ -153,7 +151,7 @@ def read(content: Any, name: str) -> Nodes:
         InputError: with every problem found.
     """
     if isinstance(content, list):
-        return _checked(_listed(content, name), None, name)
+        return _checked(_listed(content, name), name)
     right = "write a list of nodes with name, roles and addresses, or name a KubeKey configuration (kind: Cluster or Inventory)"
     if content is None:
         raise bad(name, "is empty", right)
@@ -165,14 +163,10 @@ def read(content: Any, name: str) -> Nodes:
     if spec is None:
         raise bad(f"{name}: spec", "is missing", "name a KubeKey configuration with hosts")
     spec = mapping(spec, f"{name}: spec")
-    if kind == "Inventory":
-        return _checked(_inventory(spec, f"{name}: spec"), None, name)
-    network = spec.get("network")
-    plugin = network.get("plugin") if isinstance(network, Mapping) else None
-    return _checked(_cluster(spec, f"{name}: spec"), plugin if isinstance(plugin, str) else None, name)
+    return _checked((_inventory if kind == "Inventory" else _cluster)(spec, f"{name}: spec"), name)
 
 
-def _checked(nodes: list[Node], plugin: str | None, name: str) -> Nodes:
+def _checked(nodes: list[Node], name: str) -> Nodes:
     """The nodes, no two of which have a name or an address in common; where none is of etcd, the control plane has it."""
     problems = Problems()
     if not nodes:
@@ -192,7 +186,7 @@ def _checked(nodes: list[Node], plugin: str | None, name: str) -> Nodes:
         nodes = [
             replace(node, roles=_ordered((*node.roles, "etcd"))) if "control-plane" in node.roles else node for node in nodes
         ]
-    return Nodes(tuple(nodes), plugin, name)
+    return Nodes(tuple(nodes), name)
 
 
 def _listed(content: list[Any], name: str) -> list[Node]:
@@ -258,15 +252,12 @@ def _cluster(spec: Mapping[str, Any], at: str) -> list[Node]:
                 raise bad(f"{place}.name", f"the name {name} stands twice", "give each node its own name")
             hosts[name] = Node(name, (), addresses, _login(host.get("user"), target, place), number)
     groups = mapping(spec.get("roleGroups") or {}, f"{at}.roleGroups")
-    roles: dict[str, list[str]] = {}
-    for group, listed in groups.items():
-        place = f"{at}.roleGroups.{group}"
-        with problems:
-            for item in sequence(listed or [], place, "node1"):
-                for name in _range(item, place):
-                    _put(roles, name, group, hosts, place)
-    problems.raise_any()
-    return [replace(host, roles=_ordered(roles.get(name, ()))) for name, host in hosts.items()]
+
+    def members(group: str, place: str) -> Iterable[str]:
+        for item in sequence(groups[group] or [], place, "node1"):
+            yield from _range(item, place)
+
+    return _with_roles(hosts, groups, members, f"{at}.roleGroups", problems)
 
 
 def _range(item: Any, at: str) -> Iterable[str]:
@@ -301,13 +292,7 @@ def _inventory(spec: Mapping[str, Any], at: str) -> list[Node]:
             addresses = _addresses(given or [target], f"{place}.{'internal_ipv4' if given else 'connector.host'}")
             hosts[name] = Node(_name(name, place), (), addresses, _login(connector.get("user"), target, place), number)
     groups = mapping(spec.get("groups") or {}, f"{at}.groups")
-    roles: dict[str, list[str]] = {}
-    for group in groups:
-        with problems:
-            for name in _members(group, groups, f"{at}.groups", ()):
-                _put(roles, name, group, hosts, f"{at}.groups.{group}")
-    problems.raise_any()
-    return [replace(host, roles=_ordered(roles.get(name, ()))) for name, host in hosts.items()]
+    return _with_roles(hosts, groups, lambda group, _: _members(group, groups, f"{at}.groups", ()), f"{at}.groups", problems)
 
 
 def _members(group: str, groups: Mapping[str, Any], at: str, within: tuple[str, ...]) -> Iterable[str]:
@@ -329,11 +314,19 @@ def _member(item: Any, at: str) -> str:
     return item
 
 
-def _put(roles: dict[str, list[str]], name: str, group: str, hosts: Mapping[str, Node], at: str) -> None:
-    if name not in hosts:
-        raise bad(at, f"{show(name)} is not among the hosts", suggest(name, hosts))
-    if group in _KUBEKEY:
-        roles.setdefault(name, []).append(_KUBEKEY[group])
+def _with_roles(
+    hosts: Mapping[str, Node], groups: Iterable[str], members: Callable[[str, str], Iterable[str]], at: str, problems: Problems
+) -> list[Node]:
+    """The hosts with the roles of their groups; ``members`` gives the names in a group, of which it gets the place."""
+    roles: dict[str, list[str]] = {name: [] for name in hosts}
+    for group in groups:
+        with problems:
+            for name in members(group, f"{at}.{group}"):
+                if name not in hosts:
+                    raise bad(f"{at}.{group}", f"{show(name)} is not among the hosts", suggest(name, hosts))
+                roles[name] += [_KUBEKEY[group]] if group in _KUBEKEY else []
+    problems.raise_any()
+    return [replace(host, roles=_ordered(roles[name])) for name, host in hosts.items()]
 
 
 def _ordered(roles: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubeports.errors import bad
-from kubeports.files import check
+from kubeports.files import content
 from kubeports.nodes import Node
 
 #: What ssh itself answers with when there is no connection.
@@ -23,28 +23,10 @@ class UnreachableError(Exception):
     """A node can't be reached, or does not answer in time: what ssh says of it."""
 
 
-def check_config(path: Path) -> None:
-    """Refuse a configuration of ssh that can't be read: ssh itself would fail on every node.
-
-    Raises:
-        InputError: with the reason.
-    """
-    check(path, str(path), "name a configuration of ssh")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command on a node did."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def reason(self) -> str:
-        """Its last message, in a line."""
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return (lines[-1] if lines else f"exit code {self.code}")[:_LONGEST]
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The last message of a command, in a line."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return (lines[-1] if lines else f"exit code {done.returncode}")[:_LONGEST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +38,7 @@ class Ssh:
         connect: seconds for a connection.
 
     Raises:
-        InputError: the configuration can't be read.
+        InputError: the configuration can't be read: ssh itself would fail on every node.
     """
 
     config: Path | None = None
@@ -64,9 +46,11 @@ class Ssh:
 
     def __post_init__(self) -> None:
         if self.config is not None:
-            check_config(self.config)
+            content(self.config, str(self.config), "name a configuration of ssh")
 
-    def run(self, node: Node, command: Sequence[str], input: str = "", timeout: float = 60, fresh: bool = False) -> Answer:
+    def run(
+        self, node: Node, command: Sequence[str], input: str = "", timeout: float = 60, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command on a node.
 
         Args:
@@ -85,10 +69,9 @@ class Ssh:
             done = subprocess.run(whole, input=input, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
             raise UnreachableError(f"no answer within {timeout:.0f} seconds") from None
-        answer = Answer(done.returncode, done.stdout, done.stderr)
-        if answer.code == _NO_CONNECTION or answer.code < 0:
-            raise UnreachableError(answer.reason if answer.stderr.strip() else "the connection ended")
-        return answer
+        if done.returncode == _NO_CONNECTION or done.returncode < 0:
+            raise UnreachableError(reason(done) if done.stderr.strip() else "the connection ended")
+        return done
 
     def words(self, node: Node, fresh: bool = False) -> list[str]:
         """The words of ssh for a node; the command is to follow.

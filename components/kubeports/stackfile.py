@@ -152,18 +152,13 @@ def folders(file: Path, project_file: Path | None = None) -> tuple[Path, ...]:
     return (folder, *([found.parent] if found is not None else []))
 
 
-def of_stack(stack: str, folder: Path) -> tuple[dict[str, Any], str]:
-    """The settings of a stack of the project that a folder is in, and what messages call their place.
+def file_of(stack: str, folder: Path) -> tuple[Path, Path]:
+    """The file of a stack of the project that a folder is in, and the project's file.
 
     Args:
         stack: its name; ``organization/project/stack`` counts too.
         folder: where the look for Pulumi.yaml begins.
     """
-    return of_file(*file_of(stack, folder))
-
-
-def file_of(stack: str, folder: Path) -> tuple[Path, Path]:
-    """The file of a stack of the project that a folder is in, and the project's file."""
     found, _ = _home(folder)
     path = path_of(stack, folder)
     if not path.is_file():
@@ -197,13 +192,19 @@ def _home(folder: Path) -> tuple[Path, Path]:
     found = project(folder)
     if found is None:
         raise bad(str(folder), f"no {PROJECT} here or above", "go to the project's folder, or use --file")
-    content = load(found)
-    where = content.get("stackConfigDir") if isinstance(content, Mapping) else None
+    content = _content(found)
+    where = content.get("stackConfigDir")
     if where is None:
-        where = content.get("config", "") if isinstance(content, Mapping) and isinstance(content.get("config"), str) else ""
+        where = content["config"] if isinstance(content.get("config"), str) else ""
     if not isinstance(where, str):
         raise bad(f"{_short(found)}: stackConfigDir", f"{show(where)} is not a folder", "write a path")
     return found, found.parent / where
+
+
+def _content(project_file: Path) -> Mapping[Any, Any]:
+    """What a project's file says; nothing where it is not a map."""
+    content = load(project_file)
+    return content if isinstance(content, Mapping) else {}
 
 
 def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any], str]:
@@ -218,20 +219,19 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
             with problems:
                 raise bad(f"{name}: {key}", "is beside config, where it has no effect", "indent it below config:")
     project_file = project_file or project(path.resolve().parent)
-    content_of_project = load(project_file) if project_file is not None else None
-    project_name = content_of_project.get("name") if isinstance(content_of_project, Mapping) else None
+    of_project = _content(project_file) if project_file is not None else {}
     for key, value in config.items():
         with problems:
             if not isinstance(key, str) or ":" not in key:
                 raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {NAMESPACE}:{_bare(key)}")
             namespace, _, rest = key.partition(":")
-            refuse_namespace(key, f"{name}: config", project_name)
+            refuse_namespace(key, f"{name}: config", of_project.get("name"))
             if namespace == NAMESPACE:
                 _plain(value, f"{name}: {key}")
                 settings[rest] = value
     problems.raise_any()
     if project_file is not None:
-        settings = _defaults(project_file) | settings
+        settings = _defaults(of_project, _short(project_file)) | settings
     return settings, f"{name}: {NAMESPACE}:"
 
 
@@ -285,22 +285,16 @@ def _config(content: Any, name: str) -> Mapping[Any, Any]:
         raise bad(name, "is not a map" if content is not None else "is empty", "write config: and under it the settings")
     config = content.get("config")
     if not isinstance(config, Mapping):
-        raise bad(
-            f"{name}: config",
-            "is missing" if config is None else "is not a map",
-            f"write config: and under it {NAMESPACE}:cloud: …",
-        )
+        what = "is missing" if config is None else "is not a map"
+        raise bad(f"{name}: config", what, f"write config: and under it {NAMESPACE}:cloud: …")
     return config
 
 
-def _defaults(path: Path) -> dict[str, Any]:
+def _defaults(content: Mapping[Any, Any], path: str) -> dict[str, Any]:
     """What Pulumi.yaml gives every stack: ``value`` or ``default`` of the namespace's keys."""
-    content = load(path)
-    config = content.get("config") if isinstance(content, Mapping) else None
-    if not isinstance(content, Mapping) or not isinstance(config, Mapping):
-        return {}
+    config = content.get("config")
     found = {}
-    for key, declared in config.items():
+    for key, declared in config.items() if isinstance(config, Mapping) else ():
         namespace, colon, name = str(key).partition(":")
         if not colon:
             namespace, name = str(content.get("name")), str(key)
@@ -308,7 +302,7 @@ def _defaults(path: Path) -> dict[str, Any]:
             values = declared if isinstance(declared, Mapping) else {"value": declared}
             for each in ("value", "default"):
                 if each in values:
-                    _plain(values[each], f"{_short(path)}: {key}")
+                    _plain(values[each], f"{path}: {key}")
                     found[name] = values[each]
                     break
     return found
@@ -322,9 +316,8 @@ def _plain(value: Any, where: str) -> None:
         raise bad(where, f"{value} is not a whole number", "write whole numbers alone")
     if isinstance(value, Mapping):
         if "secure" in value:
-            raise bad(
-                where, "is encrypted (secure:), and the rules must be plain to be previewed", "pulumi config set --plaintext"
-            )
+            what = "is encrypted (secure:), and the rules must be plain to be previewed"
+            raise bad(where, what, "pulumi config set --plaintext")
         for key, item in value.items():
             _plain(item, f"{where}.{key}")
     elif isinstance(value, list):

@@ -60,8 +60,9 @@ def aws() -> Iterator[dict[str, str]]:
 @contextmanager
 def gcp() -> Iterator[dict[str, str]]:
     """The stack gcp-dev as it was made, its baseline gone, and a Service of Kubernetes; the environment for commands."""
-    settings, _ = stackfile.of_stack("gcp-dev", ROOT)
-    project = stackfile.provider(ROOT / "stacks" / "Pulumi.gcp-dev.yaml", "gcp")["project"]
+    file, project_file = stackfile.file_of("gcp-dev", ROOT)
+    settings, _ = stackfile.of_file(file, project_file)
+    project = stackfile.provider(file, "gcp")["project"]
     with GCP() as cloud:
         cloud.api.networks().insert(project=project, body={"name": "default"}).execute()
 

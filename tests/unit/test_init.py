@@ -11,6 +11,7 @@ from kubeports import kubekey, stackfile, table
 from kubeports.check import check
 from kubeports.cli import main
 from kubeports.conditions import CNIS, MODES
+from kubeports.nodes import combine
 from kubeports.settings import KEYS
 
 V3 = """
@@ -106,7 +107,7 @@ def test_version_3_of_kubekey_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(V3)
     found = kubekey.read((tmp_path / "config.yaml",))
     assert (found.name, found.table, found.cni, found.modes) == ("prod", "kubesphere", "calico", ("vxlan", "cross-subnet"))
-    assert found.combine == {"control-plane": ["etcd"]}
+    assert combine(found.nodes) == {"control-plane": ["etcd"]}
     first = found.nodes[0]
     assert (first.name, first.roles) == ("cp1", ("control-plane", "etcd"))
     assert list(map(str, first.addresses)) == ["172.16.0.2", "2001:db8::2"]
@@ -123,7 +124,7 @@ def test_version_4_of_kubekey_is_read_from_two_files(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG)
     found = kubekey.read((tmp_path / "inventory.yaml", tmp_path / "config.yaml"))
     assert (found.table, found.cni, found.offline) == ("kubekey-4", "kube-ovn", True)
-    assert found.combine == {"control-plane": ["etcd", "worker"]}
+    assert combine(found.nodes) == {"control-plane": ["etcd", "worker"]}
     assert [str(node.addresses[0]) for node in found.nodes] == ["10.1.0.1", "10.0.0.2", "10.1.0.9"]
     flags = ("--kubekey", tmp_path / "inventory.yaml", "--kubekey", tmp_path / "config.yaml")
     result = run("init", tmp_path / "stack.yaml", *FLAGS, *flags)
@@ -149,7 +150,7 @@ BROKEN_3 = [
     ("plugin: calico", "plugin: [calico]", "is a CNI that kubeports does not know"),
     ("plugin: calico", "plugin: weave", "is a CNI that kubeports does not know"),
     ("vxlanMode: CrossSubnet", "vxlanMode: [Always]", "is not a mode"),
-    ("calico: {ipipMode: Never, vxlanMode: CrossSubnet}", "calico: ipip", "must be a map"),
+    ("calico: {ipipMode: Never, vxlanMode: CrossSubnet}", "calico: ipip", "is not a map"),
     ("kubePodsCIDR: 10.233.64.0/18", "kubePodsCIDR: everything", "is not a CIDR"),
     ("kubePodsCIDR: 10.233.64.0/18", "kubePodsCIDR: {a: b}", "is not the CIDRs of the pods"),
     ("kubePodsCIDR: 10.233.64.0/18", "kubePodsCIDR: 0.0.0.0/0", "is the internet"),
@@ -158,7 +159,7 @@ BROKEN_3 = [
 BROKEN_4 = [
     ("kind: Inventory", "kind: {Inventory: 1}", "has no Cluster, Inventory or Config"),
     ("kind: Inventory", "kind: Playbook", "has no Cluster, Inventory or Config"),
-    ("spec:\n", "spec: []\nother:\n", "must be a map"),
+    ("spec:\n", "spec: []\nother:\n", "is not a map"),
     ("internal_ipv4: 10.1.0.1}", "internal_ipv4: 10.1.0.300}", "is not an address"),
     ("b: {connector: {host: 10.0.0.2}}", "b: {connector: {host: 10.0.0.2, port: ssh}}", "is not a port"),
     ("b: {connector: {host: 10.0.0.2}}", "b: {connector: 10.0.0.2}", "connector"),
@@ -167,7 +168,7 @@ BROKEN_4 = [
     ("kube_control_plane: {hosts: [a]}", "kube_control_plane: {groups: [kube_control_plane]}", "contains itself"),
     ("kube_control_plane: {hosts: [a]}", "kube_control_plane: {groups: [nothing]}", "no group is called"),
     ("kube_control_plane: {hosts: [a]}", "kube_control_plane: 7", "kube_control_plane"),
-    ("  groups:\n", "  vars: {cni: calico}\n  groups:\n", "must be a map"),
+    ("  groups:\n", "  vars: {cni: calico}\n  groups:\n", "is not a map"),
     ("  groups:\n", "  vars: {cni: {type: 5}}\n  groups:\n", "is a CNI that kubeports does not know"),
     ("    r: {internal_ipv4: 10.1.0.9}\n", "    r: {internal_ipv4: 10.1.0.9}\n    r: {internal_ipv4: 10.1.0.8}\n", "is not YAML"),
 ]

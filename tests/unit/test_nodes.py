@@ -69,7 +69,6 @@ def test_a_list_has_nodes_with_roles_addresses_and_ssh() -> None:
 
 def test_a_cluster_of_kubekey_3_has_them_too() -> None:
     found = nodes.read(yaml.safe_load(CLUSTER), "config.yaml")
-    assert found.plugin == "calico"
     assert shown(found) == [
         ("node1", ("control-plane", "etcd"), ["172.16.0.2", "2022::2"], "ubuntu@172.16.0.2", 8022),
         ("node2", ("worker",), ["172.16.0.3"], "198.51.100.3", None),

@@ -134,11 +134,12 @@ def test_a_stack_is_found_from_below_the_project(tmp_path: Path) -> None:
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks" / "Pulumi.dev.yaml").write_text("config:\n  kubeports:cloud: aws\n")
     (tmp_path / "deep").mkdir()
-    assert stackfile.of_stack("org/kubeports/dev", tmp_path / "deep")[0] == {"cloud": "aws", "nfs": True}
+    found = stackfile.file_of("org/kubeports/dev", tmp_path / "deep")
+    assert stackfile.of_file(*found)[0] == {"cloud": "aws", "nfs": True}
     with pytest.raises(InputError, match="Known: dev"):
-        stackfile.of_stack("prod", tmp_path)
+        stackfile.file_of("prod", tmp_path)
     with pytest.raises(InputError, match=r"no Pulumi.yaml here or above"):
-        stackfile.of_stack("dev", Path("/"))
+        stackfile.file_of("dev", Path("/"))
 
 
 #: Six lines that stand for 30 to the sixth values.

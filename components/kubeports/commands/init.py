@@ -15,6 +15,7 @@ from kubeports import conditions, kubekey, stackfile, table
 from kubeports.clouds import CLOUDS, added
 from kubeports.commands import shared
 from kubeports.errors import InputError, advice, bad, flow
+from kubeports.nodes import combine
 from kubeports.settings import KEYS
 
 
@@ -223,7 +224,7 @@ def render(answers: Answers) -> str:
     lines += _sources(answers)
     if found.nodes:
         put("roles", True)
-        put("combine", found.combine)
+        put("combine", combine(found.nodes))
     if found.offline:
         put("offline", True, "the configuration installs an image registry")
     lines += [

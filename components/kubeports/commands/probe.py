@@ -85,10 +85,9 @@ def command(
     chosen = shared.chosen(stack, file)
     from kubeports.probe import agents, run, show
     from kubeports.probe.differences import result
-    from kubeports.ssh import check_config
+    from kubeports.ssh import Ssh
 
-    if ssh_config is not None:
-        check_config(ssh_config)
+    Ssh(ssh_config)  # refuses a configuration that can't be read
     if ssh is not None:
         _check_command(ssh)
     called = ssh or agents.SSH + (f" -F {shlex.quote(str(ssh_config))}" if ssh_config is not None else "")

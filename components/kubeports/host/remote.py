@@ -22,7 +22,7 @@ from kubeports.host.lockout import Connection, connection
 from kubeports.host.ruleset import TABLE, TRIAL, Ruleset
 from kubeports.host.unit import FILE, FOLDER, UNIT_FILE, UNIT_TEXT
 from kubeports.nodes import Address, Node, Nodes
-from kubeports.ssh import Ssh
+from kubeports.ssh import Ssh, reason
 
 _STATE = "/run/kubeports"
 _TIMEOUT = 60  # seconds for a command on a node
@@ -199,10 +199,10 @@ class Remote:
 
     def _do(self, action: str, argument: str = "", input: str = "", fresh: bool = False) -> str:
         command = ["sh", "-c", _WRAPPER, "kubeports", _SCRIPT, action, argument]
-        answer = self.ssh.run(self.node, command, input, _TIMEOUT, fresh)
-        if answer.code:
-            raise NodeError(answer.reason)
-        return answer.stdout.partition(f"{_BEGIN}\n")[2]
+        done = self.ssh.run(self.node, command, input, _TIMEOUT, fresh)
+        if done.returncode:
+            raise NodeError(reason(done))
+        return done.stdout.partition(f"{_BEGIN}\n")[2]
 
 
 def _addresses(shown: str) -> frozenset[Address]:

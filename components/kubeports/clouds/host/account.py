@@ -15,7 +15,7 @@ from kubeports.networks import FAMILIES
 from kubeports.nodes import Node, Nodes, load
 from kubeports.rules import Plan, Rule, Source, order
 from kubeports.settings import Settings
-from kubeports.ssh import Ssh, UnreachableError
+from kubeports.ssh import Ssh, UnreachableError, reason
 
 _AT_ONCE = 16
 _COMMAND = (
@@ -46,8 +46,8 @@ def _listed(ssh: Ssh, node: Node) -> object:
         answer = ssh.run(node, ["sh", "-c", _COMMAND])
     except UnreachableError as error:
         raise UnreadableError(f"{node.name}: {error}", "try ssh by hand; the nodes' file says how to connect") from None
-    if answer.code:
-        raise UnreadableError(f"{node.name}: {answer.reason}", "install nftables there, and read as root or with sudo") from None
+    if answer.returncode:
+        raise UnreadableError(f"{node.name}: {reason(answer)}", "install nftables there, and read as root or with sudo") from None
     try:
         found = json.loads(answer.stdout[answer.stdout.find("{") :])  # a login script may print before it
         found["nftables"]

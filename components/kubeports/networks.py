@@ -15,6 +15,8 @@ Network = IPv4Network | IPv6Network
 Family = Literal["ipv4", "ipv6"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
+#: Family -> the version of IP.
+VERSIONS: Mapping[Family, int] = MappingProxyType({"ipv4": 4, "ipv6": 6})
 #: The CIDR that is a whole family.
 INTERNET: Mapping[Family, Network] = MappingProxyType({"ipv4": IPv4Network("0.0.0.0/0"), "ipv6": IPv6Network("::/0")})
 #: All addresses of the family that are routed on the internet: a source that has these is the internet.
@@ -25,8 +27,8 @@ _ROUTED: Mapping[Family, Network] = MappingProxyType({"ipv4": INTERNET["ipv4"], 
 network = cache(ip_network)
 
 
-def family_of(network: Network) -> Family:
-    """The family of a network."""
+def family_of(network: Network | IPv4Address | IPv6Address) -> Family:
+    """The family of a network, or of an address."""
     return "ipv4" if network.version == 4 else "ipv6"
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from kubeports import stackfile
 from kubeports.errors import Problems, bad, show, some, suggest
-from kubeports.networks import Family
+from kubeports.networks import Family, family_of
 from kubeports.settings import Settings
 from kubeports.table import ROLES
 from kubeports.values import mapping, port, sequence
@@ -69,8 +69,7 @@ class Node:
 
     def of(self, family: Family) -> tuple[Address, ...]:
         """Its addresses of a family."""
-        version = 4 if family == "ipv4" else 6
-        return tuple(address for address in self.addresses if address.version == version)
+        return tuple(address for address in self.addresses if family_of(address) == family)
 
 
 @dataclass(frozen=True, slots=True)

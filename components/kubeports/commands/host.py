@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import click
 
 from kubeports.commands import shared
-from kubeports.errors import InputError, Problems, bad, printable, show, suggest
-
-if TYPE_CHECKING:
-    from kubeports.host.counters import Count
-    from kubeports.host.lockout import Connection
-    from kubeports.host.ruleset import Ruleset
-    from kubeports.networks import Network
-    from kubeports.nodes import Node, Nodes
-    from kubeports.ssh import Ssh
+from kubeports.errors import InputError, Problem, Problems, bad, printable, show, suggest
+from kubeports.host.counters import Count, counts
+from kubeports.host.lockout import Connection, lockouts
+from kubeports.host.remote import Loaded, NodeError, Remote, refuse_another, refuse_audit
+from kubeports.host.ruleset import Ruleset, ruleset
+from kubeports.host.unit import FORMATS
+from kubeports.networks import FAMILIES, Network
+from kubeports.nodes import Node, Nodes
+from kubeports.ssh import Ssh, UnreachableError
+from kubeports.table import ROLES
+from kubeports.values import cidr
 
 #: Exit codes beside those of every command.
 NOT_DONE, UNREACHABLE, INTERRUPTED = 1, 3, 130
-_FORMATS = ("nftables", "systemd", "ansible", "cloud-init")
 _AT_ONCE = 16  # nodes that are spoken to at the same time
 
 
 @click.command("host")
 @shared.stack_options
-@click.option(
-    "--nodes",
-    "nodes_file",
-    metavar="FILE",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The nodes with roles and addresses: a list in YAML or JSON, or a KubeKey configuration (Cluster or Inventory).",
+@shared.nodes_option(
+    "The nodes with roles and addresses: a list in YAML or JSON, or a KubeKey configuration (Cluster or Inventory)."
 )
 @click.option("--node", "names", metavar="NAME", multiple=True, help="A node of the file. Repeat it; without it all are meant.")
 @click.option("--role", metavar="ROLE", help="To print: the nodes of this role, if they have all their roles in common.")
 @click.option(
     "--source", "sources", metavar="NAME=CIDR", multiple=True, help="What a reference of the cloud's stands for. Repeat it."
 )
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="nftables", show_default=True, help="What to print.")
+@click.option("--format", "form", type=click.Choice(tuple(FORMATS)), default="nftables", show_default=True, help="What to print.")
 @click.option(
     "--audit", is_flag=True, help="Count and log what the rules would drop, and drop nothing; with --apply on the nodes."
 )
@@ -67,9 +63,7 @@ _AT_ONCE = 16  # nodes that are spoken to at the same time
     show_default=True,
     help="With --apply: the old rules are back after so many seconds, unless a new connection confirms the new ones.",
 )
-@click.option(
-    "--ssh-config", metavar="FILE", type=click.Path(path_type=Path), help="A configuration of ssh, instead of ~/.ssh/config."
-)
+@shared.ssh_config_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -107,8 +101,6 @@ def command(
     Exit codes: 0 done; 2 bad input, and nothing was changed; 1 a node refused the rules, or they were withdrawn; 3 a node can't
     be reached; 130 interrupted, and the table shows which nodes have the new rules.
     """
-    from kubeports.ssh import Ssh
-
     if len(set(actions)) > 1:
         raise click.UsageError(f"{' and '.join(f'--{each}' for each in dict.fromkeys(actions))} exclude each other")
     action = actions[0] if actions else None
@@ -154,9 +146,6 @@ def _refuse_idle(ctx: click.Context, action: str | None) -> None:
 
 def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Network]]:
     """What ``--source`` says: reference -> its networks."""
-    from kubeports.networks import FAMILIES
-    from kubeports.values import cidr
-
     found: dict[str, list[Network]] = {}
     problems = Problems()
     refs = chosen.plan.settings.refs
@@ -164,9 +153,8 @@ def _named(sources: Iterable[str], chosen: shared.Chosen) -> dict[str, list[Netw
         with problems:
             name, equals, network = text.partition("=")
             if not equals:
-                raise bad(
-                    "--source", f"{show(text)} names no reference and CIDR", "write NAME=CIDR, such as office=203.0.113.0/24"
-                )
+                what, right = f"{show(text)} names no reference and CIDR", "write NAME=CIDR, such as office=203.0.113.0/24"
+                raise bad("--source", what, right)
             if name not in refs:
                 raise bad("--source", f"no named source is called {show(name)}", suggest(name, refs) if refs else "leave it out")
             found.setdefault(name, []).append(cidr(network, f"--source {name}", FAMILIES, "families"))
@@ -184,22 +172,16 @@ def _one(nodes: Nodes, names: Iterable[str]) -> Node:
 
 def _shared_roles(nodes: Nodes, role: str) -> Node:
     """A node of a role; nodes of one role that differ in others have different rules."""
-    from kubeports.table import ROLES
-
     if role not in ROLES:
         raise bad("--role", f"{show(role)} is not a role", suggest(role, ROLES))
     having = nodes.with_role(role)
     if not having:
-        raise bad(
-            "--role",
-            f"no node is {role}",
-            f"roles of these nodes: {', '.join(sorted({r for n in nodes.nodes for r in n.roles}))}",
-        )
+        known = ", ".join(sorted({role for node in nodes.nodes for role in node.roles}))
+        raise bad("--role", f"no node is {role}", f"roles of these nodes: {known}")
     if len({node.roles for node in having}) > 1:
         kinds = sorted({f"{node.name} ({', '.join(node.roles)})" for node in having})
-        raise bad(
-            "--role", f"the nodes that are {role} differ in their other roles: {shared.some(kinds)}", "print each with --node"
-        )
+        what = f"the nodes that are {role} differ in their other roles: {shared.some(kinds)}"
+        raise bad("--role", what, "print each with --node")
     return having[0]
 
 
@@ -220,15 +202,11 @@ class _Task:
     named: Mapping[str, Sequence[Network]]
 
     def rules(self, node: Node) -> Ruleset:
-        from kubeports.host.ruleset import ruleset
-
         settings = self.chosen.plan.settings
         roles = f" ({', '.join(node.roles)})" if node.roles else ""
         return ruleset(self.chosen.plan, self.nodes, node.roles, f"{settings.cluster}: {node.name}{roles}", self.named)
 
     def print(self, node: Node, form: str, audit: bool) -> None:
-        from kubeports.host.unit import FORMATS
-
         rules = self.rules(node)
         if audit:
             if form != "nftables":
@@ -239,15 +217,11 @@ class _Task:
         for problem in self.lockouts(node, None):
             click.echo(f"warning: {problem}", err=True)
 
-    def lockouts(self, node: Node, in_use: Connection | None) -> list[object]:
-        from kubeports.host.lockout import lockouts
-
-        return list(lockouts(self.chosen.plan, self.chosen.args, self.nodes, node, in_use, self.named, self.chosen.where))
+    def lockouts(self, node: Node, in_use: Connection | None) -> list[Problem]:
+        return lockouts(self.chosen.plan, self.chosen.args, self.nodes, node, in_use, self.named, self.chosen.where)
 
     def each(self, wanted: Sequence[Node], do: Callable[[Node], _Done]) -> list[_Done]:
         """Do it on all nodes at the same time; what goes wrong on one is its result."""
-        from kubeports.host.remote import NodeError
-        from kubeports.ssh import UnreachableError
 
         def one(node: Node) -> _Done:
             try:
@@ -271,8 +245,6 @@ class _Task:
 
     def apply(self, ssh: Ssh, wanted: Sequence[Node], audit: bool, seconds: int) -> int:
         """All nodes are read and judged before any is changed."""
-        from kubeports.host.remote import Loaded, Remote, refuse_another, refuse_audit
-
         rules = {node.name: self.rules(node) for node in wanted}
         loaded: dict[str, Loaded] = {}
         problems = Problems()
@@ -291,7 +263,7 @@ class _Task:
                 if audit:
                     refuse_audit(loaded[node.name], node)
                 elif shut := self.lockouts(node, loaded[node.name].connection):
-                    raise InputError(shut)  # type: ignore[arg-type]
+                    raise InputError(shut)
         problems.raise_any()
 
         def change(node: Node) -> _Done:
@@ -304,15 +276,10 @@ class _Task:
             return _shown(self.each(wanted, change))
 
     def remove(self, ssh: Ssh, node: Node) -> _Done:
-        from kubeports.host.remote import Remote
-
         Remote(ssh, node).remove()
         return _Done(node.name, "removed")
 
     def counters(self, ssh: Ssh, wanted: Sequence[Node]) -> int:
-        from kubeports.host.counters import counts
-        from kubeports.host.remote import Remote
-
         found: dict[str, list[Count]] = {}
         stages: set[bool] = set()
 
@@ -334,13 +301,8 @@ class _Task:
         return _shown(unread) if unread else 0
 
 
-def _tried(remote: object, rules: Ruleset, loaded: object, seconds: int) -> _Done:
+def _tried(remote: Remote, rules: Ruleset, loaded: Loaded, seconds: int) -> _Done:
     """A trial, and its confirmation over a new connection."""
-    from kubeports.host.remote import Loaded, NodeError, Remote
-    from kubeports.ssh import UnreachableError
-
-    if not isinstance(remote, Remote) or not isinstance(loaded, Loaded):
-        raise TypeError("a node and what was read from it")
     name = remote.node.name
     try:
         remote.trial(rules, seconds)
@@ -368,11 +330,10 @@ def _shown(found: Sequence[_Done]) -> int:
 
 def _counted(found: Sequence[Count], denied: str) -> str:
     """Rows of the plan with what was allowed on all nodes, and then who was denied."""
-    allowed: dict[tuple[str, str, str], int] = {}
+    allowed: Counter[tuple[str, str, str]] = Counter()
     for each in found:
         if each.verdict == "allowed":
-            key = (each.service, each.entry, each.way)
-            allowed[key] = allowed.get(key, 0) + each.packets
+            allowed[each.service, each.entry, each.way] += each.packets
     shown = [(service, entry, way, packets) for (service, entry, way), packets in allowed.items()]
     parts: list[object] = [shared.Sheet(("row", "entry", "way", "allowed"), shown).table()]
     rows = [(each.node, each.service or "no row", each.entry, each.way, each.peer, each.packets) for each in found if each.peer]

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @shared.stack_options
-@click.option(
+@shared.stack_option(
     "--diff",
     "other",
     metavar="STACK|FILE",
-    shell_complete=shared.complete_stacks,
     help="Show instead what leads from the stack to this one: another stack, or a stack file.",
 )
 @shared.format_option(*shared.FORMATS)

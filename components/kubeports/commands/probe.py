@@ -21,13 +21,7 @@ DIFFERENCES, UNREACHABLE = 1, 3
 
 @click.command("probe")
 @shared.stack_options
-@click.option(
-    "--nodes",
-    metavar="FILE",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The nodes: a list, or a KubeKey configuration.",
-)
+@shared.nodes_option("The nodes: a list, or a KubeKey configuration.")
 @click.option(
     "--from",
     "outside",
@@ -40,9 +34,7 @@ DIFFERENCES, UNREACHABLE = 1, 3
 @click.option("--all-ports", is_flag=True, help="Ask every port of ranges, not a choice of them.")
 @click.option("--strict", is_flag=True, help="What can't be asked is a difference.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Other ports of ranges, another sample.")
-@click.option(
-    "--ssh-config", metavar="FILE", type=click.Path(path_type=Path), help="A configuration of ssh, instead of ~/.ssh/config."
-)
+@shared.ssh_config_option
 @click.option("--ssh", metavar="COMMAND", default=None, help="How to call ssh; {host} stands for the host.")
 @click.option("--no-sudo", is_flag=True, help="Don't use sudo on the nodes, where they have it without a password.")
 @shared.format_option("table", "json", "markdown", "junit")
@@ -51,7 +43,7 @@ def command(
     ctx: click.Context,
     stack: str | None,
     file: Path | None,
-    nodes: Path,
+    nodes_file: Path,
     outside: tuple[str, ...],
     before_install: bool,
     all_ports: bool,
@@ -92,8 +84,8 @@ def command(
         _check_command(ssh)
     called = ssh or agents.SSH + (f" -F {shlex.quote(str(ssh_config))}" if ssh_config is not None else "")
     options = run.Options(seed, called, not no_sudo, all_ports)
-    asked = _hosts(chosen, nodes, outside)
-    with shared.steps(f"probing {chosen.plan.settings.cluster}") as progress:
+    asked = _hosts(chosen, nodes_file, outside)
+    with shared.progress(f"probing {chosen.plan.settings.cluster}") as progress:
         found = asyncio.run(run.probe(chosen.plan, asked, options, progress))
     if not any(host.is_node for host in found.schedule.hosts):
         for name, why in found.lost.items():

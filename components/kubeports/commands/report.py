@@ -21,24 +21,19 @@ _STDOUT = "-"
 
 
 @click.command("report")
-@click.option(
+@shared.stack_option(
     "-s",
     "--stack",
     "stacks",
     metavar="STACK",
     multiple=True,
-    shell_complete=shared.complete_stacks,
     help="A stack of the Pulumi project that you stand in; several are compared.",
 )
-@click.option(
-    "--file", "files", metavar="FILE", multiple=True, type=click.Path(path_type=Path), help="A stack file, wherever it is."
-)
-@click.option(
+@shared.file_option("--file", "files", multiple=True, help="A stack file, wherever it is.")
+@shared.file_option(
     "--probe",
     "probes",
-    metavar="FILE",
     multiple=True,
-    type=click.Path(path_type=Path),
     help="What kubeports probe --format json wrote of a stack: the matrix shows what packets have proved. Repeat it.",
 )
 @click.option("-o", "--output", metavar="FILE", required=True, help="The page to write, or - for stdout.")

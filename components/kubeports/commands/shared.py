@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,23 +59,24 @@ def complete_stacks(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+#: An option that names a file, and one that names a stack.
+file_option = partial(click.option, metavar="FILE", type=click.Path(path_type=Path))
+stack_option = partial(click.option, shell_complete=complete_stacks)
+
+
 def stack_options(command: _Command) -> _Command:
     """The options ``-s STACK`` and ``--file FILE``, as the arguments ``stack`` and ``file`` of a command."""
-    file = click.option(
-        "--file",
-        "file",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="A stack file, wherever it is.",
-    )
-    stack = click.option(
-        "-s",
-        "--stack",
-        metavar="STACK",
-        shell_complete=complete_stacks,
-        help="A stack of the Pulumi project that you stand in.",
-    )
-    return stack(file(command))
+    file = file_option("--file", help="A stack file, wherever it is.")
+    return stack_option("-s", "--stack", metavar="STACK", help="A stack of the Pulumi project that you stand in.")(file(command))
+
+
+def nodes_option(help: str) -> Callable[[_Command], _Command]:
+    """The option ``--nodes``, as the argument ``nodes_file``."""
+    return file_option("--nodes", "nodes_file", required=True, help=help)
+
+
+#: The option ``--ssh-config``, as the argument ``ssh_config``.
+ssh_config_option = file_option("--ssh-config", help="A configuration of ssh, instead of ~/.ssh/config.")
 
 
 def format_option(*formats: str) -> Callable[[_Command], _Command]:
@@ -204,21 +206,12 @@ def indented(text: str) -> object:
 
 
 @contextmanager
-def steps(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what is being done, step by step; nothing where stderr is not a terminal."""
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what is being done, while it is, and at which step; nothing where stderr is not a terminal."""
     from rich.console import Console
 
     with Console(stderr=True, markup=False, emoji=False).status(what) as status:
         yield lambda step: status.update(f"{what}: {step}")
-
-
-@contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Say on stderr what takes longer than a second, while it does; nothing where stderr is not a terminal."""
-    from rich.console import Console
-
-    with Console(stderr=True, markup=False, emoji=False).status(what):
-        yield
 
 
 def write(text: str) -> None:
@@ -297,10 +290,8 @@ class Sheet:
 
     def markdown(self) -> str:
         """The sheet as a table of GitHub's Markdown."""
-        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
-        shown = ["| " + " | ".join(escaped(str(cell)) for cell in line) + " |" for line in lines]
-        shown[1] = "|" + "---|" * len(self.columns)
-        return "\n".join(shown)
+        head, *lines = ["| " + " | ".join(escaped(str(cell)) for cell in line) + " |" for line in (self.columns, *self.rows)]
+        return "\n".join([head, "|" + "---|" * len(self.columns), *lines])
 
     def csv(self) -> str:
         """The sheet as CSV with a header and line feeds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from kubeports.host.ruleset import TABLE
 from kubeports.plan import states
 from kubeports.rules import Plan, State
-from kubeports.traffic import entry
+from kubeports.traffic import Ports, entry
 
 _WAYS = {"from": "in", "to": "out"}
 _CHAINS = {"incoming": "in", "outgoing": "out"}
@@ -37,10 +38,6 @@ class Count:
     peer: str
     packets: int
 
-    def json(self) -> dict[str, Any]:
-        """The count as ``kubeports host --counters --format json`` has it."""
-        return {name: getattr(self, name) for name in ("node", "way", "verdict", "service", "entry", "peer", "packets")}
-
 
 def counts(node: str, ruleset: Mapping[str, Any], plan: Plan) -> list[Count]:
     """What a node has counted since its rules were loaded; who was denied, in the last hour.
@@ -50,17 +47,12 @@ def counts(node: str, ruleset: Mapping[str, Any], plan: Plan) -> list[Count]:
         ruleset: ``nft -n --json list ruleset``.
         plan: whose rows they are.
     """
-    found = []
+    allowed: Counter[Count] = Counter()
     for rule in entries(ruleset, "rule"):
         parts = {kind: value for expression in rule["expr"] for kind, value in expression.items() if kind != "match"}
         if "counter" in parts and "accept" in parts and rule["chain"] in _CHAINS and rule.get("comment") != "would be denied":
-            packets = parts["counter"]["packets"]
             way, what = _CHAINS[rule["chain"]], _entry(rule["expr"])
-            found.append(Count(node, way, "allowed", rule.get("comment", ""), what, "", packets))
-    allowed: dict[Count, int] = {}
-    for each in found:
-        key = Count(each.node, each.way, each.verdict, each.service, each.entry, "", 0)
-        allowed[key] = allowed.get(key, 0) + each.packets
+            allowed[Count(node, way, "allowed", rule.get("comment", ""), what, "", 0)] += parts["counter"]["packets"]
     joined = [replace(key, packets=packets) for key, packets in allowed.items()]
     return joined + sorted(_denied(node, ruleset, plan), key=lambda each: -each.packets)
 
@@ -80,13 +72,12 @@ def _denied(node: str, ruleset: Mapping[str, Any], plan: Plan) -> Iterable[Count
 
 
 def _services(rows: Iterable[State], protocol: int, port: int | None) -> Iterable[str]:
-    """The rows that have a protocol and port, on or off."""
-    found = {}
-    for state in rows:
-        row = state.row
-        if row.protocol == protocol and (port is None or (row.start or 0) <= port <= (row.end or 65535)):
-            found[row.service + (" (off)" if state.disabled else "")] = True
-    return found
+    """The rows that have a protocol and port, on or off, each once."""
+    return dict.fromkeys(
+        state.row.service + (" (off)" if state.disabled else "")
+        for state in rows
+        if state.row.protocol == protocol and (port is None or state.row.ports.covers(Ports(port, port)))
+    )
 
 
 def _entry(expressions: Iterable[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_address
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from kubeports.explain.answer import answer, rows_of
 from kubeports.explain.question import read
 from kubeports.explain.ways import ways
 from kubeports.host.ruleset import restricted
-from kubeports.networks import Family, Network
+from kubeports.networks import Network, family_of
 from kubeports.nodes import Address, Node, Nodes
 from kubeports.plan import states
 from kubeports.rules import Packet, Plan, State, allows
@@ -85,27 +86,21 @@ def lockouts(
     return found
 
 
-def _family(address: Address) -> Family:
-    return "ipv4" if address.version == 4 else "ipv6"
-
-
+@dataclass(frozen=True)
 class _Asking:
-    """A plan that is asked about addresses at one node."""
+    """A plan that is asked about addresses at one node; the arguments are those of ``lockouts``."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        args: Mapping[str, Any],
-        nodes: Nodes,
-        node: Node,
-        named: Mapping[str, Sequence[Network]],
-        where: str,
-    ) -> None:
-        self.plan, self.args, self.nodes, self.node, self.named, self.where = plan, args, nodes, node, named, where
-        self.of: dict[Address, set[str]] = {}
-        for each in nodes.nodes:
-            for address in each.addresses:
-                self.of[address] = {"nodes", *each.roles}
+    plan: Plan
+    args: Mapping[str, Any]
+    nodes: Nodes
+    node: Node
+    named: Mapping[str, Sequence[Network]]
+    where: str
+
+    @cached_property
+    def of(self) -> dict[Address, set[str]]:
+        """Address -> the groups of the node that has it."""
+        return {address: {"nodes", *node.roles} for node in self.nodes.nodes for address in node.addresses}
 
     def groups(self, address: Address) -> frozenset[str]:
         """What is known of an address: the roles of the node that has it, and the references that cover it."""
@@ -132,7 +127,7 @@ class _Asking:
             return []
         for peer in self.nodes.with_role(state.given.target):
             for address in peer.addresses if peer is not self.node else ():
-                meant = _family(address) in settings.families and self.has(address)
+                meant = family_of(address) in settings.families and self.has(address)
                 if row.protocol is not None and meant and not self.allowed(address, row.protocol, row.start, "egress"):
                     what = f"{row.service} ({row}) of {peer.name} at {address} would be out of reach: egress does not list it"
                     return [Problem(self.node.name, what, f"add {address} to {settings.setting('egress')}")]
@@ -145,7 +140,7 @@ class _Asking:
         for peer, role in {peer.name: (peer, word) for word in words for peer in self.nodes.with_role(word)}.values():
             who = "the node itself" if peer is self.node else f"{peer.name} ({role})"
             meant = families & set(row.families)
-            common = [address for address in peer.addresses if _family(address) in meant and self.has(address)]
+            common = [address for address in peer.addresses if family_of(address) in meant and self.has(address)]
             if not common:
                 what = f"{row.service} ({row}) would be denied to {who}: they share no family of {' or '.join(families)}"
                 return [Problem(self.node.name, what, f"set {self.plan.settings.setting('families')} to those of the nodes")]

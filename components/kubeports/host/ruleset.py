@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_network
 from typing import Literal
 
 from kubeports.errors import bad
-from kubeports.networks import FAMILIES, INTERNET, Family, Network, collapse
+from kubeports.networks import FAMILIES, INTERNET, Family, Network, collapse, family_of
 from kubeports.nodes import Nodes
 from kubeports.rules import Plan, Rule
 from kubeports.traffic import ICMPS, SCTP, TCP, UDP
@@ -114,15 +115,12 @@ class Ruleset:
     sets: Mapping[str, Set]
     ingress: tuple[Line, ...]
     egress: tuple[Line, ...] | None
-    _digest: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A short name for all but the sets' elements: two tables with the same one differ in elements alone."""
-        if "of" not in self._digest:
-            shape = "\n".join([*self._chains("enforce", ""), *(f"{each.name} {each.interval}" for each in self.sets.values())])
-            self._digest["of"] = hashlib.sha256(shape.encode()).hexdigest()[:16]
-        return self._digest["of"]
+        shape = "\n".join([*self._chains("enforce"), *(f"{each.name} {each.interval}" for each in self.sets.values())])
+        return hashlib.sha256(shape.encode()).hexdigest()[:16]
 
     def text(self, stage: Stage = "enforce", seconds: int = 0) -> str:
         """The table as a file for ``nft -f``, which takes the place of the one that is there, all at once.
@@ -143,18 +141,19 @@ class Ruleset:
             *_counted("from"),
             *(_counted("to") if self.egress is not None else ()),
             *(_ENFORCED.format(seconds=seconds) if stage == "trial" else _SUPERSEDED,),
-            *self._chains(stage, name),
+            *self._chains(stage),
             "}",
         ]
         return "\n".join(lines) + "\n"
 
-    def _chains(self, stage: Stage, name: str) -> list[str]:
-        lines = ["\tchain incoming {", "\t\ttype filter hook prerouting priority mangle; policy accept;", *_rests(stage)]
+    def _chains(self, stage: Stage) -> list[str]:
+        rests = [] if stage == "trial" else ["\t\tmeta nfproto @superseded accept"]
+        lines = ["\tchain incoming {", "\t\ttype filter hook prerouting priority mangle; policy accept;", *rests]
         lines += [_INCOMING, *(f'\t\tiifname "{pattern}" accept' for pattern in PODS), _LOCAL]
         lines += _commented(self.ingress)
         lines += [*_denied("saddr", stage), "\t}"]
         if self.egress is not None:
-            lines += ["\tchain outgoing {", "\t\ttype filter hook output priority filter; policy accept;", *_rests(stage)]
+            lines += ["\tchain outgoing {", "\t\ttype filter hook output priority filter; policy accept;", *rests]
             lines += [_OUTGOING, *(f'\t\toifname "{pattern}" accept' for pattern in PODS), _NEIGHBOURS]
             lines += _commented(self.egress)
             lines += [*_denied("daddr", stage), "\t}"]
@@ -231,10 +230,6 @@ def _commented(lines: Iterable[Line]) -> Iterable[str]:
             yield reason
         yield line.text()
         last = reason
-
-
-def _rests(stage: Stage) -> list[str]:
-    return [] if stage == "trial" else ["\t\tmeta nfproto @superseded accept"]
 
 
 def _denied(end: str, stage: Stage) -> list[str]:
@@ -337,8 +332,7 @@ class _Maker:
             kind = {"prefixes": "prefix list", "account": "service account"}.get(reference.kind, reference.kind)
             what = f"is a {kind} of the cloud's, whose addresses only the cloud knows"
             raise bad(self.plan.settings.place(f"refs.{name}"), what, f"write its addresses: --source {name}=203.0.113.0/24")
-        version = 4 if family == "ipv4" else 6
-        return [_element(each) for each in collapse(each for each in self.named[name] if each.version == version)]
+        return [_element(each) for each in collapse(each for each in self.named[name] if family_of(each) == family)]
 
 
 def _element(network: Network) -> str:

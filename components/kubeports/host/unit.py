@@ -38,23 +38,20 @@ WantedBy=sysinit.target
 
 def systemd(rules: Ruleset) -> str:
     """A shell script that writes the rules and the unit, and starts it: for a console, an image or a provisioner."""
-    return "\n".join(
-        [
-            "#!/bin/sh",
-            f"# {rules.title}. Written by kubeports host: run it as root on the node.",
-            "set -eu",
-            f"mkdir -p {FOLDER}",
-            f"cat > {FILE} <<'KUBEPORTS'",
-            rules.text() + "KUBEPORTS",
-            f"cat > {UNIT_FILE} <<'KUBEPORTS'",
-            UNIT_TEXT + "KUBEPORTS",
-            f"nft -c -f {FILE}",
-            "systemctl daemon-reload",
-            "systemctl enable kubeports.service",
-            "systemctl restart kubeports.service",
-            "",
-        ]
-    )
+    return f"""\
+#!/bin/sh
+# {rules.title}. Written by kubeports host: run it as root on the node.
+set -eu
+mkdir -p {FOLDER}
+cat > {FILE} <<'KUBEPORTS'
+{rules.text()}KUBEPORTS
+cat > {UNIT_FILE} <<'KUBEPORTS'
+{UNIT_TEXT}KUBEPORTS
+nft -c -f {FILE}
+systemctl daemon-reload
+systemctl enable kubeports.service
+systemctl restart kubeports.service
+"""
 
 
 def ansible(rules: Ruleset) -> str:
@@ -69,14 +66,14 @@ def ansible(rules: Ruleset) -> str:
     mode: "0644"
     validate: nft -c -f %s
     content: |
-{_indented(rules.text(), 6)}
+{_indented(rules.text())}
   register: kubeports_rules
 - name: The unit that loads them at boot
   ansible.builtin.copy:
     dest: {UNIT_FILE}
     mode: "0644"
     content: |
-{_indented(UNIT_TEXT, 6)}
+{_indented(UNIT_TEXT)}
 - name: The rules are loaded, and will be at boot
   ansible.builtin.systemd_service:
     name: kubeports.service
@@ -96,11 +93,11 @@ write_files:
   - path: {FILE}
     permissions: "0644"
     content: |
-{_indented(rules.text(), 6)}
+{_indented(rules.text())}
   - path: {UNIT_FILE}
     permissions: "0644"
     content: |
-{_indented(UNIT_TEXT, 6)}
+{_indented(UNIT_TEXT)}
 runcmd:
   - [nft, -c, -f, {FILE}]
   - [systemctl, daemon-reload]
@@ -108,17 +105,12 @@ runcmd:
 """
 
 
-def nftables(rules: Ruleset) -> str:
-    """The file for ``nft -f``."""
-    return rules.text()
-
-
-def _indented(text: str, columns: int) -> str:
+def _indented(text: str) -> str:
     # Tabs would be tabs of YAML's block, and are legal there; two spaces read better.
-    return textwrap.indent(text.replace("\t", "  ").rstrip("\n"), " " * columns)
+    return textwrap.indent(text.replace("\t", "  ").rstrip("\n"), " " * 6)
 
 
 #: Format -> what prints rules so.
 FORMATS: Mapping[str, Callable[[Ruleset], str]] = MappingProxyType(
-    {"nftables": nftables, "systemd": systemd, "ansible": ansible, "cloud-init": cloud_init}
+    {"nftables": Ruleset.text, "systemd": systemd, "ansible": ansible, "cloud-init": cloud_init}
 )

@@ -106,19 +106,8 @@ class Difference:
 
     def json(self) -> dict[str, Any]:
         """The difference as ``kubeports probe --format json`` has it."""
-        return {
-            "kind": self.kind,
-            "service": self.service,
-            "entry": self.entry,
-            "asked": list(self.asked),
-            "families": list(self.families),
-            "from": list(self.senders),
-            "to": list(self.receivers),
-            "seen": self.seen,
-            "rules": list(self.rules),
-            "setting": self.setting,
-            "next": self.next,
-        }
+        names = {"senders": "from", "receivers": "to"}
+        return {names.get(key, key): list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
 
 
 @dataclass

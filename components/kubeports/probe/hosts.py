@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from kubeports.errors import bad, show, suggest
-from kubeports.networks import FAMILIES, Family
+from kubeports.networks import FAMILIES, Family, family_of
 from kubeports.nodes import Node
 from kubeports.settings import Settings
 
@@ -80,27 +80,17 @@ def outside(texts: Iterable[str]) -> tuple[Host, ...]:
             raise bad(where, f"{show(name)} is not an ssh destination", "write a host, USER@HOST or local")
         addresses: dict[Family, str] = {}
         for address in given:
-            family, text_of = read_address(address, where)
-            if family in addresses:
-                raise bad(where, f"has two addresses of {family}", "write one per family")
-            addresses[family] = text_of
+            try:
+                read = ip_address(address)
+            except ValueError:
+                raise bad(where, f"{show(address)} is not an IP address", "write one such as 10.0.0.11 or fd00::11") from None
+            if family_of(read) in addresses:
+                raise bad(where, f"has two addresses of {family_of(read)}", "write one per family")
+            addresses[family_of(read)] = str(read)
         if any(host.ssh == name for host in found):
             raise bad(where, f"{show(name)} is named twice", "name each host once")
         found.append(Host(name, (), addresses, name, None, word))
     return tuple(found)
-
-
-def read_address(text: str, where: str) -> tuple[Family, str]:
-    """An address's family, and the address in its canonical form.
-
-    Raises:
-        InputError: it is not an address.
-    """
-    try:
-        address = ip_address(text)
-    except ValueError:
-        raise bad(where, f"{show(text)} is not an IP address", "write one such as 10.0.0.11 or fd00::11") from None
-    return FAMILIES[address.version == 6], str(address)
 
 
 def check_outside(host: Host, settings: Settings) -> None:
@@ -113,11 +103,7 @@ def check_outside(host: Host, settings: Settings) -> None:
         return
     networks = [term for term in settings.sources.get(str(host.word), ()) if not isinstance(term, str)]
     for address in map(ip_address, host.addresses.values()):
-        if not any(_within(address, network) for network in networks):
+        if not any(address in network for network in networks):
             what = f"{settings.setting('sources')}.{host.word} does not list its address {address}"
             right = f"write --from {host.word}={host.ssh},ADDRESS if the nodes see another, or --from {OUTSIDE}={host.ssh}"
             raise bad(f"--from {host.word}={host.ssh}", what, right)
-
-
-def _within(address: IPv4Address | IPv6Address, network: object) -> bool:
-    return address in network  # type: ignore[operator]

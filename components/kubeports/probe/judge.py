@@ -33,7 +33,6 @@ class Outcome:
         rtt: the longest, in milliseconds.
         icmp: the sender, type and code of an ICMP error that came instead of an answer, and its errno.
         error: the name of an error of the sender's own system.
-        unheard: a service accepted the connection that does not answer as the agent does.
     """
 
     ok: int = 0
@@ -107,19 +106,13 @@ class Receiver:
 
     def listener(self, question: Question) -> Listener:
         """Who listens on a port."""
-        key = (question.protocol, version(question), question.port or 0)
-        return "another" if key in self.held else "none" if key in self.failed else "ours"
+        return "another" if question.key in self.held else "none" if question.key in self.failed else "ours"
 
     def sees(self, question: Question) -> bool:
         """Whether it counts what arrives of UDP and raw protocols."""
         if question.protocol == UDP and self.listener(question) == "ours":
             return True
-        return (version(question), question.protocol) in self.raw
-
-
-def version(question: Question) -> int:
-    """4 or 6."""
-    return 4 if question.family == "ipv4" else 6
+        return (question.version, question.protocol) in self.raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +164,7 @@ def _tcp_allowed(question: Question, found: Outcome, receiver: Receiver) -> Judg
 
 def _tcp_denied(question: Question, found: Outcome, receiver: Receiver) -> Judgement:
     if found.ok:
-        who = receiver.held.get((question.protocol, version(question), question.port or 0))
+        who = receiver.held.get(question.key)
         return Judgement("open", "connected" if who is None else f"connected to {who or 'a program of the node'}")
     if found.refused and receiver.listener(question) == "none":
         return Judgement("open", "refused: the packets pass, and no program listens")
@@ -204,11 +197,11 @@ def _quality(found: Outcome, lost: int, tries: int) -> Judgement:
 def _blind(question: Question, receiver: Receiver) -> str:
     if question.protocol != UDP:
         return "the receiver has no raw sockets: it needs root, or sudo without a password"
-    key = (question.protocol, version(question), question.port or 0)
-    if key in receiver.held:
-        who = receiver.held[key] or "a program"
+    if question.key in receiver.held:
+        who = receiver.held[question.key] or "a program"
         return f"{who} listens on the receiver, and without root what arrives there can't be seen"
-    return f"the receiver may not listen there ({receiver.failed.get(key, 'EACCES')}): it needs root, or sudo without a password"
+    error = receiver.failed.get(question.key, "EACCES")
+    return f"the receiver may not listen there ({error}): it needs root, or sudo without a password"
 
 
 _CODES = {

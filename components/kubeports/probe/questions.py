@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Literal
 
 from kubeports.icmp import ECHO
-from kubeports.networks import Family, Networks, covers
+from kubeports.networks import VERSIONS, Family, Networks, covers
 from kubeports.plan import states
 from kubeports.probe.hosts import Host
 from kubeports.rules import Packet, Plan, Verdict, allows
@@ -58,6 +58,16 @@ class Question:
     def number(self) -> int | None:
         """The port as packets have it; of ICMP that of an echo request."""
         return ECHO.get(self.protocol, self.port)
+
+    @property
+    def version(self) -> int:
+        """Of IP: 4 or 6."""
+        return VERSIONS[self.family]
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """Protocol, version of IP and port (0: none), as the agents write them."""
+        return self.protocol, self.version, self.port or 0
 
     @property
     def what(self) -> str:
@@ -188,23 +198,21 @@ class Expected:
         family = question.family
         if family not in sender.addresses or family not in receiver.addresses:
             return Verdict(False, None)
-        peer = ip_address(sender.addresses[family])
-        verdict = Verdict(False, None)
-        for target in receiver.roles or ("nodes",):
-            found = allows(self.plan, Packet(question.protocol, question.number, peer, groups_of(sender), target))
-            if found.allowed:
-                verdict = found
-                break
-            verdict = found if verdict.rule is None else verdict
+        verdict = self._at(receiver, sender, question, "ingress")
         if verdict.allowed and sender.is_node and self._decides_egress:
-            to = ip_address(receiver.addresses[family])
-            targets = sender.roles or ("nodes",)
-            out = [
-                allows(self.plan, Packet(question.protocol, question.number, to, groups_of(receiver), target, "egress"))
-                for target in targets
-            ]
-            if not any(each.allowed for each in out):
-                return out[0]
+            out = self._at(sender, receiver, question, "egress")
+            return verdict if out.allowed else out
+        return verdict
+
+    def _at(self, node: Host, other: Host, question: Question, direction: Literal["ingress", "egress"]) -> Verdict:
+        """The verdict of a node's own rules; of several roles the first that allows, else the first that a rule decides."""
+        peer, groups = ip_address(other.addresses[question.family]), groups_of(other)
+        verdict = Verdict(False, None)
+        for target in node.roles or ("nodes",):
+            found = allows(self.plan, Packet(question.protocol, question.number, peer, groups, target, direction))
+            if found.allowed:
+                return found
+            verdict = found if verdict.rule is None else verdict
         return verdict
 
     @cached_property

@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kubeports.networks import FAMILIES
+from kubeports.networks import FAMILIES, VERSIONS
 from kubeports.probe import agents as remote
 from kubeports.probe.agents import Agent, LostError
 from kubeports.probe.hosts import Host, check_outside
-from kubeports.probe.judge import Outcome, Receiver, is_settled, outcome, version
+from kubeports.probe.judge import Outcome, Receiver, is_settled, outcome
 from kubeports.probe.questions import Expected, Question, questions
 from kubeports.probe.schedule import Item, Pair, Schedule, one_at_a_time, oriented, schedule
 from kubeports.rules import Plan
@@ -103,6 +103,7 @@ class _Run:
         self.agents = [Agent(host, options.ssh, options.sudo) for host in hosts]
         self.alive: list[Agent] = []
         self.id = secrets.token_hex(8)
+        self.has_root: dict[Agent, bool] = {}
         self.absent: dict[str, list[str]] = {}
         self.number = 0
         self.stage = 0
@@ -117,10 +118,7 @@ class _Run:
         self.schedule = schedule(expected, hosts)
         self.found = Found(self.plan, self.schedule, absent=self.absent)
         self.found.root = {i for i, agent in enumerate(self.alive) if self.has_root[agent]}
-        self.keys = {
-            (version(question), question.protocol, question.port or 0): number
-            for number, question in enumerate(self.schedule.questions)
-        }
+        self.keys = {question.key: number for number, question in enumerate(self.schedule.questions)}
         phases = self.schedule.phases()
         for number, window in enumerate(phases, 1):
             of = f", ports {number} of {len(phases)}" if len(phases) > 1 else ""
@@ -143,22 +141,18 @@ class _Run:
         hosts = await asyncio.gather(*(self.hello(number, agent) for number, agent in enumerate(self.alive)))
         both = [(agent, host) for agent, host in zip(self.alive, hosts, strict=True) if host is not None]
         self.alive = [agent for agent, _ in both]
-        self.has_root = {agent: self.hellos[agent]["root"] for agent in self.alive}
         known = [host for _, host in both]
         return list(await asyncio.gather(*(self.addressed(agent, host, known) for agent, host in both)))
 
-    hellos: dict[Agent, dict[str, Any]]
-
     async def hello(self, number: int, agent: Agent) -> Host | None:
-        self.hellos = getattr(self, "hellos", {})
-        mine = {version_of(family): address for family, address in agent.host.addresses.items() if agent.host.is_node}
+        mine = {VERSIONS[family]: address for family, address in agent.host.addresses.items() if agent.host.is_node}
         try:
             hello = await agent.call(
                 "start", "hello", run=self.id, me=number, addresses=mine, silence=remote.SILENCE, limit=remote.LIFE
             )
         except LostError:
             return None
-        self.hellos[agent] = hello
+        self.has_root[agent] = hello["root"]
         if hello["absent"]:
             self.absent[agent.host.name] = hello["absent"]
         left = {family: address for family, address in agent.host.addresses.items() if address not in hello["absent"]}
@@ -169,11 +163,11 @@ class _Run:
         if host.is_node:
             return host
         nodes = [each for each in known if each.is_node]
-        to = {version_of(family): address for node in reversed(nodes) for family, address in node.addresses.items()}
+        to = {VERSIONS[family]: address for node in reversed(nodes) for family, address in node.addresses.items()}
         with suppress(LostError):
             answer = await agent.call("route", "route", to=to)
-            own = {family: answer["route"][version_of(family)] for family in FAMILIES if version_of(family) in answer["route"]}
-            host = replace(host, addresses=host.addresses or own)
+            own = {family: answer["route"].get(str(version)) for family, version in VERSIONS.items()}
+            host = replace(host, addresses=host.addresses or {family: address for family, address in own.items() if address})
         check_outside(host, self.plan.settings)
         return host
 
@@ -186,7 +180,7 @@ class _Run:
             protocol: sorted({question.port or 0 for question in asked if question.protocol == protocol})
             for protocol in (TCP, UDP)
         }
-        raw = sorted({(version(question), question.protocol) for question in asked if question.port is None})
+        raw = sorted({(question.version, question.protocol) for question in asked if question.port is None})
 
         async def one(number: int, agent: Agent) -> None:
             node = self.schedule.hosts[number].is_node
@@ -240,7 +234,7 @@ class _Run:
         for (i, j), asked in items.items():
             for item in asked:
                 question = self.schedule.questions[item.question]
-                sent[i].add((version(question), self.schedule.hosts[j].addresses[question.family], question.protocol))
+                sent[i].add((question.version, self.schedule.hosts[j].addresses[question.family], question.protocol))
         able = [(self.alive[i], pairs) for i, pairs in sent.items() if i in self.found.root and self.schedule.hosts[i].is_node]
         calls = [agent.call("forget", "forgot", pairs=sorted(pairs)) for agent, pairs in able]
         await asyncio.gather(*calls, return_exceptions=True)
@@ -290,7 +284,8 @@ class _Run:
     def clean_rows(self, done: Iterable[tuple[Pair, int]]) -> set[object]:
         """The rows of which one of the questions that were asked again was answered then."""
         outcomes, questions = self.found.outcomes, self.schedule.questions
-        return {_row(questions[number], pair) for pair, number in done if _answered(outcomes[pair][number])}
+        answered = [(pair, number) for pair, number in done if outcomes[pair][number].ok or outcomes[pair][number].arrived]
+        return {_row(questions[number], pair) for pair, number in answered}
 
     def within(self, sheet: Sequence[Item], window: frozenset[int]) -> Sequence[Item]:
         return sheet if len(window) == len(self.schedule.questions) else tuple(i for i in sheet if i.question in window)
@@ -304,11 +299,9 @@ class _Run:
         sheet = self.sheet(i, items)
         self.number += 1
         sent, did = agent.expect(f"sent {self.number}"), agent.expect(f"did {self.number}")
-        to = {version_of(family): address for family, address in self.schedule.hosts[j].addresses.items()}
+        to = {VERSIONS[family]: address for family, address in self.schedule.hosts[j].addresses.items()}
         held = [list(key) for key in self.found.receivers[j].held] if j in self.found.receivers else []
-        agent.send(
-            "ask", id=self.number, peer=j, to=to, sheet=sheet, stage=self.stage, patience=patience, held=held
-        )  # fmt: skip
+        agent.send("ask", id=self.number, peer=j, to=to, sheet=sheet, stage=self.stage, patience=patience, held=held)
         return asyncio.ensure_future(self.sent(agent, sent)), asyncio.ensure_future(self.answered(agent, pair, items, did))
 
     async def sent(self, agent: Agent, future: asyncio.Future[dict[str, Any]]) -> None:
@@ -343,7 +336,7 @@ class _Run:
             asked = []
             for item in items:
                 question = self.schedule.questions[item.question]
-                asked.append([version(question), question.protocol, question.port or 0, item.tries, int(item.large)])
+                asked.append([question.version, question.protocol, question.port or 0, item.tries, int(item.large)])
             self.alive[i].send("sheet", id=self.sheets[key], questions=asked)
         return self.sheets[key]
 
@@ -360,7 +353,7 @@ class _Run:
             with suppress(LostError):
                 answer = await agent.call("arrivals", "arrivals")
                 for i, stage, family, protocol, port, small, large in answer["arrivals"]:
-                    number = self.keys.get((family, protocol, port))
+                    number = self.keys.get((protocol, family, port))
                     known = self.found.outcomes.get((i, j), {})
                     if stage == self.stage and number in known:
                         seen = known[number].with_arrivals(small, large)
@@ -374,21 +367,10 @@ def _row(question: Question, pair: Pair) -> object:
     return (question.service, question.protocol, question.family, pair[1])
 
 
-def _answered(found: Outcome) -> bool:
-    return bool(found.ok or found.arrived)
-
-
 def combined(earlier: Outcome, later: Outcome, is_tcp: bool) -> Outcome:
     """What counts of a question that was asked twice: without a loss the second time, the first was the moment's."""
     rtt = min((each.rtt for each in (earlier, later) if each.ok), default=0)
     lost = later.lost + later.again if is_tcp else later.sent - max(later.arrived, later.ok)
     if (later.ok or later.arrived) and not lost:
         return replace(later, rtt=rtt)
-    icmp = later.icmp or earlier.icmp
-    large = later.large if later.large is not None else earlier.large
-    return replace(earlier + later, rtt=rtt, icmp=icmp, large=large)
-
-
-def version_of(family: str) -> str:
-    """The family as the agent writes it."""
-    return "4" if family == "ipv4" else "6"
+    return replace(earlier + later, rtt=rtt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -115,7 +115,7 @@ def junit(result: Result) -> str:
             failures += 1
             words = f"{', '.join(sorted(cell.states))}: {cell.different} of {cell.ok + cell.different}"
             failure = SubElement(case, "failure", message=words)
-            failure.text = "\n".join(_line(each) for each in result.differences if each.service == service)
+            failure.text = "\n".join(line(each.json()) for each in result.differences if each.service == service)
         elif cell.unasked and not cell.ok:
             skipped += 1
             SubElement(case, "skipped", message="not asked")
@@ -123,7 +123,7 @@ def junit(result: Result) -> str:
         if each.kind in (*_OF_A_NODE, "taken"):
             failures += 1
             case = SubElement(suite, "testcase", classname=each.kind, name=", ".join(each.receivers))
-            SubElement(case, "failure", message=_line(each))
+            SubElement(case, "failure", message=line(each.json()))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(failures))
     suite.set("skipped", str(skipped))
@@ -163,18 +163,16 @@ def _word(cells: list[Cell]) -> str:
 
 def _joined(differences: Sequence[Difference]) -> list[Difference]:
     """For people: where very many rows differ alike between the same hosts, they are one difference."""
-    grouped: dict[tuple[object, ...], list[Difference]] = defaultdict(list)
-    for each in differences:
-        grouped[each.kind, each.senders, each.receivers].append(each)
-    found = []
-    for of in grouped.values():
-        found += [_one(of)] if len(of) >= _MANY and of[0].kind not in _OF_A_NODE else of
-    if len(found) <= _LINES:
-        return found
-    kinds: dict[str, list[Difference]] = defaultdict(list)
-    for each in differences:
-        kinds[each.kind].append(each)
-    return [each for of in kinds.values() for each in ([_one(of)] if len(of) >= _MANY and of[0].kind not in _OF_A_NODE else of)]
+
+    def by(*keys: str) -> list[Difference]:
+        grouped: dict[object, list[Difference]] = defaultdict(list)
+        for each in differences:
+            grouped[tuple(getattr(each, key) for key in keys)].append(each)
+        many = {key for key, of in grouped.items() if len(of) >= _MANY and of[0].kind not in _OF_A_NODE}
+        return [each for key, of in grouped.items() for each in ([_one(of)] if key in many else of)]
+
+    found = by("kind", "senders", "receivers")
+    return found if len(found) <= _LINES else by("kind")
 
 
 def _one(of: list[Difference]) -> Difference:
@@ -216,10 +214,11 @@ def _sheet(differences: Iterable[Difference]) -> shared.Sheet:
     return shared.Sheet(("what", "row", "asked", "family", "from", "to", "seen", "decided by", "rule"), rows, styles)
 
 
-def _line(each: Difference) -> str:
-    way = f" from {', '.join(each.senders)}" if each.senders else ""
-    what = " ".join(filter(None, (each.service, ", ".join(each.asked))))
-    return f"{each.kind}: {what}{way} to {', '.join(each.receivers)}: {each.seen}; {each.next}"
+def line(each: Mapping[str, Any]) -> str:
+    """A difference in a line, of its JSON."""
+    way = f" from {', '.join(map(str, each['from']))}" if each["from"] else ""
+    what = " ".join(filter(None, (str(each["service"]), ", ".join(map(str, each["asked"])))))
+    return f"{each['kind']}: {what}{way} to {', '.join(map(str, each['to']))}: {each['seen']}; {each['next']}"
 
 
 def _next(differences: Iterable[Difference]) -> list[tuple[str, str]]:

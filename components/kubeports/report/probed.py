@@ -10,7 +10,7 @@ from typing import Any
 
 from kubeports import files
 from kubeports.errors import InputError, bad, show
-from kubeports.probe.show import VERSION
+from kubeports.probe.show import VERSION, line
 from kubeports.report.view import Line, is_open
 from kubeports.values import mapping, sequence
 
@@ -62,16 +62,16 @@ class Probed:
         """How many questions have an answer."""
         return sum(each.ok + each.different for each in self.cells)
 
-    def of(self, line: Line) -> Proof | None:
+    def of(self, row: Line) -> Proof | None:
         """What packets have shown of a line of the matrix; None: the line is not of what nodes let in."""
-        if not is_open(line):
+        if not is_open(row):
             return None
         cells = [
             each
             for each in self.cells
-            if each.service in line.services
-            and each.entry == line.entry
-            and (line.target == "nodes" or line.target in each.receiver.split("+"))
+            if each.service in row.services
+            and each.entry == row.entry
+            and (row.target == "nodes" or row.target in each.receiver.split("+"))
         ]
         number = sum(each.ok + each.different for each in cells)
         if wrong := [each for each in cells if each.different]:
@@ -104,7 +104,7 @@ def load(path: Path) -> Probed:
             cluster=str(content["cluster"]),
             hosts=tuple(str(host["name"]) for host in sequence(content["hosts"], f"{name}: hosts")),
             cells=tuple(_cell(mapping(each, f"{name}: matrix")) for each in sequence(content["matrix"], f"{name}: matrix")),
-            differences=tuple(_difference(each) for each in sequence(content["differences"], f"{name}: differences")),
+            differences=tuple(line(each) for each in sequence(content["differences"], f"{name}: differences")),
         )
     except InputError:
         raise
@@ -116,9 +116,3 @@ def _cell(each: Mapping[str, Any]) -> _Cell:
     kinds = tuple(map(str, each["kinds"]))
     names = [str(each[key]) for key in ("service", "entry", "from", "to")]
     return _Cell(names[0], names[1], names[2], names[3], int(each["ok"]), int(each["different"]), kinds)
-
-
-def _difference(each: Mapping[str, Any]) -> str:
-    way = f" from {', '.join(map(str, each['from']))}" if each["from"] else ""
-    what = " ".join(filter(None, (str(each["service"]), ", ".join(map(str, each["asked"])))))
-    return f"{each['kind']}: {what}{way} to {', '.join(map(str, each['to']))}: {each['seen']}; {each['next']}"

@@ -22,7 +22,6 @@ import resource
 import select
 import socket
 import struct
-import sys
 import time
 
 from kubeports.probe.agent.ask import Ask
@@ -57,7 +56,6 @@ class Agent:
         self.run = b"\0" * 8
         self.me = 0
         self.addresses = {}
-        self.icmp = {}
 
     # The loop
 
@@ -126,14 +124,7 @@ class Agent:
                 self.addresses[int(family)] = address
             except OSError:
                 absent.append(address)
-        self.say(
-            {
-                "hello": self.me,
-                "python": ".".join(map(str, sys.version_info[:3])),
-                "root": self.may_raw(),
-                "absent": absent,
-            }
-        )
+        self.say({"hello": self.me, "root": self.may_raw(), "absent": absent})
 
     def do_route(self, to):
         """The addresses that this host has on the way to others, family -> address; it sends from them."""

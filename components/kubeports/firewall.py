@@ -20,11 +20,9 @@ from kubeports.errors import InputError, advice, bad, show
 from kubeports.known import addresses
 from kubeports.networks import Family
 from kubeports.rules import Plan
-from kubeports.stackfile import refuse_namespace
+from kubeports.stackfile import NAMESPACE, refuse_namespace
 from kubeports.table import Target
 
-#: The namespace of the settings in Pulumi config.
-NAMESPACE = "kubeports"
 TYPE = "kubeports:index:Firewall"
 
 

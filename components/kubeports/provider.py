@@ -26,8 +26,9 @@ from kubeports.clouds import CLOUDS
 from kubeports.clouds.names import Cloud
 from kubeports.conditions import CNIS
 from kubeports.errors import InputError, Problem, advice, bad
-from kubeports.firewall import NAMESPACE, TYPE, Firewall
+from kubeports.firewall import TYPE, Firewall
 from kubeports.networks import FAMILIES
+from kubeports.stackfile import NAMESPACE
 
 
 class Cni(StrEnum):

@@ -38,6 +38,11 @@ class Source:
         return {"self": "nodes", "role": self.value, "ref": f"@{self.value}", "cidr": ""}[self.kind]
 
     @property
+    def name(self) -> str:
+        """The source as settings write it: ``self``, a role, ``@name`` or a CIDR."""
+        return f"@{self.value}" if self.kind == "ref" else self.value
+
+    @property
     def key(self) -> str:
         """The source as keys write it: ``::`` separates the parts of a Pulumi URN, and ``/`` those of a path."""
         return self.value.replace("/", "-").replace(":", "_")

@@ -19,6 +19,7 @@ from kubeports import files
 from kubeports.errors import Problems, bad, show, suggest
 from kubeports.settings import KEYS
 
+#: The namespace of the settings in Pulumi config.
 NAMESPACE = "kubeports"
 PROJECT = "Pulumi.yaml"
 _RIGHT = "name a YAML file in UTF-8"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import kubeports
-from kubeports import Firewall, clouds, firewall, rules, settings, table
+from kubeports import Firewall, clouds, firewall, rules, settings, stackfile, table
 from kubeports.conditions import CNIS, MODES
 from kubeports.networks import FAMILIES
 
@@ -109,7 +109,7 @@ def _written(kind: type) -> dict[str, str]:
 
 def _interface() -> Iterator[str]:
     yield from _block("names of the package", kubeports.__all__)
-    yield from _block("the component", [f"type {firewall.TYPE}", f"config namespace {firewall.NAMESPACE}"])
+    yield from _block("the component", [f"type {firewall.TYPE}", f"config namespace {stackfile.NAMESPACE}"])
     yield from _block("its outputs", [f"{name}: {_written(Firewall)[name]}" for name in Firewall.__annotations__])
     for kind in (firewall.FirewallArgs, firewall.SourcesArgs, firewall.RefArgs, firewall.ServiceArgs, firewall.LimitsArgs):
         yield from _block(kind.__name__, [f"{name}: {hint}" for name, hint in _written(kind).items()])

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from kubeports import stackfile
+from kubeports.audit.compare import compare
+from kubeports.audit.differences import EVERY_INSTANCE, KINDS, KUBEPORTS, Difference
+from kubeports.clouds import account, parts
+from kubeports.clouds.reading import Groups, UnreadableError, parse
 from kubeports.commands import shared
 from kubeports.errors import InputError, advice, bad, printable
-
-if TYPE_CHECKING:
-    from kubeports.audit.differences import Difference
-    from kubeports.clouds.reading import Groups
+from kubeports.settings import Settings
 
 #: Exit codes beside those of every command.
 DIFFERENCES, UNREADABLE = 1, 3
@@ -60,17 +61,12 @@ def command(
     fix it; 70 a bug of kubeports, with a traceback.
     """
     chosen = shared.chosen(stack, file)
-    from kubeports.audit.compare import compare
-    from kubeports.clouds import account, parts
-    from kubeports.clouds.reading import UnreadableError, parse
-
     settings = chosen.plan.settings
     named = parse(given, settings)
     path = file if file is not None else stackfile.file_of(str(stack), Path.cwd())[0]
     if not all(ignore):
-        raise bad(
-            "--ignore", "is empty, and would leave out every rule without a description", "write a pattern, or leave it out"
-        )
+        what = "is empty, and would leave out every rule without a description"
+        raise bad("--ignore", what, "write a pattern, or leave it out")
     try:
         with shared.progress(f"reading {settings.cluster} on {settings.cloud}"):
             reading = account(settings.cloud).read(settings, named, stackfile.provider(path, settings.cloud))
@@ -91,7 +87,9 @@ def command(
         click.echo(f"error: {advice(problem, right)}", err=True)
         ctx.exit(UNREADABLE)
     left = [each for each in found if not _is_ignored(each, ignore)]
-    report = _Report(chosen, reading.groups, left, len(found) - len(left), printable(reading.warnings))
+    warnings: list[str] = printable(reading.warnings)
+    warnings += [f"no group was found for {target}: its rows are missing" for target, ids in reading.groups.of.items() if not ids]
+    report = _Report(settings, reading.groups, left, len(found) - len(left), warnings)
     if form == "json":
         shared.write_json(report.json())
     else:
@@ -109,18 +107,13 @@ def _is_ignored(difference: Difference, patterns: Sequence[str]) -> bool:
     )
 
 
+@dataclass(frozen=True)
 class _Report:
-    def __init__(
-        self, chosen: shared.Chosen, groups: Groups, differences: list[Difference], ignored: int, warnings: list[str]
-    ) -> None:
-        self.settings = chosen.plan.settings
-        self.groups = groups
-        self.differences = differences
-        self.ignored = ignored
-        self.warnings = warnings
-        self.warnings += [
-            f"no group was found for {target}: its rows are missing" for target, ids in groups.of.items() if not ids
-        ]
+    settings: Settings
+    groups: Groups
+    differences: list[Difference]
+    ignored: int
+    warnings: list[str]
 
     def json(self) -> dict[str, Any]:
         return {
@@ -158,8 +151,6 @@ class _Report:
         return f"{self.settings.cluster} on {self.settings.cloud}: {result}{more} ({groups})"
 
     def sheet(self) -> shared.Sheet:
-        from kubeports.audit.differences import EVERY_INSTANCE
-
         rows, styles = [], []
         for each in self.differences:
             way = "from" if each.direction == "ingress" else "to"
@@ -173,8 +164,6 @@ class _Report:
 
     def remedies(self) -> list[tuple[str, str]]:
         """Each kind that was found: what it means, and how to fix it."""
-        from kubeports.audit.differences import KINDS, KUBEPORTS
-
         found: list[tuple[str, str]] = [
             (kind, advice(what, right.format(self.settings.setting(""))))
             for kind, (what, right) in KINDS.items()

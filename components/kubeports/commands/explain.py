@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from kubeports.commands import shared
-
-if TYPE_CHECKING:
-    from kubeports.explain.answer import Answer, Part
-    from kubeports.explain.ways import Way, Ways
+from kubeports.explain.answer import VERSION, Answer, Part, explain
+from kubeports.explain.ways import Way, Ways, ways
 
 #: The exit code of ``--check`` where not all that was asked is allowed.
 NOT_ALLOWED = 1
@@ -51,9 +49,6 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
     Exit codes: 0 answered, whatever the answer; 1 with --check: not all of it is allowed; 2 bad input, such as a question that
     can't be read. A bug of kubeports is 70, with a traceback.
     """
-    from kubeports.explain.answer import explain
-    from kubeports.explain.ways import ways
-
     asked = shared.chosen(stack, file)
     answer = explain(asked.args, " ".join(question), asked.where)
     with shared.progress("trying settings"):
@@ -67,8 +62,6 @@ def command(ctx: click.Context, stack: str | None, file: Path | None, form: str,
 
 
 def _json(answer: Answer, change: Ways) -> dict[str, Any]:
-    from kubeports.explain.answer import VERSION
-
     settings = answer.plan.settings
     return {
         "version": VERSION,

@@ -101,7 +101,7 @@ def _sheet(planned: Plan) -> shared.Sheet:
     rows, styles = [], []
     for rules in sorted(entries(planned.rules), key=_table_order(planned)):
         first = rules[0]
-        sources = shared.some(("@" if rule.source.kind == "ref" else "") + rule.source.value for rule in rules)
+        sources = shared.some(rule.source.name for rule in rules)
         rows.append((", ".join(first.services), first.entry, first.target, first.way, sources, first.why))
         styles.append("red" if first.action == "deny" else "")
     return shared.Sheet(("service", "ports", "on", "", "who", "why"), rows, styles)
@@ -112,10 +112,8 @@ def _lines(planned: Plan) -> shared.Sheet:
     columns = ("state", "services", "entry", "target", "direction", "family", "source", "why", "remedy", "key")
     rows: list[tuple[object, ...]] = []
     for rule in planned.rules:
-        source = ("@" if rule.source.kind == "ref" else "") + rule.source.value
         state = "open" if rule.action == "allow" else "denied"
-        services = " ".join(rule.services)
-        rows.append((state, services, rule.entry, rule.target, rule.direction, rule.family, source, rule.why, "", rule.key))
+        rows.append((state, *shared.cells(rule), rule.why, "", rule.key))
     for entry in planned.disabled:
         ports, _, reason = entry.reason.partition(": ")
         rows.append(("closed", entry.service, ports, "", "ingress", "", entry.source or "", reason, entry.remedy, ""))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from kubeports.commands import shared
 from kubeports.difference import VERSION, Difference, RowChange, difference
 from kubeports.errors import flow
-from kubeports.rules import Rule
 from kubeports.traffic import ICMPS
 
 if TYPE_CHECKING:
@@ -76,9 +75,8 @@ def _markdown(before: shared.Chosen, after: shared.Chosen, found: Difference) ->
     lines = [f"+ {rule.key}" for rule in found.added] + [f"- {rule.key}" for rule in found.removed]
     if lines:
         text.append("Rules:\n\n```diff\n" + "\n".join(lines) + "\n```")
-    lines = [f"- new: {shared.escaped(line)}" for line in found.warned] + [
-        f"- gone: {shared.escaped(line)}" for line in found.quiet
-    ]
+    lines = [f"- new: {shared.escaped(line)}" for line in found.warned]
+    lines += [f"- gone: {shared.escaped(line)}" for line in found.quiet]
     if lines:
         text.append("Warnings:\n\n" + "\n".join(lines))
     return "\n\n".join(text)
@@ -93,25 +91,15 @@ def _settings(found: Difference) -> list[str]:
     return [f"{setting.key}: from {shown(setting.before)} to {shown(setting.after)}" for setting in found.settings]
 
 
-def _was(rule: Rule) -> str:
-    """The ports before; of ICMP with its name, for a type is a number like another."""
-    return rule.entry if rule.protocol in ICMPS else rule.ports
-
-
 def _sheet(found: Difference) -> shared.Sheet:
     rows, styles = [], []
     several = len({*found.before.settings.families, *found.after.settings.families}) > 1
     for row in found.rows:
-        cells = (
-            _SIGNS[row.kind],
-            row.service,
-            row.rule.entry + (f" (was {_was(row.before)})" if row.before else ""),
-            row.rule.target,
-            row.rule.way,
-            _sources(row, several),
-            _effect(row),
-        )
-        rows.append(cells)
+        rule, was = row.rule, ""
+        if row.before:  # of ICMP with its name, for a type is a number like another
+            was = f" (was {row.before.entry if row.before.protocol in ICMPS else row.before.ports})"
+        who = _sources(row, several)
+        rows.append((_SIGNS[row.kind], row.service, rule.entry + was, rule.target, rule.way, who, _effect(row)))
         styles.append(_STYLES[_SIGNS[row.kind]])
     return shared.Sheet(("", "service", "ports", "on", "", "who", "then"), rows, styles)
 
@@ -141,8 +129,8 @@ def _grouped(sources: Iterable[tuple[Family, Source]], several: bool) -> list[st
         families.setdefault(source, []).append(family)
     names = []
     for source, of in families.items():
-        name = ("@" if source.kind == "ref" else "") + source.value
-        names.append(f"{name} ({of[0]})" if several and source.kind != "cidr" and len(of) == 1 else name)
+        alone = several and source.kind != "cidr" and len(of) == 1
+        names.append(f"{source.name} ({of[0]})" if alone else source.name)
     return names
 
 
@@ -153,10 +141,8 @@ def _lines(before: shared.Chosen, after: shared.Chosen, found: Difference) -> sh
     rows: list[tuple[object, ...]] = []
     for sign, rules in (("+", found.added), ("-", found.removed)):
         for rule in rules:
-            source = ("@" if rule.source.kind == "ref" else "") + rule.source.value
             kind = "rule" if rule.action == "allow" else "denying rule"
-            cells = (" ".join(rule.services), rule.entry, rule.target, rule.direction, rule.family, source, rule.why, rule.key)
-            rows.append((*ends, sign, kind, *cells))
+            rows.append((*ends, sign, kind, *shared.cells(rule), rule.why, rule.key))
     empty = ("",) * 6
     rows += [(*ends, "~", "setting", *empty, text, "") for text in _settings(found)]
     for sign, warnings in (("+", found.warned), ("-", found.quiet)):

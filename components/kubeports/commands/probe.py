@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from kubeports.commands import shared
-from kubeports.errors import bad, show
-
-if TYPE_CHECKING:
-    from kubeports.probe.hosts import Host
+from kubeports.errors import bad
+from kubeports.errors import show as shown
+from kubeports.probe import agents, hosts, run, show
+from kubeports.probe.differences import result
+from kubeports.ssh import Ssh
 
 #: Exit codes beside those of every command, as ``audit``'s.
 DIFFERENCES, UNREACHABLE = 1, 3
@@ -75,10 +75,6 @@ def command(
     if ssh_config is not None and ssh is not None:
         raise click.UsageError("name either a configuration (--ssh-config FILE) or a command (--ssh COMMAND)")
     chosen = shared.chosen(stack, file)
-    from kubeports.probe import agents, run, show
-    from kubeports.probe.differences import result
-    from kubeports.ssh import Ssh
-
     Ssh(ssh_config)  # refuses a configuration that can't be read
     if ssh is not None:
         _check_command(ssh)
@@ -110,15 +106,13 @@ def _check_command(ssh: str) -> None:
     try:
         words = shlex.split(ssh)
     except ValueError as error:
-        raise bad("--ssh", f"{show(ssh)} is not a command ({error})", right) from None
+        raise bad("--ssh", f"{shown(ssh)} is not a command ({error})", right) from None
     if not words:
         raise bad("--ssh", "is empty", right)
 
 
-def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[Host, ...]:
+def _hosts(chosen: shared.Chosen, nodes: Path, outside: tuple[str, ...]) -> tuple[hosts.Host, ...]:
     """The nodes of the file, and the hosts of ``--from``."""
-    from kubeports.probe import hosts
-
     listed, others = shared.nodes_of(nodes, chosen).nodes, hosts.outside(outside)
     if len(listed) == 1 and not others:
         raise bad(str(nodes), "has one node, and no other host asks it", "add nodes, or a host that asks: --from outside=local")

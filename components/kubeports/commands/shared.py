@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from kubeports.nodes import Nodes
-    from kubeports.rules import Plan
+    from kubeports.rules import Plan, Rule
 
 #: Exit codes of every command: 0 done, 2 bad input; a bug of kubeports has EX_SOFTWARE of sysexits(3).
 BAD_INPUT, BUG = 2, 70
@@ -300,6 +300,11 @@ class Sheet:
         writer.writerow(self.columns)
         writer.writerows(self.rows)
         return text.getvalue()
+
+
+def cells(rule: Rule) -> tuple[str, ...]:
+    """What CSV has of a rule: its services, entry, target, direction, family and source."""
+    return " ".join(rule.services), rule.entry, rule.target, rule.direction, rule.family, rule.source.name
 
 
 def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:

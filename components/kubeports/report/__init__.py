@@ -47,11 +47,8 @@ def page(plans: Mapping[str, Plan], probes: Iterable[Probed] = ()) -> str:
     style = (files(__name__) / _STYLE).read_text(encoding="utf-8")
     seen = {probe.cluster: probe for probe in probes}
     for cluster in set(seen) - {plan.settings.cluster for plan in plans.values()}:
-        raise bad(
-            "--probe",
-            f"is a probe of {show(cluster)}, and no stack of the report is that cluster",
-            "name the stack that was probed",
-        )
+        what = f"is a probe of {show(cluster)}, and no stack of the report is that cluster"
+        raise bad("--probe", what, "name the stack that was probed")
     stacks = [view.stack(name, plan) for name, plan in plans.items()]
     return _template().render(
         stacks=stacks,
@@ -80,8 +77,5 @@ def _template() -> Template:
 def require_jinja() -> None:
     """Refuse where Jinja2 is not installed, with the command that installs it."""
     if find_spec("jinja2") is None:
-        raise bad(
-            "report",
-            "needs the package Jinja2, which is not installed",
-            f"{shlex.quote(sys.executable)} -m pip install 'jinja2>=3.1,<4'",
-        )
+        right = f"{shlex.quote(sys.executable)} -m pip install 'jinja2>=3.1,<4'"
+        raise bad("report", "needs the package Jinja2, which is not installed", right)

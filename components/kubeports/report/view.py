@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kubeports.clouds import backend
 from kubeports.clouds.resources import Addresses, Group, Reference
+from kubeports.errors import flow
 from kubeports.networks import Family, is_internet
 from kubeports.plan import states
 from kubeports.rules import Plan, Rule, Source, State, entries
@@ -220,11 +221,7 @@ def _who(source: Source, given: list[Family], settings: Settings) -> Who:
     families = tuple(given)
     if source.kind == "cidr":
         return Who(source.value, "world" if is_internet(ip_network(source.value)) else "network", families)
-    return Who(_name(source), source.kind, families, f"{given[0]} alone" if len(given) < len(settings.families) else "")
-
-
-def _name(source: Source) -> str:
-    return f"@{source.value}" if source.kind == "ref" else source.value
+    return Who(source.name, source.kind, families, f"{given[0]} alone" if len(given) < len(settings.families) else "")
 
 
 def _tags(rule: Rule, rows: tuple[State, ...]) -> tuple[tuple[str, ...], str]:
@@ -308,9 +305,7 @@ def choices(settings: Settings) -> tuple[tuple[str, tuple[str, ...]], ...]:
         "families": settings.families,
         "cni": (settings.cni,),
         **({settings.cni: settings.modes} if settings.modes else {}),
-        "offline": (_yes(settings.offline),),
-        "nfs": (_yes(settings.nfs),),
-        "roles": (_yes(settings.roles),),
+        **{key: (flow(getattr(settings, key)),) for key in ("offline", "nfs", "roles")},
         **{f"combine.{role}": others for role, others in settings.combine.items()},
         "egress": egress or ("the cluster alone",),
     }
@@ -333,14 +328,10 @@ def _change(change: Change, own: Row | None) -> tuple[str, ...]:
     for key in ("enabled", "start", "end", "target"):
         value = getattr(change, key)
         if value is not None and not (own and value is True):
-            texts.append(f"{key} {_yes(value) if isinstance(value, bool) else value}")
+            texts.append(f"{key} {flow(value)}")
     if change.source is not None:
         texts.append(f"source {' '.join(map(str, change.source))}")
     return tuple(texts) or ("as the table has it",)
-
-
-def _yes(value: bool) -> str:
-    return "true" if value else "false"
 
 
 def _id(value: object) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,28 +16,6 @@ from kubeports.commands import shared
 from kubeports.errors import InputError, advice, bad, flow
 from kubeports.nodes import combine
 from kubeports.settings import KEYS
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What the stack file will say.
-
-    Args:
-        cloud, cluster, network, table, cni: settings; empty: left out.
-        modes: of the CNI.
-        admins, clients: CIDRs.
-        found: what a KubeKey configuration says.
-    """
-
-    cloud: str
-    cluster: str
-    network: str
-    table: str
-    cni: str
-    modes: tuple[str, ...]
-    admins: tuple[str, ...]
-    clients: tuple[str, ...]
-    found: kubekey.Cluster
 
 
 @click.command("init")
@@ -90,28 +67,19 @@ def command(
     found = kubekey.read(configurations)
     folders = stackfile.folders(target)
     ask = _Questions(folders)
-    answers = Answers(
-        cloud=ask("--cloud", cloud, f"Cloud ({', '.join((*CLOUDS, *added()))})"),
-        cluster=ask("--cluster", cluster or found.name, "Name of the cluster", stack),
-        network=ask("--network", network, KEYS["network"].why, ""),
-        table=ask("--table", ports or found.table, f"Port table ({', '.join(table.names())})", table.DEFAULT),
-        cni=ask("--cni", cni or found.cni, f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", ""),
-        modes=modes or (found.modes if cni in (None, found.cni) else ()),
-        admins=_several([ask("--admins", ",".join(admins), "CIDRs of administrators (ssh, API server)")]),
-        clients=_several([ask("--clients", ",".join(clients), "Clients' CIDRs (NodePorts; empty allows nobody)", "")]),
-        found=found,
-    )
-    text = render(answers)
+    ask("--cloud", cloud, f"Cloud ({', '.join((*CLOUDS, *added()))})")
+    ask("--cluster", cluster or found.name, "Name of the cluster", stack)
+    ask("--network", network, KEYS["network"].why, "")
+    ask("--table", ports or found.table, f"Port table ({', '.join(table.names())})", table.DEFAULT)
+    ask("--cni", cni or found.cni, f"CNI ({', '.join(conditions.CNIS)}; empty: the table's own)", "")
+    ask("--admins", ",".join(admins), "CIDRs of administrators (ssh, API server)")
+    ask("--clients", ",".join(clients), "Clients' CIDRs (NodePorts; empty allows nobody)", "")
+    text = render(ask.args, modes or (found.modes if cni in (None, found.cni) else ()), found)
     _check(text, target, folders)
     _write(target, text)
-    if not answers.clients:
+    if not ask.args["sources"]["clients"]:
         click.echo("warning: sources.clients is []: only nodes reach NodePorts. Add the clients' CIDRs there", err=True)
     shared.write(f"wrote {target}; next: kubeports plan {f'-s {stack}' if stack else f'--file {target}'}")
-
-
-def _several(given: Iterable[str]) -> tuple[str, ...]:
-    """CIDRs, as flags that are repeated, or with commas between them."""
-    return tuple(cidr for text in given for cidr in text.replace(",", " ").split())
 
 
 class _Questions:
@@ -125,7 +93,7 @@ class _Questions:
         #: The settings so far.
         self.args: dict[str, Any] = {}
 
-    def __call__(self, flag: str, given: str | None, question: str, default: str | None = None) -> str:
+    def __call__(self, flag: str, given: str | None, question: str, default: str | None = None) -> None:
         key = flag.removeprefix("--")
         value = given
         if not value and not (given == "" and flag == "--network"):
@@ -137,7 +105,6 @@ class _Questions:
             else:
                 value = default
         self.args = self.joined(key, str(value or ""))
-        return str(value or "")
 
     def checked(self, key: str, text: str) -> str:
         """An answer that can be.
@@ -151,9 +118,9 @@ class _Questions:
         return text
 
     def joined(self, key: str, text: str) -> dict[str, Any]:
-        """The settings with an answer."""
+        """The settings with an answer; CIDRs are flags that are repeated, or have commas between them."""
         if key in ("admins", "clients"):
-            return self.args | {"sources": {**self.args.get("sources", {}), key: list(_several([text]))}}
+            return self.args | {"sources": {**self.args.get("sources", {}), key: text.replace(",", " ").split()}}
         return self.args | ({key: text} if text else {})
 
     def problem(self, key: str, text: str) -> str:
@@ -204,24 +171,25 @@ def _write(target: Path, text: str) -> None:
         raise bad(str(target), f"can't be written ({error.strerror})", "name a file in a folder that exists") from None
 
 
-def render(answers: Answers) -> str:
-    """The stack file: the settings that were answered, and the next ones as comments."""
-    found = answers.found
+def render(args: Mapping[str, Any], modes: tuple[str, ...], found: kubekey.Cluster) -> str:
+    """The stack file: the settings that were answered, and the next ones as comments.
+
+    Args:
+        args: key -> value, without what was left open.
+        modes: of the CNI.
+        found: what a KubeKey configuration says.
+    """
     lines = ["# Written by kubeports init; kubeports plan shows what it allows.", *_nodes(found), "config:"]
 
     def put(key: str, value: Any, why: str = "") -> None:
         lines.extend(["", f"  # {why or KEYS[key].why}", f"  {stackfile.NAMESPACE}:{key}: {flow(value)}"])
 
-    put("cloud", answers.cloud)
-    put("cluster", answers.cluster)
-    if answers.network:
-        put("network", answers.network)
-    put("table", answers.table)
-    if answers.cni:
-        put("cni", answers.cni)
-    if answers.modes:
-        put(answers.cni or "calico", answers.modes, "how the CNI carries pod traffic")
-    lines += _sources(answers)
+    for key in ("cloud", "cluster", "network", "table", "cni"):
+        if key in args:
+            put(key, args[key])
+    if modes:
+        put(args.get("cni", "calico"), modes, "how the CNI carries pod traffic")
+    lines += _sources(args["sources"], modes, found.pods)
     if found.nodes:
         put("roles", True)
         put("combine", combine(found.nodes))
@@ -238,16 +206,16 @@ def render(answers: Answers) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sources(answers: Answers) -> list[str]:
+def _sources(sources: Mapping[str, list[str]], modes: tuple[str, ...], pods: tuple[str, ...]) -> list[str]:
     lines = [
         "",
         f"  # {KEYS['sources'].why}",
         f"  {stackfile.NAMESPACE}:sources:",
-        f"    admins: {flow(answers.admins)} # ssh and the API server",
-        f"    clients: {flow(answers.clients)} # NodePorts; the internet (0.0.0.0/0) is possible here alone",
+        f"    admins: {flow(sources['admins'])} # ssh and the API server",
+        f"    clients: {flow(sources['clients'])} # NodePorts; the internet (0.0.0.0/0) is possible here alone",
     ]
-    if pods := answers.found.pods:
-        native = set(answers.modes) & {"bgp", "cross-subnet", "native", "host-gw"}
+    if pods:
+        native = set(modes) & {"bgp", "cross-subnet", "native", "host-gw"}
         off = "" if native else "# "
         lines.append(f"    {off}pods: {flow(pods)} # the pods' CIDRs, where the CNI does not encapsulate")
     return lines

@@ -143,9 +143,11 @@ def matrix(result: Result) -> shared.Sheet:
     for (service, entry, sender, receiver), cell in _ordered(result):
         column = sender if by_sender else f"{sender} → {receiver}"
         lines.setdefault((service, entry), {}).setdefault(column, []).append(cell)
-    rows = [(service, entry, *(_word(cells.get(column, [])) for column in columns)) for (service, entry), cells in lines.items()]
-    styles = ["red" if any(word.isupper() for cell in row for word in cell.split()[:1] if cell) else "" for row in
-              ([str(each) for each in row[2:]] for row in rows)]  # fmt: skip
+    rows, styles = [], []
+    for (service, entry), cells in lines.items():
+        words = [_word(cells.get(column, [])) for column in columns]
+        rows.append((service, entry, *words))
+        styles.append("red" if any(word.partition(" ")[0].isupper() for word in words) else "")
     heads = [f"from {column}" if by_sender else column for column in columns]
     return shared.Sheet(("row", "ports", *heads), rows, styles)
 

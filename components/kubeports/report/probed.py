@@ -10,6 +10,7 @@ from typing import Any
 
 from kubeports import files
 from kubeports.errors import InputError, bad, show
+from kubeports.probe.differences import Cell
 from kubeports.probe.show import VERSION, line
 from kubeports.report.view import Line, is_open
 from kubeports.values import mapping, sequence
@@ -31,53 +32,37 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
-    service: str
-    entry: str
-    sender: str
-    receiver: str
-    ok: int
-    different: int
-    kinds: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Probed:
     """A probe's result.
 
     Args:
         cluster: whose it is.
         hosts: the names of those that asked.
-        cells: of its matrix.
+        cells: of its matrix, by service, entry, from which kind of host, to which.
         differences: each in a line.
     """
 
     cluster: str
     hosts: tuple[str, ...]
-    cells: tuple[_Cell, ...]
+    cells: Mapping[tuple[str, ...], Cell]
     differences: tuple[str, ...]
 
     @property
     def asked(self) -> int:
         """How many questions have an answer."""
-        return sum(each.ok + each.different for each in self.cells)
+        return sum(each.ok + each.different for each in self.cells.values())
 
     def of(self, row: Line) -> Proof | None:
         """What packets have shown of a line of the matrix; None: the line is not of what nodes let in."""
         if not is_open(row):
             return None
-        cells = [
-            each
-            for each in self.cells
-            if each.service in row.services
-            and each.entry == row.entry
-            and (row.target == "nodes" or row.target in each.receiver.split("+"))
-        ]
-        number = sum(each.ok + each.different for each in cells)
-        if wrong := [each for each in cells if each.different]:
-            words = (
-                f"{'/'.join(each.kinds)} from {each.sender}: {each.different} of {each.ok + each.different}" for each in wrong
-            )
+        number, words = 0, []
+        for (service, entry, sender, receiver), cell in self.cells.items():
+            if service in row.services and entry == row.entry and row.target in ("nodes", *receiver.split("+")):
+                number += cell.ok + cell.different
+                kinds = "/".join(sorted(cell.states))
+                words += [f"{kinds} from {sender}: {cell.different} of {cell.ok + cell.different}"] if cell.different else []
+        if words:
             return Proof("different", "; ".join(dict.fromkeys(words)))
         return Proof("proved", f"{number} questions as planned") if number else Proof("unasked", "not asked")
 
@@ -103,7 +88,7 @@ def load(path: Path) -> Probed:
         return Probed(
             cluster=str(content["cluster"]),
             hosts=tuple(str(host["name"]) for host in sequence(content["hosts"], f"{name}: hosts")),
-            cells=tuple(_cell(mapping(each, f"{name}: matrix")) for each in sequence(content["matrix"], f"{name}: matrix")),
+            cells=dict(_cell(mapping(each, f"{name}: matrix")) for each in sequence(content["matrix"], f"{name}: matrix")),
             differences=tuple(line(each) for each in sequence(content["differences"], f"{name}: differences")),
         )
     except InputError:
@@ -112,7 +97,6 @@ def load(path: Path) -> Probed:
         raise bad(name, "is not a complete result of a probe", _RIGHT) from None
 
 
-def _cell(each: Mapping[str, Any]) -> _Cell:
-    kinds = tuple(map(str, each["kinds"]))
-    names = [str(each[key]) for key in ("service", "entry", "from", "to")]
-    return _Cell(names[0], names[1], names[2], names[3], int(each["ok"]), int(each["different"]), kinds)
+def _cell(each: Mapping[str, Any]) -> tuple[tuple[str, ...], Cell]:
+    names = tuple(str(each[key]) for key in ("service", "entry", "from", "to"))
+    return names, Cell(ok=int(each["ok"]), different=int(each["different"]), states=set(map(str, each["kinds"])))

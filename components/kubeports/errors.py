@@ -99,6 +99,10 @@ class Problems:
             return True
         return False
 
+    def add(self, where: str, what: str, remedy: str) -> None:
+        """One more, to go on after it."""
+        self._found.append(Problem(where, what, remedy))
+
     def raise_any(self) -> None:
         """Raise what was collected, each problem once, or do nothing."""
         if self._found:

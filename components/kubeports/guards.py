@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kubeports.errors import Problems, bad, some
+from kubeports.errors import Problems, some
 from kubeports.networks import Family, Network, collapse, is_broad, is_internet, is_most, network, share
 from kubeports.rules import Rule
 from kubeports.settings import Settings
@@ -54,10 +54,9 @@ class Guards:
                 if opened.overlaps(row):
                     covered.setdefault((rule.services[0], rule.entry), []).append(f"{row.service} ({row})")
         for (service, what), rows in covered.items():
-            with self.problems:
-                what = f"{what} is open to the internet and covers {some(rows)}"
-                right = "choose other ports, or name the networks that need it"
-                raise bad(f"{self.settings.place('services')}.{service}", what, right)
+            what = f"{what} is open to the internet and covers {some(rows)}"
+            right = "choose other ports, or name the networks that need it"
+            self.problems.add(f"{self.settings.place('services')}.{service}", what, right)
         self.problems.raise_any()
         self.keep_from_most(dict.fromkeys(kept), for_clients=False)
         self.problems.raise_any()
@@ -86,8 +85,7 @@ class Guards:
                 right += ", or choose other ports for the other rows"
             if for_clients:
                 right += "; only sources.clients may be so much"
-            with self.problems:
-                raise bad(self.settings.place("sources"), what, right)
+            self.problems.add(self.settings.place("sources"), what, right)
 
     def opened_to_most(self, row: Row, family: Family, for_clients: bool) -> tuple[str, ...]:
         """The services that open a port of a row to half of a family or more together; none: no port is."""
@@ -137,8 +135,7 @@ class Guards:
             for (other, each), much in found.items():
                 what = f"covers {each.service} ({each}), which would be open to {much}"
                 right = f"choose other ports, or add clients to {self.settings.setting('services')}.{row.service}.source"
-                with self.problems:
-                    raise bad(f"{self.settings.place('services')}.{other}", what, right)
+                self.problems.add(f"{self.settings.place('services')}.{other}", what, right)
 
     def opened_by_others(self, row: Row, family: Family) -> Iterator[tuple[str, float]]:
         """Another row by which, or with which, a port of a row is open to half of a family or more; and to what share."""

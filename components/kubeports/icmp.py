@@ -135,6 +135,5 @@ def refuse_types(settings: Settings, rows: Iterable[Row], problems: Problems) ->
     named += [(settings.place("egress"), each) for each in settings.egress or ()]
     for place, each in named:
         if each.protocol in ICMPS and each.start is not None:
-            with problems:
-                what = f"{each} is a type of ICMP, and rules of {title} allow all of ICMP or nothing"
-                raise bad(place, what, f"leave type and code out to allow all of {ICMPS[each.protocol]}")
+            what = f"{each} is a type of ICMP, and rules of {title} allow all of ICMP or nothing"
+            problems.add(place, what, f"leave type and code out to allow all of {ICMPS[each.protocol]}")

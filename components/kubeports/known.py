@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kubeports.errors import Problems, bad
+from kubeports.errors import Problems
 from kubeports.rules import Plan
 from kubeports.values import address
 
@@ -35,8 +35,7 @@ def addresses(plan: Plan, known: Mapping[str, object]) -> dict[str, str]:
         if rule.source.kind == "ref" and rule.source.value in found:
             name, key = rule.source.value, (rule.stem, rule.family, found[rule.source.value])
             if key in seen:
-                with problems:
-                    raise bad(settings.place(f"refs.{name}.cidr"), f"{found[name]} is {seen[key]}", "leave one of the two out")
+                problems.add(settings.place(f"refs.{name}.cidr"), f"{found[name]} is {seen[key]}", "leave one of the two out")
             seen[key] = f"refs.{name} too"
     problems.raise_any()
     return found

@@ -176,9 +176,8 @@ def _checked(nodes: list[Node], name: str) -> Nodes:
     for node in nodes:
         for what, key in (("name", node.name), *(("address", address) for address in node.addresses)):
             if (what, key) in seen:
-                with problems:
-                    other = "is the name of two nodes" if what == "name" else f"has the address {key} of {seen[what, key]}"
-                    raise bad(f"{name}: {node.name}", other, f"give each node its own {what}")
+                other = "is the name of two nodes" if what == "name" else f"has the address {key} of {seen[what, key]}"
+                problems.add(f"{name}: {node.name}", other, f"give each node its own {what}")
             seen[what, key] = node.name
     problems.raise_any()
     if not any("etcd" in node.roles for node in nodes):
@@ -202,12 +201,10 @@ def _node(item: Mapping[str, Any], at: str) -> Node:
     problems = Problems()
     for key in item:
         if key not in _KEYS:
-            with problems:
-                raise bad(f"{at}.{key}", "is not a key of a node", suggest(key, _KEYS))
+            problems.add(f"{at}.{key}", "is not a key of a node", suggest(key, _KEYS))
     for key in ("name", "addresses"):
         if key not in item:
-            with problems:
-                raise bad(f"{at}.{key}", "is missing", "write the node's name and its addresses")
+            problems.add(f"{at}.{key}", "is missing", "write the node's name and its addresses")
     problems.raise_any()
     with problems:
         name = _name(item["name"], f"{at}.name")
@@ -215,8 +212,7 @@ def _node(item: Mapping[str, Any], at: str) -> Node:
     with problems:
         for i, role in enumerate(sequence(item.get("roles", []), f"{at}.roles", "[worker]")):
             if role not in ROLES:
-                with problems:
-                    raise bad(f"{at}.roles[{i}]", f"{show(role)} is not a role", suggest(role, ROLES))
+                problems.add(f"{at}.roles[{i}]", f"{show(role)} is not a role", suggest(role, ROLES))
             else:
                 roles.append(role)
     with problems:

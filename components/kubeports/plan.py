@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from kubeports.conditions import MODES, OPT_IN, Condition
-from kubeports.errors import Problems, bad, some
+from kubeports.errors import Problems, some
 from kubeports.guards import Entry, Guards, Opened
 from kubeports.icmp import refuse_types
 from kubeports.networks import INTERNET, Family, Network, collapse, family_of, is_broad, is_internet, network, share, within
@@ -145,10 +145,9 @@ class _Planner:
             if change.enabled and rows and all(map(self.lacks, rows)):
                 found.setdefault(self.why_not(self.lacks(rows[0])[0], ""), []).append(name)
         for (reason, remedy), names in found.items():
-            with self.problems:
-                others = f" (nor that of {some(names[1:])})" if names[1:] else ""
-                what = f"can't be true{others} while {reason}"
-                raise bad(f"{self.settings.place('services')}.{names[0]}.enabled", what, remedy)
+            others = f" (nor that of {some(names[1:])})" if names[1:] else ""
+            what = f"can't be true{others} while {reason}"
+            self.problems.add(f"{self.settings.place('services')}.{names[0]}.enabled", what, remedy)
 
     def effective(self, row: Row) -> Row:
         """A row with the stack's changes, and without roles on every node."""
@@ -245,9 +244,10 @@ class _Planner:
             return
         needed = [f"{word} (for {some(dict.fromkeys(services))})" for word, services in self.missing.items()]
         examples = " and ".join(f"{word}: {'[10.20.0.0/16]' if not i else '[]'}" for i, word in enumerate(self.missing))
-        with self.problems:
-            what = f"lacks {' and '.join(needed)}"
-            raise bad(self.settings.place("sources"), what, f"add {examples}; a list is who may connect, and [] allows nobody")
+        what = f"lacks {' and '.join(needed)}"
+        self.problems.add(
+            self.settings.place("sources"), what, f"add {examples}; a list is who may connect, and [] allows nobody"
+        )
 
     def refuse_sums(self) -> None:
         """Services whose sources add up to the internet, and may not: all as one problem."""
@@ -357,8 +357,7 @@ class _Planner:
         if not self.settings.capabilities.groups_are_tags and "nodes" in self.settings.existing:
             group = f"{self.settings.setting('existing')}.nodes"
             what = f"{INTERNET[family]} is allowed already: clouds make groups such as {group} with that rule"
-            with self.problems:
-                raise bad(self.settings.place("egress"), what, "leave it out, or list what the group lacks")
+            self.problems.add(self.settings.place("egress"), what, "leave it out, or list what the group lacks")
 
     def nodes_have_networks(self, families: list[Family]) -> None:
         """Where an egress rule can't name a group as its destination, the nodes' CIDRs are required."""
@@ -367,8 +366,7 @@ class _Planner:
         if lacking := " and ".join(family for family in families if family not in known):
             what = f"is restricted in {lacking}, and {title}'s egress rules can't name the nodes by their group"
             right = f"add the nodes' {lacking} CIDRs to {self.settings.setting('sources')}.cluster"
-            with self.problems:
-                raise bad(self.settings.place("egress"), what, right)
+            self.problems.add(self.settings.place("egress"), what, right)
 
     def baseline(self, direction: Literal["ingress", "egress"], families: tuple[Family, ...]) -> None:
         """Deny the rest, so that the network's own rules open nothing on the nodes."""

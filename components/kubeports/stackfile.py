@@ -217,8 +217,7 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
     problems = Problems()
     for key in content:
         if NAMESPACE in str(key).lower() or _is_near(str(key).partition(":")[0]):
-            with problems:
-                raise bad(f"{name}: {key}", "is beside config, where it has no effect", "indent it below config:")
+            problems.add(f"{name}: {key}", "is beside config, where it has no effect", "indent it below config:")
     project_file = project_file or project(path.resolve().parent)
     of_project = _content(project_file) if project_file is not None else {}
     for key, value in config.items():

@@ -303,13 +303,11 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
     problems = Problems()
     for column, value in cell.items():
         if value != value.strip():
-            with problems:
-                raise bad(f"{where}: {column}", f"{show(value)} has space around it", f"write {value.strip()!r}")
+            problems.add(f"{where}: {column}", f"{show(value)} has space around it", f"write {value.strip()!r}")
     with problems:
         service_name(cell["service"], f"{where}: service")
-    with problems:
-        if cell["family"] not in ("any", *FAMILIES):
-            raise bad(f"{where}: family", f"{show(cell['family'])} is not a family", "write any, ipv4 or ipv6")
+    if cell["family"] not in ("any", *FAMILIES):
+        problems.add(f"{where}: family", f"{show(cell['family'])} is not a family", "write any, ipv4 or ipv6")
     with problems:
         protocol = protocol_number(cell["protocol"], f"{where}: protocol")
         start, end = (port(cell[c], f"{where}: {c}") if cell[c] else None for c in ("start", "end"))
@@ -334,9 +332,8 @@ def _row(cells: list[str], columns: tuple[str, ...], name: str, where: str) -> R
         target_name(cell["target"], f"{where}: target")
     with problems:
         why_text(cell["why"], f"{where}: why")
-    with problems:
-        if cell.get("public", "") not in ("", _YES):
-            raise bad(f"{where}: public", f"{show(cell['public'])} is unknown", f"write {_YES}, or leave it empty")
+    if cell.get("public", "") not in ("", _YES):
+        problems.add(f"{where}: public", f"{show(cell['public'])} is unknown", f"write {_YES}, or leave it empty")
     problems.raise_any()
     families = tuple(f for f in meaningful(protocol) if cell["family"] in ("any", f))
     return Row(
@@ -434,6 +431,5 @@ def _needs(rows: Table, name: str) -> None:
     problems = Problems()
     for row in rows:
         if row.needs and row.needs not in services:
-            with problems:
-                raise bad(f"{name}: {row.service}: needs", f"no row is called {show(row.needs)}", suggest(row.needs, services))
+            problems.add(f"{name}: {row.service}: needs", f"no row is called {show(row.needs)}", suggest(row.needs, services))
     problems.raise_any()

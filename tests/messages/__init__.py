@@ -61,9 +61,9 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _makes(call: ast.Call) -> bool:
-    """Whether a call makes a message: a maker, an error's class, or a list of warnings that takes one more."""
+    """Whether a call makes a message: a maker, an error's class, or a list of warnings or problems that takes one more."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
-    if name in ("append", "extend"):
+    if name in ("append", "extend", "add"):
         return isinstance(call.func, ast.Attribute) and _is_warnings(call.func.value)
     if name == "echo":
         return any(each.arg == "err" for each in call.keywords)

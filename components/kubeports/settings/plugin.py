@@ -35,8 +35,7 @@ def network_plugin(given: Mapping[str, Any], where: str, problems: Problems) -> 
             modes[key] = _modes(given.get(key, []), key, f"{where}{key}")
     absent = modes.get("calico") == (_ABSENT,)
     if absent and cni not in ("", "none"):
-        with problems:
-            raise bad(f"{where}calico", f"is {_ABSENT}, and cni is {cni}", "leave it out")
+        problems.add(f"{where}calico", f"is {_ABSENT}, and cni is {cni}", "leave it out")
     if not cni:
         named = [key for key, found in modes.items() if found and not absent]
         cni = "none" if absent else named[0] if named else about.cni

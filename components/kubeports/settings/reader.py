@@ -116,9 +116,8 @@ class Reader(Services):
             given.setdefault("cluster", cluster)
         for key in ("cloud", "cluster"):
             if key not in given and key not in self.unread:
-                with self.problems:
-                    example = CLOUDS[0] if key == "cloud" else "prod"
-                    raise bad(self.where + key, "is missing", f"write {self.setting(key)}: {example} ({KEYS[key].why})")
+                example = CLOUDS[0] if key == "cloud" else "prod"
+                self.problems.add(self.where + key, "is missing", f"write {self.setting(key)}: {example} ({KEYS[key].why})")
         return given
 
     def named_cloud(self, value: Any, at: str) -> str:
@@ -156,9 +155,8 @@ class Reader(Services):
             return value.value
         if is_output(value):
             if not (path[0] in _IDS and len(path) == _IDS[path[0]] and (path[0] != "refs" or path[2] in REFS)):
-                with self.problems:
-                    right = "write a plain value; only ids and tags may be Outputs"
-                    raise bad(self.where + _dotted(path), "is an Output", right)
+                right = "write a plain value; only ids and tags may be Outputs"
+                self.problems.add(self.where + _dotted(path), "is an Output", right)
         elif isinstance(value, Mapping) and len(path) < _DEEPEST:
             return {key: self.plain(item, (*path, key)) for key, item in value.items()}
         elif isinstance(value, (list, tuple)) and len(path) < _DEEPEST:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeports.clouds.capabilities import Capabilities
-from kubeports.errors import Problems, bad, suggest
+from kubeports.errors import Problems, suggest
 from kubeports.networks import Family
 from kubeports.settings.model import Ref
 from kubeports.table import Table
@@ -36,17 +36,15 @@ class Reading:
         keys = tuple(keys)
         unknown = [key for key in value if key not in keys]
         for key in unknown:
-            with self.problems:
-                place = f"{self.where}{key}" if not at else f"{at}.{key}"
-                raise bad(place, "is not a key of the settings", suggest(key, keys))
+            place = f"{self.where}{key}" if not at else f"{at}.{key}"
+            self.problems.add(place, "is not a key of the settings", suggest(key, keys))
         return not unknown
 
     def roleless(self, place: str, what: str, right: str) -> None:
         """Refuse what needs ``roles: true``: once, for setting it is the fix of all."""
         if "roles" not in self.unread:
             self.unread.add("roles")
-            with self.problems:
-                raise bad(place, what, f"set {self.setting('roles')}: true{right}")
+            self.problems.add(place, what, f"set {self.setting('roles')}: true{right}")
 
     def setting(self, key: str) -> str:
         """A key as remedies name it: without the file."""

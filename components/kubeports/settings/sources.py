@@ -34,9 +34,8 @@ class Sources(Ids):
                 with self.problems:
                     read[word] = self.terms(given[word], f"{at}.{word}", (SELF,) if word == "cluster" else ())
         if not read["cluster"]:
-            with self.problems:
-                what = "is empty, and the nodes could not reach each other"
-                raise bad(f"{at}.cluster", what, f"write [{SELF}], or the nodes' CIDRs")
+            what = "is empty, and the nodes could not reach each other"
+            self.problems.add(f"{at}.cluster", what, f"write [{SELF}], or the nodes' CIDRs")
         for word in ("cluster", "admins", "peers", "balancers", "pods"):
             for term in read.get(word, ()):
                 if not isinstance(term, str) and is_internet(term):

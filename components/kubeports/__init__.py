@@ -42,19 +42,11 @@ _HOMES = {
     "Cloud": "clouds",
     "Cni": "conditions",
     "Family": "networks",
-    "Firewall": "firewall",
-    "FirewallArgs": "firewall",
     "InputError": "errors",
-    "LimitsArgs": "firewall",
-    "Packet": "rules",
-    "Plan": "rules",
-    "RefArgs": "firewall",
-    "Rule": "rules",
-    "ServiceArgs": "firewall",
     "Settings": "settings",
-    "SourcesArgs": "firewall",
     "Target": "table",
-    "allows": "rules",
+    **dict.fromkeys(("Firewall", "FirewallArgs", "LimitsArgs", "RefArgs", "ServiceArgs", "SourcesArgs"), "firewall"),
+    **dict.fromkeys(("Packet", "Plan", "Rule", "allows"), "rules"),
 }
 
 

@@ -204,8 +204,7 @@ class Firewall(pulumi.ComponentResource):
         self.rules = pulumi.Output.from_input(content["rules"])
         self.closed = pulumi.Output.from_input(content["closed"])
         self.settings = pulumi.Output.from_input(planned.settings.json())
-        names = ("groups", "names", "ids", "files", "rules", "closed", "settings")
-        self.register_outputs({name: getattr(self, name) for name in names})
+        self.register_outputs({name: getattr(self, name) for name in Firewall.__annotations__})
 
 
 def _checked(plan: Plan) -> Plan:

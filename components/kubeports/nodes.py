@@ -218,7 +218,6 @@ def _node(item: Mapping[str, Any], at: str) -> Node:
     with problems:
         given = sequence(item["addresses"], f"{at}.addresses", f"[{_ADDRESS}]")
         addresses = _addresses(given, f"{at}.addresses")
-    number = None
     with problems:
         number = port(item["port"], f"{at}.port") if "port" in item else None
     with problems:

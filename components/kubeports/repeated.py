@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from kubeports.errors import InputError, Problem
+from kubeports.errors import Problems
 
 if TYPE_CHECKING:
     from kubeports.table import Table
@@ -13,25 +13,19 @@ if TYPE_CHECKING:
 
 def refuse_repeated(rows: Table, name: str, lines: Mapping[int, int]) -> None:
     """Refuse a row that stands twice, and rows of one service that claim the same packets."""
-    found: list[Problem] = []
+    problems = Problems()
     for i, row in enumerate(rows):
         place = f"{name}: line {lines[id(row)]}" if id(row) in lines else name
         for earlier in rows[:i]:
             if not row.overlaps(earlier) or not row.conditions.meets(earlier.conditions):
                 continue
             if row == earlier:
-                found.append(Problem(place, f"{row.service} {row} stands twice", "leave one of the two"))
+                problems.add(place, f"{row.service} {row} stands twice", "leave one of the two")
             elif row.service == earlier.service:
                 if "nodes" in (row.target, earlier.target) or row.target == earlier.target:
                     what = f"{row.service} {row} contradicts {earlier.service} {earlier} above it"
-                    found.append(Problem(place, what, "write one row for these ports"))
-            elif (row.protocol, row.start, row.end, row.target) == (
-                earlier.protocol,
-                earlier.start,
-                earlier.end,
-                earlier.target,
-            ):
+                    problems.add(place, what, "write one row for these ports")
+            elif (str(row), row.target) == (str(earlier), earlier.target):
                 what = f"{row.service} {row} repeats the row of {earlier.service}"
-                found.append(Problem(place, what, "leave one of the two, or join their sources"))
-    if found:
-        raise InputError(found)
+                problems.add(place, what, "leave one of the two, or join their sources")
+    problems.raise_any()

@@ -63,28 +63,21 @@ def _tables() -> shared.Sheet:
 
 def sheet(rows: list[table.Row], pages: bool = True) -> shared.Sheet:
     """Rows as docs/settings.md shows them; with the page where one of them has one."""
-    pages = pages and any(row.page for row in rows)
-    columns = ("service", "ports", "when", "who", "where", "why", *(("page",) if pages else ()))
-    cells = [
-        (row.service, row, row.when, ", ".join(map(str, row.source)), row.target, row.why, *((row.page,) if pages else ()))
-        for row in rows
-    ]
-    return shared.Sheet(columns, cells)
+    columns: tuple[str, ...] = ("service", "ports", "when", "who", "where", "why", "page")
+    cells = [(row.service, row, row.when, ", ".join(map(str, row.source)), row.target, row.why, row.page) for row in rows]
+    if not pages or not any(row.page for row in rows):
+        columns = columns[:-1]
+    return shared.Sheet(columns, [line[: len(columns)] for line in cells])
 
 
 def matrix(rows: list[table.Row]) -> shared.Sheet:
     """Rows by role of node: in a role's column, who reaches the row on such a node where a stack has roles."""
+
+    def who(row: table.Row) -> list[str]:
+        return [", ".join(map(str, row.source)) if row.target in ("nodes", role) else "" for role in table.ROLES]
+
     columns = ("service", "ports", "when", *table.ROLES)
-    cells = [
-        (
-            row.service,
-            row,
-            row.when,
-            *(", ".join(map(str, row.source)) if row.target in ("nodes", role) else "" for role in table.ROLES),
-        )
-        for row in rows
-    ]
-    return shared.Sheet(columns, cells)
+    return shared.Sheet(columns, [(row.service, row, row.when, *who(row)) for row in rows])
 
 
 def _json(row: table.Row) -> dict[str, Any]:

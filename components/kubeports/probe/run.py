@@ -126,9 +126,7 @@ class _Run:
             await self.ask_ports(window, of)
             await self.ask_raw(window, of)
             await self.ask_again(window, of)
-        for agent in self.agents:
-            if agent.lost is not None:
-                self.found.lost[agent.host.name] = agent.lost
+        self.found.lost = {agent.host.name: agent.lost for agent in self.agents if agent.lost is not None}
         return self.found
 
     # Starting
@@ -217,13 +215,9 @@ class _Run:
     async def ask_raw(self, window: frozenset[int], of: str) -> None:
         """Protocols without ports: one direction of each pair, then the other."""
         first = oriented(self.schedule.hosts)
-        for name, pairs in (
-            ("one way", [pair for pair in self.schedule.raw if pair in first]),
-            ("the other way", [pair for pair in self.schedule.raw if pair not in first]),
-        ):
-            items = {pair: self.within(self.schedule.raw[pair], window) for pair in pairs}
-            items = {pair: of_pair for pair, of_pair in items.items() if of_pair}
-            if items:
+        for name, ahead in (("one way", True), ("the other way", False)):
+            asked = {pair: self.within(sheet, window) for pair, sheet in self.schedule.raw.items() if (pair in first) == ahead}
+            if items := {pair: of_pair for pair, of_pair in asked.items() if of_pair}:
                 self.progress(f"protocols without ports, {name}{of}")
                 await asyncio.gather(*(self.begin(pair, each, _RAW_PATIENCE)[1] for pair, each in items.items()))
                 await self.arrivals()

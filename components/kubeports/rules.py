@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -341,11 +340,3 @@ def entries(rules: Iterable[Rule]) -> list[list[Rule]]:
         key = (rule.direction, rule.action, rule.target, rule.protocol, rule.ports, rule.services)
         found.setdefault(key, []).append(rule)
     return list(found.values())
-
-
-def group_by_target(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
-    """Target -> its rules, in order."""
-    grouped: defaultdict[str, list[Rule]] = defaultdict(list)
-    for rule in rules:
-        grouped[rule.target].append(rule)
-    return dict(grouped)

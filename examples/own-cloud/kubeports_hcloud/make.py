@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeports.clouds.resources import Made, Resource, Resources, joined_description
-from kubeports.errors import Problems, bad
-from kubeports.rules import Plan, Rule, group_by_target
+from kubeports.errors import Problems
+from kubeports.rules import Plan, Rule
 
 from kubeports_hcloud import facts
 
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 def encode(plan: Plan) -> Resources:
     """A firewall per target; a rule in it per protocol, ports and family, with all its sources."""
     settings, resources = plan.settings, {}
-    by_target = group_by_target(plan.rules)
     for target in settings.targets:
         entries: dict[str, list[Rule]] = {}
-        for rule in by_target.get(target, ()):
-            if rule.direction == "ingress":
+        for rule in plan.rules:
+            if (rule.target, rule.direction) == (target, "ingress"):
                 entries.setdefault(f"{rule.stem}-{rule.family}", []).append(rule)
         labels = {facts.CLUSTER: settings.cluster, facts.TARGET: target}
         held = {"name": f"{settings.cluster}-{target}", "labels": labels, "rules": [_entry(entry) for entry in entries.values()]}
@@ -49,28 +48,17 @@ def limits(plan: Plan, name: str) -> None:
     """What this cloud can't do, said before anything is made."""
     settings, problems = plan.settings, Problems()
     if settings.existing:
-        with problems:
-            raise bad(
-                settings.place("existing"), "the rules are inside the firewall, and an existing one has its own", "leave it out"
-            )
+        what = "the rules are inside the firewall, and an existing one has its own"
+        problems.add(settings.place("existing"), what, "leave it out")
     if settings.egress is not None:
-        with problems:
-            raise bad(settings.place("egress"), "is not supported on this cloud", "leave it out: nodes may connect everywhere")
+        problems.add(settings.place("egress"), "is not supported on this cloud", "leave it out: nodes may connect everywhere")
     for rule in plan.rules:
         if rule.direction == "ingress" and rule.source.kind != "cidr":
-            with problems:
-                right = f"name CIDRs, for the nodes in {settings.place('sources')}.cluster"
-                raise bad(
-                    settings.place("sources"), f"{rule.source.value} is a group, and firewalls here take CIDRs alone", right
-                )
+            what = f"{rule.source.value} is a group, and firewalls here take CIDRs alone"
+            problems.add(settings.place("sources"), what, f"name CIDRs, for the nodes in {settings.place('sources')}.cluster")
         if rule.direction == "ingress" and rule.protocol not in facts.PROTOCOLS:
-            with problems:
-                right = f"set {settings.place('calico')}: vxlan, or disable the row"
-                raise bad(
-                    settings.place("services"),
-                    f"{rule.services[0]} is protocol {rule.protocol}, which no firewall here takes",
-                    right,
-                )
+            what = f"{rule.services[0]} is protocol {rule.protocol}, which no firewall here takes"
+            problems.add(settings.place("services"), what, f"set {settings.place('calico')}: vxlan, or disable the row")
     problems.raise_any()
 
 

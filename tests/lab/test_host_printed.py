@@ -33,7 +33,9 @@ def node(one: Lab) -> Iterator[Host]:
     """A node without anything of kubeports; afterwards, too."""
     yield one["cp"]
     one["cp"].nft("flush ruleset")
-    one["cp"].run(["sh", "-c", "rm -rf /etc/kubeports /etc/systemd/system/kubeports.service /etc/systemd/system/*.wants"])
+    one["cp"].run(
+        ["sh", "-c", "rm -rf /run/*.active /etc/kubeports /etc/systemd/system/kubeports.service /etc/systemd/system/*.wants"]
+    )
 
 
 def guarded(lab: Lab) -> bool:

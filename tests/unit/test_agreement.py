@@ -227,6 +227,18 @@ def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
             assert passes == (not case.lacks if case.lacks else case.exceeds or peer in ("10.20.0.1", "2001:db8::1")), passes
 
 
+def test_what_is_denied_in_a_network_of_another_project_is_denied_to_nobody_here() -> None:
+    planned, raw = made(CASES["all as planned on gcp"])
+    for rule in raw["firewalls"]:
+        rule["network"] = "https://www.googleapis.com/compute/v1/projects/a/global/networks/default"
+    for project, kinds in (("a", {"missing"}), ("b", set())):
+        denied = _deny(
+            None, "0.0.0.0/0", 1, network=f"https://compute.googleapis.com/compute/v1/projects/{project}/global/networks/default"
+        )
+        found = compare(planned, {"firewalls": [*raw["firewalls"], denied]}, ids(planned))
+        assert {each.kind for each in found} == kinds
+
+
 class _Names:
     """Identities of a program whose ids are all known."""
 

@@ -523,7 +523,7 @@ def egress(number: int, ports: bool) -> dict[str, Any]:
 
 @pytest.mark.parametrize("ports", [True, False])
 def test_the_work_grows_with_the_entries_of_egress_and_no_faster(ports: bool) -> None:
-    """n log n: four times the entries are less than six times the work; each piece of the answer beside each entry were 16."""
+    """N log n: four times the entries are less than six times the work (n log n); each piece beside each entry were 16 times."""
     works = []
     for number in (100, 400):
         raw = egress(number, ports)

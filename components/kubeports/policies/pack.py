@@ -287,8 +287,8 @@ class _Pack:
             inputs["id"] = answered["id"]
         links = {name: tuple(each.urn for each in urns) for name, urns in resource.property_dependencies.items()}
         parent = resource.parent.urn if resource.parent else ""
-        provider = resource.provider.urn if resource.provider else ""
-        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent, provider)
+        provider, configured = (resource.provider.urn, plain(resource.provider.props)) if resource.provider else ("", {})
+        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent, provider, configured)
 
 
 def policies(*own: StackPolicy) -> list[Policy]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubeports import table
 from kubeports.clouds import apart, capabilities, has_networks, known
-from kubeports.errors import InputError, advice, bad, suggest
+from kubeports.errors import InputError, advice, bad, some, suggest
 from kubeports.flows import UNFOUND, Flow, Peer
 from kubeports.networks import Networks, is_broad
 from kubeports.policies.program import Program
@@ -240,6 +240,20 @@ def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Itera
             keys = sorted(rule.key for rule in frozenset(plan.rules) ^ same[0])
             what = f"the outputs of the Firewall of {plan.settings['cluster']} are not what {where} make ({keys[0]})"
             yield f"{what}. Fix: give both the same settings: the policies use {where}"
+
+
+def unplanned(firewalls: Iterable[str], of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Iterator[str]:
+    """The Firewalls whose plan nobody knows, all as one problem: policies would pass whatever they lack.
+
+    Args:
+        firewalls: the names of those without a plan in their outputs.
+        of_outputs: the plans of the others.
+        said: the plans of settings beside the program; one of another name is that of a Firewall without outputs.
+    """
+    names = list(firewalls)
+    if len(names) > len({_name(plan) for plan in said} - {_name(plan) for plan in of_outputs}):
+        what = f"the outputs of the Firewall {some(names)} lack settings or rules: no policy can judge which rows are missing"
+        yield advice(what, "update kubeports in the program, or give the policy settings the settings of the Firewall")
 
 
 def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:

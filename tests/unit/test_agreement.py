@@ -113,6 +113,12 @@ def _neutron(protocol: str | None, prefix: str | None) -> Callable[[list[Raw]], 
     return lambda rules: rules.append(rule | {"remote_group_id": None, "remote_address_group_id": None})
 
 
+def _tunnel(rules: list[Raw]) -> None:
+    """Protocol 94 among the nodes, beside ``pods``, which has every protocol among them."""
+    _neutron("94", None)(rules)
+    rules[-1]["remote_group_id"] = "id-nodes"
+
+
 def _halves(rules: list[Raw]) -> None:
     rules += [_deny(["22"], half, name=f"deny-{half[0]}") for half in ("10.20.0.0/17", "10.20.128.0/17")]
 
@@ -165,6 +171,9 @@ CASES = {
     "openstack has some types of icmp": Case(
         "openstack", _set("nodes-in-1-", "id", port_range_min=8, port_range_max=1), True, False, (1, None, "10.0.0.1"), ("icmp",)
     ),
+    "openstack opens a tunnel that the row for every protocol has": Case(
+        "openstack", _tunnel, False, False, (94, None, "10.0.0.1"), settings={"calico": ["ipip", "cross-subnet"]}
+    ),
     **{
         f"openstack has ICMP of IPv6 as {name}": Case(
             "openstack", _set("nodes-in-58-", "id", protocol=name), False, False, (58, None, "2001:db8::1"), settings=_PING
@@ -214,6 +223,7 @@ def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
     stack = Stack(declared(case.cloud, raw), [Expected(settings, planned.rules)])
     found = {check.__name__: list(check(stack, {})) for check in (checks.complete, checks.world_open)}
     found |= {check.__name__: list(check(stack, {})) for check in (checks.only_table_ports, checks.only_table_sources)}
+    found |= {check.__name__: list(check(stack, {})) for check in (checks.toggles, checks.ipip)}
     assert bool(found.pop("complete")) == case.lacks
     assert any(found.values()) == case.exceeds, found
     if "nobody can read" not in name:

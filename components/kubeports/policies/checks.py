@@ -340,7 +340,8 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
     if not isinstance(flow.source, Peer) and list(world([flow])):
         says = f"protocol {number} on {group} is open to the internet ({', '.join(widest(flow))}): a tunnel bypasses other rules"
         yield Finding(f"{says}. Fix: name the nodes' group or their networks", flow.id)
-    if plans and all(rule.protocol != number for plan in plans for rule in plan.ingress):
+    named = any(rule.protocol == number for plan in plans for rule in plan.ingress)
+    if plans and not named and beyond(flow, stack.allowed(stack.place(flow))):
         row = next(row for row in table.load() if row.protocol == number)
         right_modes = row.conditions.values("calico")
         carriers = [(str(plan.settings["cni"]), *map(str, plan.settings["modes"])) for plan in plans]

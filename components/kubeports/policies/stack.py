@@ -136,17 +136,22 @@ class Stack:
 
     @cached_property
     def flows(self) -> list[Flow]:
-        """What the stack allows, or may allow: of each group, below what is denied to it.
+        """What the stack allows, or may allow: of each group, below what is denied to the nodes that have it.
 
-        Rules for every instance count as the nodes have them, where a plan says which group the nodes have.
+        Where a plan has a group, its nodes carry that of all nodes, too; for every instance, they are the nodes of a plan.
         """
         found: dict[Flow, None] = {}
         for cloud, groups in self._flows.items():
-            plans = [self.identities(plan) for plan in self.plans if plan.cloud == cloud]
-            nodes = sorted({identities["nodes"] for identities in plans if "nodes" in identities})
+            carried: dict[str, list[list[str]]] = {}
+            for plan in self.plans:
+                identities = self.identities(plan) if plan.cloud == cloud else {}
+                for target, identity in identities.items():
+                    here = [identities[each] for each in plan.carried(target) if each in identities]
+                    for group in (identity, EVERYWHERE) if target == "nodes" else (identity,):
+                        carried.setdefault(group, []).append(here)
             for group in groups:
-                for of in (nodes or [group]) if group == EVERYWHERE else [group]:
-                    found |= dict.fromkeys(flow for flow in self.on(cloud, [of]) if flow.group == group)
+                for of in carried.get(group, [[group]]):
+                    found |= dict.fromkeys(flow for flow in self.on(cloud, of) if flow.group == group)
         return list(found)
 
     @cached_property

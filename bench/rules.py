@@ -110,6 +110,13 @@ def explained(n: int) -> None:
     ways(args, explain(args, "tcp/1-65535 from world"))
 
 
+def explained_egress(n: int) -> None:
+    entries = [{"protocol": "tcp", "start": 1000 + i, "to": [cidr]} for i, cidr in enumerate(_cidrs(n))]
+    sources = {"admins": ["10.20.0.0/16"], "clients": []}
+    args = {"cloud": "openstack", "cluster": "bench", "sources": sources, "egress": entries, "limits": {"rules": 10_000}}
+    ways(args, explain(args, "tcp/1-65535 to 0.0.0.0/0"))
+
+
 #: What, the goal in CPU seconds at the last of the sizes, the sizes, and how many rules times CIDRs a size has.
 CASES: dict[str, tuple[Callable[[int], None], float, tuple[int, ...], Callable[[int], int]]] = {
     "policies: one GCP firewall, n nested port ranges x n CIDRs": (nested_ports, 2, (64, 128, 256), lambda n: n * n),
@@ -118,6 +125,7 @@ CASES: dict[str, tuple[Callable[[int], None], float, tuple[int, ...], Callable[[
     "policies: n ordinary rules on 200 groups": (many_groups, 3, (2500, 5000, 10_000), lambda n: n),
     "audit: allow all, deny all from n /32s, deny tcp/25": (denied_addresses, 3, (250, 500, 1000), lambda n: n),
     "explain tcp/1-65535 from the internet, n CIDRs in two words": (explained, 3, (750, 1500, 3000), lambda n: n),
+    "explain tcp/1-65535 to the internet, n entries of egress": (explained_egress, 3, (450, 900, 1800), lambda n: n),
 }
 
 

@@ -89,12 +89,13 @@ class Guards:
 
     def opened_to_most(self, row: Row, family: Family, for_clients: bool) -> tuple[str, ...]:
         """The services that open a port of a row to half of a family or more together; none: no port is."""
+        whole = row.ports
         over = [
             (ports, opened)
             for (of, protocol, ports), opened in self.opened.items()
-            if of == family and protocol in (row.protocol, None) and ports.overlaps(row.ports)
+            if of == family and protocol in (row.protocol, None) and ports.overlaps(whole)
         ]
-        for part in row.ports.cut(ports for ports, _ in over):
+        for part in whole.cut(ports for ports, _ in over):
             here = [each for ports, opened in over if ports.covers(part) for each in opened]
             counted = [(service, named if for_clients else networks) for service, networks, named in here]
             if is_most(collapse(network for _, networks in counted for network in networks)):

@@ -367,10 +367,10 @@ def service_name(value: object, where: str) -> str:
 
 def protocol_number(value: object, where: str) -> int | None:
     """A protocol: a name of ``_PROTOCOLS`` (``all``: None), or the number (an int or digits) of another one, 1-255."""
-    near = nearest(value, _PROTOCOLS)
-    right = suggest(value, [near]) if near else f"write {', '.join(_PROTOCOLS)}, or the number of another protocol, 1-255"
     if isinstance(value, str) and value in _PROTOCOLS:
         return _PROTOCOLS[value]
+    near = nearest(value, _PROTOCOLS)
+    right = suggest(value, [near]) if near else f"write {', '.join(_PROTOCOLS)}, or the number of another protocol, 1-255"
     if isinstance(value, str) and value.lower() in ("ipip", "ipencap"):
         raise bad(where, f"{show(value)} is 4 on one cloud and 94 on another", "write 4 (IPENCAP, Calico) or 94 (IPIP)")
     if isinstance(value, str) and len(parts := re.findall(r"tcp|udp|sctp", value.lower())) > 1:

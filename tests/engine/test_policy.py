@@ -212,9 +212,10 @@ for name, offline in (("east", False), ("west", True)):
     opts = pulumi.ResourceOptions(providers=[project])
     Firewall(name, {"cloud": "gcp", "cluster": "one", "network": "default", "offline": offline, "sources": sources}, opts)
     if RULE == name:
-        rule = {"allows": [{"protocol": "tcp", "ports": ["5000"]}], "network": "default", "description": "x"}
+        rule = {"allows": [{"protocol": "tcp", "ports": ["5000"]}], "description": "x"}
         rule |= {"source_tags": ["one-nodes"], "target_tags": ["one-nodes"]}
-        gcp.compute.Firewall("registry", **rule, opts=pulumi.ResourceOptions(provider=project))
+        # The default provider has a project of its own, and the network says its project.
+        gcp.compute.Firewall("registry", network=f"projects/{name}-project/global/networks/default", **rule)
 """
 
 

@@ -52,6 +52,7 @@ def judge(
     declarations: Iterable[Declaration],
     config: Mapping[str, Mapping[str, Any]] | None = None,
     answered: Mapping[str, Mapping[str, Any]] | None = None,
+    configured: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, list[str]]:
     """What each policy says of a program's resources: policy -> messages.
 
@@ -59,14 +60,15 @@ def judge(
         declarations: the program's.
         config: policy -> its configuration.
         answered: logical name -> what the provider answered, where that is not what the program says.
+        configured: provider -> its configuration.
 
     Raises:
         UnknownValueError: a policy has touched what is not known.
     """
-    config, answered = config or {}, answered or {}
+    config, answered, configured = config or {}, answered or {}, configured or {}
     given = list(declarations)
     urns = {each.name: urn(each) for each in given}
-    made = {each.name: _resource(each, answered.get(each.name)) for each in given}
+    made = {each.name: _resource(each, answered.get(each.name), configured.get(each.provider, {})) for each in given}
     for each in given:
         for name, value in each.args.items():
             names = [text.removeprefix(GROUP) for text in _texts(value) if text.startswith(GROUP)]
@@ -91,7 +93,7 @@ def judge(
     return dict(found)
 
 
-def _resource(declaration: Declaration, answered: Mapping[str, Any] | None) -> PolicyResource:
+def _resource(declaration: Declaration, answered: Mapping[str, Any] | None, configured: Mapping[str, Any]) -> PolicyResource:
     # A component's outputs come as they are; a provider's properties in the schema's spelling.
     given = declaration.args if declaration.cls == "kubeports.Firewall" else _inputs(declaration.args)
     outputs = given | {"id": UNKNOWN_STRING_VALUE} | dict(answered or {})
@@ -99,7 +101,9 @@ def _resource(declaration: Declaration, answered: Mapping[str, Any] | None) -> P
     provider = None
     if declaration.provider:
         kind = f"pulumi:providers:{declaration.cls.partition('.')[0]}"
-        provider = PolicyProviderResource(kind, {}, f"urn:{kind}::{declaration.provider}", declaration.provider)
+        provider = PolicyProviderResource(
+            kind, unknown_checking_proxy(_inputs(dict(configured))), f"urn:{kind}::{declaration.provider}", declaration.provider
+        )
     return PolicyResource(TOKENS[declaration.cls], props, urn(declaration), declaration.name, _OPTIONS, provider, None, [], {})
 
 

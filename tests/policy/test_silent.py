@@ -12,6 +12,7 @@ from kubeports.policies import checks
 from kubeports.policies.stack import Stack
 from kubeports.rules import Plan, Source
 from kubeports.testing import declared
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from tests.policy.sdk import judge
 from tests.policy.spellings import GROUP, Declaration, groups
@@ -41,6 +42,29 @@ def naming_a_list(way: str) -> list[Declaration]:
         args = ssh | {"ip_protocol": "tcp", "prefix_list_id": f"{GROUP}office", "security_group_id": f"{GROUP}nodes"}
         rule = Declaration("aws.vpc.SecurityGroupIngressRule", "ssh", args)
     return [*groups("aws standalone"), rule]
+
+
+@pytest.mark.parametrize("lost", ["settings", "rules", "both", "unknown"])
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack"])
+def test_a_firewall_without_a_plan_in_its_outputs_is_reported(cloud: str, lost: str) -> None:
+    """Else a row that it lacks is missing in silence: an older component, or one that somebody else has made."""
+
+    def without(each: Declaration) -> Declaration:
+        if each.cls != "kubeports.Firewall":
+            return each
+        if lost == "unknown":
+            return replace(each, args=each.args | {"settings": UNKNOWN_STRING_VALUE})
+        return replace(each, args={key: value for key, value in each.args.items() if lost not in (key, "both")})
+
+    made = [each for each in map(without, component(planned(cloud))) if "in-tcp-2379" not in each.name]
+    (says,) = judge(made).pop("settings")
+    assert says.startswith("the outputs of the Firewall fw lack settings or rules: ")
+    beside = {"settings": {"cloud": cloud} | SMALL | NETWORK[cloud]}
+    assert set(judge(made, beside)) == {"complete"}, "which plans from the settings beside the program"
+    other = [replace(each, name="other") for each in made if each.cls == "kubeports.Firewall"]
+    assert set(judge([*made, *other], beside)) == {"complete", "settings"}, "of two the settings are those of one"
+    (unusable,) = judge(made, {"settings": beside["settings"] | {"nfs": "yes"}})["settings"]
+    assert "nfs" in unusable, "one fault is one problem"
 
 
 @pytest.mark.parametrize("held", LISTS)

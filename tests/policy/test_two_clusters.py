@@ -63,6 +63,102 @@ def test_what_one_cluster_denies_closes_nothing_in_another_account() -> None:
     assert set(judge([*a, *b, *quarters])) == {"only-table-sources"}
 
 
+# Networks of one name in two projects of GCP
+
+LINK = "projects/{}/global/networks/default"
+URL = f"https://www.googleapis.com/compute/v1/{LINK}"
+#: How a rule says its network and project: arguments, and the project of its provider ``theirs``.
+WAYS: dict[str, Callable[[str], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "a self link": lambda project: ({"network": LINK.format(project)}, {}),
+    "a URL": lambda project: ({"network": URL.format(project)}, {}),
+    "a self link, and another provider": lambda project: ({"network": LINK.format(project)}, {"project": "other"}),
+    "a name and a project": lambda project: ({"network": "default", "project": project}, {"project": "other"}),
+    "a name, and the provider's project": lambda project: ({"network": "default"}, {"project": project}),
+}
+
+
+def of_project(name: str, plan: Plan, project: str) -> list[Declaration]:
+    network = {"network": LINK.format(project)}
+    made = (replace(each, parent=f"{name}-fw") for each in named(name, component(plan)))
+    return [replace(each, args=each.args | network) if each.cls == "gcp.compute.Firewall" else each for each in made]
+
+
+def of_projects() -> list[Declaration]:
+    """Two clusters of one name in networks of one name, with one provider; the second is offline, so that it has rows more."""
+    one, two = (planned("gcp", network=LINK.format(project), offline=project == "b") for project in ("a", "b"))
+    return [*of_project("a", one, "a"), *of_project("b", two, "b")]
+
+
+def judged(rule: Declaration, way: str, project: str, *more: Declaration) -> dict[str, list[str]]:
+    args, configured = WAYS[way](project)
+    written = replace(rule, args=rule.args | args, provider="theirs")
+    return judge([*of_projects(), written, *more], configured={"theirs": configured})
+
+
+def test_clusters_in_networks_of_one_name_in_two_projects_are_judged_apart() -> None:
+    made = of_projects()
+    assert judge(made) == {}
+    lost = [each for each in made if not (each.name.startswith("a-") and "in-tcp-2379" in each.name)]
+    assert set(judge(lost)) == {"complete"}, "the rules of the other cluster serve no row"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_rule_is_judged_by_the_plan_of_its_network_and_project(way: str) -> None:
+    (registry,) = added("gcp", "dev-nodes", Written("registry", "tcp", (5000, 5000), NEAR))
+    assert set(judged(registry, way, "a")) == {"toggles"}
+    assert "toggles" not in judged(registry, way, "b"), "which is offline"
+    deny = {"denies": [{"protocol": "all"}], "source_ranges": ["0.0.0.0/0"], "priority": 1, "description": "x"}
+    found = judged(Declaration("gcp.compute.Firewall", "deny", deny), way, "b")
+    assert set(found) == {"complete", "ipip"}
+    assert " ".join(found["complete"]).count("etcd (tcp/2379-2380, ipv4) is missing") == 1, "the other cluster has it"
+    assert judged(Declaration("gcp.compute.Firewall", "deny", deny), way, "c") == {}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_quarters_of_the_internet_add_up_in_one_network_alone(way: str) -> None:
+    one, two = (added("gcp", "dev-nodes", Written(name, "tcp", (22, 22), (source,)))[0] for name, source in QUARTERS)
+    two = replace(two, args=two.args | {"network": LINK.format("a")})
+    assert "world-open" in judged(one, way, "a", two)
+    assert "world-open" not in judged(one, way, "b", two)
+
+
+QUARTERS = (("one", "0.0.0.0/2"), ("two", "64.0.0.0/2"))
+
+
+def test_a_network_of_which_a_name_alone_is_known_may_be_that_of_any_project() -> None:
+    """What is open may be open there, and what is denied may be denied there: each check takes the worse."""
+    one, two = (added("gcp", "dev-nodes", Written(name, "tcp", (22, 22), (source,)))[0] for name, source in QUARTERS)
+    two = replace(two, args=two.args | {"network": "default"})
+    one = replace(one, args=one.args | {"network": LINK.format("a")})
+    assert "world-open" in judge([*of_projects(), one, two])
+    assert "world-open" not in judge([*of_projects(), one, replace(two, args=two.args | {"network": "prod"})])
+    deny = {"denies": [{"protocol": "tcp"}], "source_ranges": ["0.0.0.0/0"], "priority": 1, "description": "x"}
+    denied = Declaration("gcp.compute.Firewall", "deny", deny | {"network": "default"})
+    assert set(judge([*of_projects(), denied])) == {"complete"}
+    wide = replace(added("gcp", "dev-nodes", Written("wide", "tcp", (23, 23), ("0.0.0.0/0",)))[0])
+    wide = replace(wide, args=wide.args | {"network": LINK.format("a")})
+    assert "world-open" in judge([*of_projects(), denied, wide]), "the denial may be in another network"
+
+
+def test_a_project_that_is_an_output_is_reported_and_may_be_any() -> None:
+    later = {"network": "default", "project": f"{GROUP}project", "description": "x", "source_ranges": ["0.0.0.0/0"]}
+    allow = Declaration("gcp.compute.Firewall", "wide", later | {"allows": [{"protocol": "tcp", "ports": ["23"]}]})
+    allow.args["target_tags"] = ["dev-nodes"]
+    deny = Declaration("gcp.compute.Firewall", "deny", later | {"denies": [{"protocol": "all"}], "priority": 1})
+    project = Declaration("aws.ec2.SecurityGroup", "project", {"description": "stands for a project"})
+    assert {"literal", "world-open"} <= set(judge([*of_projects(), project, allow]))
+    assert set(judge([*of_projects(), project, deny])) == {"literal"}
+    assert "world-open" in judge([*of_projects(), project, allow, deny])
+
+
+@pytest.mark.parametrize("cloud", ["aws", "openstack"])
+def test_halves_of_the_internet_by_two_providers_add_up_on_one_group(cloud: str) -> None:
+    """The id of a group is that of one group, whichever provider a rule on it has."""
+    halves = added(cloud, "fw-nodes", *(Written(name, "tcp", (22, 22), (source,)) for name, source in QUARTERS))
+    made = [replace(each, provider="own") for each in component(planned(cloud))]
+    assert "world-open" in judge([*made, *(replace(each, provider=each.name) for each in halves)])
+
+
 @pytest.mark.parametrize("cloud", ["aws", "openstack"])
 def test_each_account_has_its_quotas(cloud: str) -> None:
     a, b = of_provider("a", planned(cloud, limits={"rules": 200}), "east"), of_provider("b", planned(cloud), "west")

@@ -6,12 +6,15 @@ does; the oracle answers packet by packet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
 from kubeports import table
 from kubeports.audit.compare import compare
 from kubeports.clouds import backend
@@ -25,7 +28,7 @@ from kubeports.rules import Plan
 from kubeports.settings import parse
 
 from tests.oracle import clouds
-from tests.unit.test_audit import NETWORKS, RAW, ids, stored
+from tests.unit.test_audit import NETWORKS, RAW, ids, stored, tampered
 from tests.wire import Raw
 
 TYPES = {
@@ -113,6 +116,12 @@ def _neutron(protocol: str | None, prefix: str | None) -> Callable[[list[Raw]], 
     return lambda rules: rules.append(rule | {"remote_group_id": None, "remote_address_group_id": None})
 
 
+def _tunnel(rules: list[Raw]) -> None:
+    """Protocol 94 among the nodes, beside ``pods``, which has every protocol among them."""
+    _neutron("94", None)(rules)
+    rules[-1]["remote_group_id"] = "id-nodes"
+
+
 def _halves(rules: list[Raw]) -> None:
     rules += [_deny(["22"], half, name=f"deny-{half[0]}") for half in ("10.20.0.0/17", "10.20.128.0/17")]
 
@@ -165,6 +174,36 @@ CASES = {
     "openstack has some types of icmp": Case(
         "openstack", _set("nodes-in-1-", "id", port_range_min=8, port_range_max=1), True, False, (1, None, "10.0.0.1"), ("icmp",)
     ),
+    "gcp denies a part of what a named source may have": Case(
+        "gcp",
+        lambda r: r.append(_deny(["22"], "10.9.0.0/16")),
+        True,
+        False,
+        (6, 22, "10.9.0.1"),
+        settings={"refs": {"bastion": {"group": "bastion"}}, "sources": RAW["sources"] | {"admins": ["@bastion"]}},
+    ),
+    "gcp denies to every instance what no row of a role allows": Case(
+        "gcp", lambda r: r.append(_deny(["22"], "10.99.0.0/16")), False, False, (6, 22, "10.20.0.1"), settings={"roles": True}
+    ),
+    "gcp opens to a role's nodes what all nodes are denied": Case(
+        "gcp",
+        lambda r: r.append(_allow(["23"], "0.0.0.0/0", priority=65534, targetTags=["c-worker"])),
+        False,
+        False,
+        (6, 23, "198.18.0.1"),
+        settings={"roles": True},
+    ),
+    "gcp denies one protocol of the row for every protocol": Case(
+        "gcp",
+        lambda r: r.append(_deny(None, "0.0.0.0/0", denied=[{"IPProtocol": "47"}])),
+        True,
+        False,
+        (47, None, "10.0.0.1"),
+        settings={"calico": ["ipip", "cross-subnet"]},
+    ),
+    "openstack opens a tunnel that the row for every protocol has": Case(
+        "openstack", _tunnel, False, False, (94, None, "10.0.0.1"), settings={"calico": ["ipip", "cross-subnet"]}
+    ),
     **{
         f"openstack has ICMP of IPv6 as {name}": Case(
             "openstack", _set("nodes-in-58-", "id", protocol=name), False, False, (58, None, "2001:db8::1"), settings=_PING
@@ -214,6 +253,7 @@ def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
     stack = Stack(declared(case.cloud, raw), [Expected(settings, planned.rules)])
     found = {check.__name__: list(check(stack, {})) for check in (checks.complete, checks.world_open)}
     found |= {check.__name__: list(check(stack, {})) for check in (checks.only_table_ports, checks.only_table_sources)}
+    found |= {check.__name__: list(check(stack, {})) for check in (checks.toggles, checks.ipip)}
     assert bool(found.pop("complete")) == case.lacks
     assert any(found.values()) == case.exceeds, found
     if "nobody can read" not in name:
@@ -225,6 +265,46 @@ def test_policies_and_audit_and_oracle_say_the_same(name: str) -> None:
         if not case.services:
             passes = clouds.ALLOWS[case.cloud](raw | {"rules": readable})(packet)
             assert passes == (not case.lacks if case.lacks else case.exceeds or peer in ("10.20.0.1", "2001:db8::1")), passes
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack"])
+def test_over_clouds_that_somebody_has_changed_policies_and_audit_say_the_same(cloud: str) -> None:
+    """That rows are missing, and that more is open; GCP's baseline, which is no row, is the audit's alone."""
+
+    @hypothesis(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(tampered(cloud))
+    def agree(case: tuple[dict[str, Any], Plan, Raw]) -> None:
+        _, planned, raw = case
+        groups = ids(planned)
+        found = [each for each in compare(planned, raw, groups) if each.direction == "ingress" and each.services != ("baseline",)]
+        settings = planned.settings.json() | {"existing": {target: groups.identity(target) for target in groups.of}}
+        stack = Stack(declared(cloud, raw), [Expected(settings, planned.rules)])
+        judges = (
+            checks.complete,
+            checks.world_open,
+            checks.only_table_ports,
+            checks.only_table_sources,
+            checks.toggles,
+            checks.ipip,
+        )
+        says = [finding.says for judge in judges for finding in judge(stack, {})]
+        lacks = [each for each in says if re.search(" is missing for | is denied to some ", each)]
+        assert bool({each.kind for each in found} & {"missing", "denied"}) == bool(lacks), (found, says)
+        assert bool({each.kind for each in found} - {"missing", "denied", "surplus"}) == (len(says) > len(lacks)), (found, says)
+
+    agree()
+
+
+def test_what_is_denied_in_a_network_of_another_project_is_denied_to_nobody_here() -> None:
+    planned, raw = made(CASES["all as planned on gcp"])
+    for rule in raw["firewalls"]:
+        rule["network"] = "https://www.googleapis.com/compute/v1/projects/a/global/networks/default"
+    for project, kinds in (("a", {"missing"}), ("b", set())):
+        denied = _deny(
+            None, "0.0.0.0/0", 1, network=f"https://compute.googleapis.com/compute/v1/projects/{project}/global/networks/default"
+        )
+        found = compare(planned, {"firewalls": [*raw["firewalls"], denied]}, ids(planned))
+        assert {each.kind for each in found} == kinds
 
 
 class _Names:

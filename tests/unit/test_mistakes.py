@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,26 @@ def test_one_fault_is_one_problem(stack: str) -> None:
     told = {str(mistake): [str(each) for each in problems(mistake.settings)] for mistake in mistakes(stack)}
     assert len(told) > 200
     assert {mistake: found for mistake, found in told.items() if len(found) != 1} == {}
+
+
+def keys(settings: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The paths of all keys but names that people choose."""
+    for key, value in settings.items():
+        if above not in ("refs.", "tags.", "services."):
+            yield f"{above}{key}"
+        if isinstance(value, dict):
+            yield from keys(value, f"{above}{key}.")
+
+
+@pytest.mark.parametrize("stack", GOOD)
+def test_a_misspelt_key_is_one_problem(stack: str) -> None:
+    told = {}
+    for path in keys(GOOD[stack]):
+        settings = copy.deepcopy(GOOD[stack])
+        renamed(settings, path, path.rpartition(".")[2] + path[-1])
+        told[path] = [str(each) for each in problems(settings)]
+    assert len(told) > 10
+    assert {path: found for path, found in told.items() if len(found) != 1} == {}
 
 
 # Fixes as people paste them

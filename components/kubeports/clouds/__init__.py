@@ -148,6 +148,16 @@ def partly_denied(cloud: str, flow: Flow, denials: Iterable[Flow], whole: bool =
     return [] if rank is None else cast("list[Flow]", rank(flow, denials))
 
 
+def has_networks(cloud: str) -> bool:
+    """Whether rules of a cloud belong to a network, so that groups of one name may be several."""
+    return hasattr(getattr(backend(cloud), "read", None), "apart")
+
+
+def apart(cloud: str, one: str, other: str) -> bool:
+    """Whether two networks of rules are certainly not the same; never where a cloud's rules have no network."""
+    return has_networks(cloud) and bool(backend(cloud).read.apart(one, other))
+
+
 def known() -> tuple[str, ...]:
     """The names of all clouds."""
     return (*CLOUDS, *added())

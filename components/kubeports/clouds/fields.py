@@ -37,6 +37,7 @@ class Declared:
         links: property -> URNs of the resources that decide it.
         parent: the URN of its parent; empty: none.
         provider: the URN of its provider, which decides the account, project or region; empty: not known.
+        configured: what that provider is configured with, as far as it is known.
     """
 
     type: str
@@ -46,6 +47,7 @@ class Declared:
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parent: str = ""
     provider: str = ""
+    configured: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Identities(Protocol):

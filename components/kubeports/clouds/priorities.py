@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from kubeports.flows import Flow, Peer, sweep
-from kubeports.networks import EVERYBODY, FAMILIES, Addresses, Family, union, without
+from kubeports.networks import EVERYBODY, FAMILIES, Addresses, Family, overlap, union, without
 from kubeports.traffic import ALL, OTHERS, UNREADABLE, Ports, has_ports
 
 
@@ -162,7 +162,7 @@ class _Denied:
 
 
 def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
-    """The denials that take a flow away, or a part of it, for every source."""
+    """The denials that take a flow away, or a part of it, for some source; a peer's addresses may be any."""
     return [
         each
         for each in denials
@@ -171,6 +171,7 @@ def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
         and set(each.families) & set(flow.families)
         and (None in (each.protocol, flow.protocol) or each.protocol == flow.protocol)
         and each.ports.overlaps(flow.ports)
+        and (isinstance(each.source, Peer) or isinstance(flow.source, Peer) or overlap(each.addresses, flow.addresses))
     ]
 
 

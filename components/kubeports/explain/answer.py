@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -159,9 +159,10 @@ def _cut(plan: Plan, direction: str, entry: Entry, peer: Peer, target: str) -> l
         return [whole] if whole.reach == "all" else [*some, whole]
     found: list[Part] = []
     active: dict[int, Flow] = {}
+    place = {each: i for i, each in enumerate(rules)}
     for ports, come, go in sweep(flows, ports_of(entry.start, entry.end)):
         move(active, come, go)
-        here = [active[each] for each in rules if each in active]
+        here = [active[each] for each in sorted(active, key=place.__getitem__)]
         part = _part(here, rules, Entry(entry.protocol, ports.first, ports.last, entry.families), peer, target)
         if found and (found[-1].reach, found[-1].rules, found[-1].only) == (part.reach, part.rules, part.only):
             part = replace(part, entry=replace(part.entry, start=found.pop().entry.start))
@@ -177,7 +178,8 @@ def _part(flows: list[Flow], rules: Mapping[int, Rule], entry: Entry, peer: Peer
     known = peer.network is not None or covered
     hit = {id(flow) for flow in allowing if known and overlap(flow.addresses, peer.addresses)}
     member = {id(flow) for flow in allowing if rules[id(flow)].source.group in peer.groups}
-    passing = tuple(rules[id(flow)] for flow in allowing if id(flow) in hit | member)
+    either = hit | member
+    passing = tuple(rules[id(flow)] for flow in allowing if id(flow) in either)
     if covered or member:
         return Part(entry, peer, target, "all", passing)
     only = cidrs(passes, peer.family)
@@ -203,11 +205,24 @@ def covers(row: Row, entry: Entry) -> bool:
     return row.ports.covers(ports_of(entry.start, entry.end))
 
 
-def touches(row: Row, entry: Entry) -> bool:
-    """Whether a row has something of what an entry asks."""
-    if row.protocol != entry.protocol:
-        return row.protocol is None
-    return row.ports.overlaps(ports_of(entry.start, entry.end))
+def _touching(rows: tuple[State, ...], entries: Iterable[Entry]) -> dict[Entry, list[State]]:
+    """The rows that have something of each entry, in their order; one sweep of the ports of each protocol."""
+    found: dict[Entry, list[State]] = {}
+    ports = [state.row.ports for state in rows]
+    of: dict[int | None, list[Entry]] = {}
+    for entry in entries:
+        of.setdefault(entry.protocol, []).append(entry)
+    for protocol, asked in of.items():
+        here = (i for i, state in enumerate(rows) if state.row.protocol in (None, protocol))
+        left = sorted(here, key=lambda i: ports[i].first, reverse=True)
+        active: list[int] = []
+        for entry in sorted(asked, key=lambda entry: ports_of(entry.start, entry.end).first):
+            wanted = ports_of(entry.start, entry.end)
+            while left and ports[left[-1]].first <= wanted.last:
+                active.append(left.pop())
+            active = [i for i in active if ports[i].last >= wanted.first]
+            found[entry] = [rows[i] for i in sorted(active) if ports[i].overlaps(wanted)]
+    return found
 
 
 def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[State, ...]) -> tuple[str, ...]:
@@ -215,13 +230,16 @@ def _reasons(plan: Plan, question: Question, found: Iterable[Part], rows: tuple[
         return (f"{plan.settings.setting('sources')}.{question.who.lower()} is empty: it allows nobody",)
     if not decides(plan.settings, question):
         return tuple(f"{entry.service}: {entry.reason}" for entry in plan.disabled if entry.service == "egress")
+    if question.direction == "egress":
+        return tuple(dict.fromkeys(_egress(plan.settings, found)))
     reasons: list[str] = []
+    of = _touching(rows, {part.entry for part in found})
     for part in found:
-        if question.direction == "egress":
-            reasons.append(_egress(plan.settings, part))
-            continue
-        reasons += [_row(plan, part, state) for state in rows if touches(state.row, part.entry)]
-        if not any(touches(state.row, part.entry) for state in rows):
+        touching = of[part.entry]
+        # A row for every protocol, of another family, says nothing of one packet: beside it is one of this family, or none on.
+        here = [state for state in touching if state.row.protocol is not None or part.peer.family in state.row.families]
+        reasons += [_row(plan, part, state) for state in here or touching]
+        if not touching:
             reasons.append(f"no row of the table has {part.entry}, and no custom row")
     return tuple(dict.fromkeys(reasons))
 
@@ -272,17 +290,21 @@ def origin(settings: Settings, state: State, part: Part) -> dict[str, list[str |
     return {key: list(terms) for key, terms in found.items()}
 
 
-def _egress(settings: Settings, part: Part) -> str:
+def _egress(settings: Settings, found: Iterable[Part]) -> Iterator[str]:
     where = settings.setting("egress")
-    if any(METADATA in rule.services for rule in part.rules):
-        switch = f"{settings.setting('services')}.{METADATA}.enabled"
-        return f"{METADATA} ({part.rules[0].why}) stays allowed; {switch}: false disables it"
-    if part.peer.family not in settings.families:
-        return f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
-    if settings.egress is None:
-        return f"{where} is everywhere: nodes may connect to any {part.peer.family} address"
-    pods = " and its pods" if any(rule.source.value in map(str, settings.sources["pods"]) for rule in part.rules) else ""
-    return f"{where} is {some(map(str, settings.egress)) or 'empty'}, and the cluster{pods}: nodes may connect there alone"
+    listed = some(map(str, settings.egress or ())) or "empty"
+    of_pods = set(map(str, settings.sources["pods"]))
+    for part in found:
+        if any(METADATA in rule.services for rule in part.rules):
+            switch = f"{settings.setting('services')}.{METADATA}.enabled"
+            yield f"{METADATA} ({part.rules[0].why}) stays allowed; {switch}: false disables it"
+        elif part.peer.family not in settings.families:
+            yield f"nodes have no {part.peer.family}, as {settings.setting('families')} says"
+        elif settings.egress is None:
+            yield f"{where} is everywhere: nodes may connect to any {part.peer.family} address"
+        else:
+            pods = " and its pods" if any(rule.source.value in of_pods for rule in part.rules) else ""
+            yield f"{where} is {listed}, and the cluster{pods}: nodes may connect there alone"
 
 
 def _nodes(target: str) -> str:

@@ -222,7 +222,8 @@ def _serving(stack: Stack, plan: Expected, target: str, config: Config) -> list[
 def _denied(stack: Stack, plan: Expected) -> Iterator[tuple[Rule, list[Flow]]]:
     """The rules of a plan that other rules deny to some of their peers; the rules don't show to which."""
     identities = stack.identities(plan)
-    known: dict[str, str] = {**dict.fromkeys(table.TARGETS, UNFOUND), **identities}
+    references = {f"@{name}": id for name, id in stack.references(plan).items() if id}
+    known: dict[str, str] = {**dict.fromkeys(table.TARGETS, UNFOUND), **identities, **references}
     named = (
         (rule, target) for rule in plan.ingress if rule.source.kind != "cidr" for target in _targets(stack, plan, rule.target)
     )
@@ -318,7 +319,8 @@ def ipip(stack: Stack, config: Config) -> Iterator[Finding]:
     for flow in stack.ingress:
         if stack.ignored(flow, config):
             continue
-        if flow.protocol in (IPENCAP, IPIP):
+        # Beneath a denial a rule for every protocol is one of each, and no rule for a tunnel.
+        if flow.protocol in (IPENCAP, IPIP) and protocol_of(flow.written) is not None:
             yield from _tunnel(stack, flow, flow.protocol)
         elif is_tunnel_as_port(flow, [*stack.planned(stack.place(flow)), *_rows(config)]):
             number = flow.ports.first
@@ -340,7 +342,8 @@ def _tunnel(stack: Stack, flow: Flow, number: int) -> Iterator[Finding]:
     if not isinstance(flow.source, Peer) and list(world([flow])):
         says = f"protocol {number} on {group} is open to the internet ({', '.join(widest(flow))}): a tunnel bypasses other rules"
         yield Finding(f"{says}. Fix: name the nodes' group or their networks", flow.id)
-    if plans and all(rule.protocol != number for plan in plans for rule in plan.ingress):
+    named = any(rule.protocol == number for plan in plans for rule in plan.ingress)
+    if plans and not named and beyond(flow, stack.allowed(stack.place(flow))):
         row = next(row for row in table.load() if row.protocol == number)
         right_modes = row.conditions.values("calico")
         carriers = [(str(plan.settings["cni"]), *map(str, plan.settings["modes"])) for plan in plans]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubeports import table
-from kubeports.clouds import capabilities, known
-from kubeports.errors import InputError, advice, bad, suggest
+from kubeports.clouds import apart, capabilities, has_networks, known
+from kubeports.errors import InputError, advice, bad, some, suggest
 from kubeports.flows import UNFOUND, Flow, Peer
 from kubeports.networks import Networks, is_broad
 from kubeports.policies.program import Program
@@ -34,6 +34,7 @@ class Expected:
         groups: target -> logical name of its group, where the configuration has it.
         urn: of the component that has it; empty: there is none.
         provider: that of the component's resources; empty: not known.
+        network: that of the component's resources, else of the settings; empty: not known.
     """
 
     settings: Mapping[str, Any]
@@ -42,6 +43,7 @@ class Expected:
     groups: Mapping[str, str] = field(default_factory=dict)
     urn: str = ""
     provider: str = ""
+    network: str = ""
 
     @property
     def cloud(self) -> str:
@@ -54,10 +56,8 @@ class Expected:
         return tuple(rule for rule in self.rules if rule.direction == "ingress" and rule.action == "allow")
 
     def has(self, provider: str, network: str) -> bool:
-        """Whether its rules count there: clusters of one name differ by provider or network; an unknown one may be either."""
-        own = str(self.settings.get("network") or "").rpartition("/")[2]
-        elsewhere = own and network and not network.startswith("urn:") and own != network
-        return not elsewhere and (self.provider == provider or not (self.provider and provider))
+        """Whether its rules may count there: clusters of one name differ by provider or network."""
+        return may_be_one(self.cloud, (self.provider, self.network), (provider, network))
 
     def carried(self, target: str) -> tuple[str, ...]:
         """The targets of a node: all nodes, its own, and those of the roles that it combines."""
@@ -85,7 +85,7 @@ class Expected:
         return found
 
     def resolved(self, program: Program) -> Expected:
-        """The plan with its provider, and the CIDRs of its references, where the program has them; broad ones are left out."""
+        """The plan with its provider and network, and the CIDRs of its references, as the program has them, but broad ones."""
         names = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "cidr"]
         named = [rule for rule in self.rules if rule.source.kind == "ref" and rule.source.value in names]
         sources = {key: rule.source for rule in named for key in (rule.key, rule.bare_key)}
@@ -96,7 +96,10 @@ class Expected:
                     known.setdefault(sources[name], Source("cidr", str(network)))
         rules = [replace(rule, source=known.get(rule.source, rule.source)) for rule in self.rules]
         providers = {each.provider for each in program.resources.values() if self.urn and each.parent == self.urn} - {""}
-        return replace(self, rules=tuple(rules), provider=providers.pop() if len(providers) == 1 else "")
+        provider = providers.pop() if len(providers) == 1 else ""
+        found = {flow.network for _, flow in self._own(program)} if has_networks(self.cloud) else set()
+        where = found.pop() if len(found) == 1 else str(self.settings.get("network") or "")
+        return replace(self, rules=tuple(rules), provider=provider, network=where)
 
     def references(self, program: Program) -> dict[str, str]:
         """Reference -> the identity of its group or list, by its id or the firewall's own rules; empty: unknown."""
@@ -135,6 +138,16 @@ class Expected:
         known |= {f"@{name}": id or UNFOUND for name, id in references.items()}
         lists = [name for name, ref in self.settings.get("refs", {}).items() if ref.get("kind") == "prefixes"]
         return of_rules(self.ingress, known, lists)
+
+
+def may_be_one(cloud: str, one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether rules may count in one place, by provider and network, each empty where it is not known.
+
+    A network that is known with its account is the same by any provider; a name alone is one of its provider's account.
+    """
+    if one[1] == other[1] and "/" in one[1]:
+        return True
+    return not apart(cloud, one[1], other[1]) and (one[0] == other[0] or not (one[0] and other[0]))
 
 
 def from_outputs(name: str, outputs: Mapping[str, Any], urn: str = "") -> Expected | None:
@@ -227,6 +240,20 @@ def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Itera
             keys = sorted(rule.key for rule in frozenset(plan.rules) ^ same[0])
             what = f"the outputs of the Firewall of {plan.settings['cluster']} are not what {where} make ({keys[0]})"
             yield f"{what}. Fix: give both the same settings: the policies use {where}"
+
+
+def unplanned(firewalls: Iterable[str], of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Iterator[str]:
+    """The Firewalls whose plan nobody knows, all as one problem: policies would pass whatever they lack.
+
+    Args:
+        firewalls: the names of those without a plan in their outputs.
+        of_outputs: the plans of the others.
+        said: the plans of settings beside the program; one of another name is that of a Firewall without outputs.
+    """
+    names = list(firewalls)
+    if len(names) > len({_name(plan) for plan in said} - {_name(plan) for plan in of_outputs}):
+        what = f"the outputs of the Firewall {some(names)} lack settings or rules: no policy can judge which rows are missing"
+        yield advice(what, "update kubeports in the program, or give the policy settings the settings of the Firewall")
 
 
 def unfound(said: Iterable[Expected], program: Program) -> Iterator[str]:

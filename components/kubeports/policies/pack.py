@@ -29,7 +29,7 @@ from pulumi_policy.proxy import UnknownValueError
 from kubeports.clouds.fields import UNKNOWN, Declared
 from kubeports.errors import InputError, advice, suggest
 from kubeports.policies import checks
-from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said, unfound
+from kubeports.policies.expected import FIREWALL, GROUPS, Expected, differing, from_outputs, joined, said, unfound, unplanned
 from kubeports.policies.program import Program
 from kubeports.settings import KEYS
 
@@ -224,14 +224,17 @@ class _Pack:
     def _settings(self, args: StackValidationArgs, report: ReportViolation) -> None:
         self._read = None
         self.said, problems = said(pulumi.runtime.get_config_env(), plain(args.get_config()))
-        made: list[Expected | None] = []
+        made: dict[str, Expected | None] = {}
         for each in args.resources:
             if each.resource_type == FIREWALL:
                 try:
-                    made.append(from_outputs(each.name, plain(each.props), each.urn))
+                    made[each.urn] = from_outputs(each.name, plain(each.props), each.urn)
                 except InputError as error:
                     problems += map(str, error.problems)
-        problems += differing(filter(None, made), self.said)
+        plans = [plan for plan in made.values() if plan is not None]
+        if not problems:
+            problems += unplanned([each.name for each in args.resources if made.get(each.urn, 0) is None], plans, self.said)
+        problems += differing(plans, self.said)
         problems += unfound(self.said, Program(map(self.declared, args.resources)))
         for problem in problems:
             report(problem, None)
@@ -287,8 +290,8 @@ class _Pack:
             inputs["id"] = answered["id"]
         links = {name: tuple(each.urn for each in urns) for name, urns in resource.property_dependencies.items()}
         parent = resource.parent.urn if resource.parent else ""
-        provider = resource.provider.urn if resource.provider else ""
-        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent, provider)
+        provider, configured = (resource.provider.urn, plain(resource.provider.props)) if resource.provider else ("", {})
+        return Declared(resource.resource_type, resource.name, resource.urn, inputs, links, parent, provider, configured)
 
 
 def policies(*own: StackPolicy) -> list[Policy]:

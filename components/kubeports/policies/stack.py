@@ -15,7 +15,7 @@ from kubeports.clouds.fields import Declared
 from kubeports.coverage import beyond, of_both_families, with_roles, world
 from kubeports.errors import some
 from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
-from kubeports.policies.expected import Expected
+from kubeports.policies.expected import Expected, may_be_one
 from kubeports.policies.program import Program
 from kubeports.table import Row
 from kubeports.traffic import TUNNELS, UNREADABLE, Ports
@@ -56,6 +56,14 @@ class Place(NamedTuple):
     network: str
     group: str
 
+    def adds(self, other: Place) -> bool:
+        """Whether what is open in another place, of its group or of every instance, may be open here, too."""
+        if self.group == other.group and self.group not in ("", EVERYWHERE) and not capabilities(self.cloud).groups_are_tags:
+            return True  # an id is that of one group, whichever provider a rule on it has
+        # A network of which a name alone is known may be each of several, but is one.
+        several = "/" in other.network and other.network != self.network
+        return not several and may_be_one(self.cloud, self[1:3], other[1:3])
+
 
 def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
     """A protocol and its ports, for every source."""
@@ -92,15 +100,35 @@ class Stack:
         return frozenset({row.protocol for row in table.load()} | {rule.protocol for plan in self.plans for rule in plan.ingress})
 
     def on(self, cloud: str, groups: Iterable[str], plan: Expected | None = None) -> list[Flow]:
-        """What a node with these groups allows; where a plan is given, rules with another provider or network do not count."""
+        """What a node with these groups allows; where a plan is given, rules with another provider or network do not count.
+
+        For a plan, what is denied in a network that may be that of a rule is denied to the rule: a row may be missing.
+        """
         of = self._flows.get(cloud, {})
         given: dict[str, list[Flow]] = {}
         for flow in (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())):
-            provider = self.program.resources[flow.id].provider
-            if plan is None or plan.has(provider, flow.network):
-                given.setdefault(provider, []).append(flow)
+            if plan is None or plan.has(self._provider(flow), flow.network):
+                given.setdefault(self._owner(flow), []).append(flow)
+        if plan is not None and plan.network:
+            self._deny_nearby(cloud, given)
         passing = (flow for flows in given.values() for flow in effective(cloud, flows, self._protocols))
         return list(expanded(passing, self.program.lists, self._named))
+
+    def _provider(self, flow: Flow) -> str:
+        return self.program.resources[flow.id].provider
+
+    def _owner(self, flow: Flow) -> str:
+        """The provider of a flow; empty where its network is known with its account, which may have several providers."""
+        return "" if "/" in flow.network else self._provider(flow)
+
+    def _deny_nearby(self, cloud: str, given: dict[str, list[Flow]]) -> None:
+        """Add what is denied in a network that may be another one of the flows' to that one, too."""
+        places = {(owner, each.network): each for owner, flows in given.items() for each in flows if each.action == "allow"}
+        for flow in [each for flows in given.values() for each in flows if each.action == "deny"]:
+            for (owner, network), other in places.items():
+                there = (self._provider(other), network)
+                if network != flow.network and may_be_one(cloud, there, (self._provider(flow), flow.network)):
+                    given[owner].append(replace(flow, network=network))
 
     def groups(self, cloud: str) -> list[str]:
         """The identities of all groups that have rules."""
@@ -108,17 +136,22 @@ class Stack:
 
     @cached_property
     def flows(self) -> list[Flow]:
-        """What the stack allows, or may allow: of each group, below what is denied to it.
+        """What the stack allows, or may allow: of each group, below what is denied to the nodes that have it.
 
-        Rules for every instance count as the nodes have them, where a plan says which group the nodes have.
+        Where a plan has a group, its nodes carry that of all nodes, too; for every instance, they are the nodes of a plan.
         """
         found: dict[Flow, None] = {}
         for cloud, groups in self._flows.items():
-            plans = [self.identities(plan) for plan in self.plans if plan.cloud == cloud]
-            nodes = sorted({identities["nodes"] for identities in plans if "nodes" in identities})
+            carried: dict[str, list[list[str]]] = {}
+            for plan in self.plans:
+                identities = self.identities(plan) if plan.cloud == cloud else {}
+                for target, identity in identities.items():
+                    here = [identities[each] for each in plan.carried(target) if each in identities]
+                    for group in (identity, EVERYWHERE) if target == "nodes" else (identity,):
+                        carried.setdefault(group, []).append(here)
             for group in groups:
-                for of in (nodes or [group]) if group == EVERYWHERE else [group]:
-                    found |= dict.fromkeys(flow for flow in self.on(cloud, [of]) if flow.group == group)
+                for of in carried.get(group, [[group]]):
+                    found |= dict.fromkeys(flow for flow in self.on(cloud, of) if flow.group == group)
         return list(found)
 
     @cached_property
@@ -130,11 +163,7 @@ class Stack:
         """What is certainly denied to a node of a plan that carries groups."""
         of = self._flows.get(plan.cloud, {})
         given = (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ()))
-        return [
-            flow
-            for flow in given
-            if flow.action == "deny" and flow.certain and plan.has(self.program.resources[flow.id].provider, flow.network)
-        ]
+        return [flow for flow in given if flow.action == "deny" and flow.certain and plan.has(self._provider(flow), flow.network)]
 
     @cached_property
     def worldly(self) -> list[tuple[Place, Span]]:
@@ -142,11 +171,16 @@ class Stack:
         places: defaultdict[Place, list[Flow]] = defaultdict(list)
         for flow in self.ingress:
             places[self.place(flow)].append(flow)
+        of: defaultdict[tuple[str, str], list[Place]] = defaultdict(list)
+        for place in places:
+            of[place.cloud, place.group].append(place)
         found = []
         for place, own in places.items():
             ids = {each.id for each in own}
-            everywhere = () if place.group == EVERYWHERE else places.get(place._replace(group=EVERYWHERE), ())
-            for span in world([*own, *everywhere]):
+            others = [
+                other for group in {place.group, EVERYWHERE} for other in of.get((place.cloud, group), ()) if other != place
+            ]
+            for span in world([*own, *(each for other in others if place.adds(other) for each in places[other])]):
                 if any(each.id in ids for each in span.flows):
                     found.append((place, span))
         return found
@@ -230,7 +264,7 @@ class Stack:
 
     def place(self, flow: Flow) -> Place:
         """Where a flow counts."""
-        return Place(self.cloud(flow), self.program.resources[flow.id].provider, flow.network, flow.group)
+        return Place(self.cloud(flow), self._provider(flow), flow.network, flow.group)
 
     def group(self, flow: Flow) -> str:
         """The name of a flow's group in messages."""

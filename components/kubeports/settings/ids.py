@@ -8,7 +8,7 @@ from contextlib import suppress
 from ipaddress import ip_network
 from typing import Any
 
-from kubeports.errors import bad, is_output, nearest, show, suggest
+from kubeports.errors import InputError, bad, is_output, nearest, show, some, suggest
 from kubeports.networks import FAMILIES, Family, family_of, network
 from kubeports.settings.keys import LIMITS
 from kubeports.settings.model import KUBERNETES_TAG, SELF, Ref, Settings
@@ -96,11 +96,11 @@ class Ids(Reading):
         if name in (SELF, *TARGETS, *WORDS):
             raise bad(at, f"{name!r} is reserved: it is a source keyword or a target", "choose another name")
         item = mapping(value, at, self.example_ref(value))
-        if self.known(item, (*REFS, "entries", "family"), at) and sum(kind in item for kind in REFS) != 1:
+        if not self.known(item, (*REFS, "entries", "family"), at):
+            raise InputError(())  # a key with another name is the problem, and told
+        if sum(kind in item for kind in REFS) != 1:
             what = "must have exactly one of the keys group, prefixes, cidr" + (", account" if self.capabilities.account else "")
             raise bad(at, what, f"write {self.example_ref()}")
-        if sum(kind in item for kind in REFS) != 1:
-            return Ref("group", name, 0, self.families)
         if "cidr" in item:
             return self.address(name, item, at)
         if extra := [key for key in ("entries", "family") if key in item and "prefixes" not in item]:
@@ -214,22 +214,28 @@ class Ids(Reading):
         ``ConflictsWith`` in google/services/compute/resource_compute_firewall.go of Terraform's provider for Google, and
         sourceServiceAccounts in https://cloud.google.com/compute/docs/reference/rest/v1/firewalls.
         """
-        for name, ref in settings.refs.items():
-            with self.problems:
-                if ref.kind == "account" and not settings.account:
-                    what = (
-                        f"is a service account, and a firewall rule for nodes with a {self.group_word} accepts none as a source"
-                    )
-                    nodes = f"{self.setting('existing')}.nodes: '@NAME'"
-                    right = f"name a {self.group_word}, or the service account of the nodes too: {nodes}"
-                    raise bad(f"{self.where}refs.{name}.account", what, right)
-                if ref.kind == "group" and settings.account:
-                    what = f"is a {self.group_word}, and a rule for a service account accepts none as a source"
-                    raise bad(f"{self.where}refs.{name}.group", what, "name a service account, or CIDRs")
+        if settings.account:
+            what = "and a rule for a service account accepts none as a source"
+            self.refuse_kind(settings, "group", self.group_word, what, "name a service account, or CIDRs")
+        else:
+            what = f"and a firewall rule for nodes with a {self.group_word} accepts none as a source"
+            nodes = f"{self.setting('existing')}.nodes: '@NAME'"
+            right = f"name a {self.group_word}, or the service account of the nodes too: {nodes}"
+            self.refuse_kind(settings, "account", "service account", what, right)
         if settings.account and f"@{settings.account}" in settings.named:
             with self.problems:
                 what = f"@{settings.account} is the nodes themselves"
                 raise bad(f"{self.where}refs.{settings.account}", what, "as a source write self")
+
+    def refuse_kind(self, settings: Settings, kind: str, word: str, why: str, right: str) -> None:
+        """Refuse the named sources of a kind, all as one problem: they have one cause."""
+        names = [name for name, ref in settings.refs.items() if ref.kind == kind]
+        if len(names) == 1:
+            with self.problems:
+                raise bad(f"{self.where}refs.{names[0]}.{kind}", f"is a {word}, {why}", right)
+        elif names:
+            with self.problems:
+                raise bad(f"{self.where}refs", f"{some(names)} are {word}s, {why}", right)
 
     def limits(self, value: Any, at: str) -> dict[str, int]:
         """The account's limits, those that the cloud has."""

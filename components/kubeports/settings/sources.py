@@ -114,7 +114,7 @@ class Sources(Ids):
         """``everywhere``, or a list of CIDRs, ``@name`` and ``{protocol, start, end, to}`` (of ICMP ``type``)."""
         if value == EVERYWHERE:
             return None
-        read: list[Outbound] = []
+        read: dict[Outbound, None] = {}
         meant = "[]" if value in ("none", "nowhere", "nothing") else f"{EVERYWHERE}, or a list such as [10.0.0.0/8]"
         for i, item in enumerate(sequence(value, at, meant, self.destination)):
             with self.problems:
@@ -124,7 +124,7 @@ class Sources(Ids):
                 found = self.outbound(item, place) if isinstance(item, Mapping) else [Outbound(self.destination(item, place))]
                 if repeated := [each for each in found if each in read]:
                     raise bad(place, f"{repeated[0]} stands twice", "leave it out")
-                read += found
+                read |= dict.fromkeys(found)
         return tuple(read)
 
     def outbound(self, item: Mapping[str, Any], at: str) -> list[Outbound]:

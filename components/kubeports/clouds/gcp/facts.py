@@ -12,7 +12,18 @@ LISTS: tuple[str, ...] = ()
 #: What ``encode`` calls its resources -> the SDK's types.
 TYPES = {"firewall": FIREWALL}
 #: The properties that decide what a rule lets pass, and those that name groups.
-DECIDING = ("allows", "denies", "sourceRanges", "destinationRanges", "direction", "disabled", "targetTags", "priority", "network")
+DECIDING = (
+    "allows",
+    "denies",
+    "sourceRanges",
+    "destinationRanges",
+    "direction",
+    "disabled",
+    "targetTags",
+    "priority",
+    "network",
+    "project",
+)
 NAMING = ("sourceTags", "sourceServiceAccounts", "targetServiceAccounts")
 #: https://cloud.google.com/firewall/docs/firewalls#priority_order_for_firewall_rules: where none is written; the implied rules.
 PRIORITY, LAST_PRIORITY = 1000, 65535

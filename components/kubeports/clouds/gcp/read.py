@@ -36,6 +36,11 @@ __all__ = ["denied", "effective", "partly_denied"]
 IMPLIED = "the network's implied rule"
 #: The network of a rule that names none: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls: network.
 _DEFAULT = "default"
+#: https://cloud.google.com/compute/docs/reference/rest/v1/networks: selfLink, from ``projects/`` on.
+_LINK = re.compile(r"(?:.*/)?(?P<link>projects/(?P<project>[^/]+)/global/networks/(?P<name>[^/]+))")
+_NAME = re.compile(r"(?:global/networks/)?(?P<name>[^/]+)")
+#: What a resource of a program is called by the provider: google/services/compute/resource_compute_firewall.go, SetId.
+_ID = re.compile(r"projects/(?P<project>[^/]+)/global/firewalls/[^/]+")
 #: The rules that Google's default network comes with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
 _GOOGLES = re.compile(r"default-allow-(internal|ssh|rdp|icmp)")
 #: https://github.com/kubernetes/cloud-provider-gcp, providers/gce/gce_loadbalancer_naming.go: MakeFirewallName, health checks
@@ -50,7 +55,7 @@ def of_api(raw: Mapping[str, Any]) -> Iterator[Flow]:
     """
     for rule in raw["firewalls"]:
         yield from _flows(rule["name"], rule["name"], rule)
-    networks = dict.fromkeys(network_name(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]) or [_DEFAULT]
+    networks = dict.fromkeys(network_of(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]) or [_DEFAULT]
     for network in networks:
         for family in FAMILIES:
             flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, EVERYBODY[family], (family,), written="all")
@@ -68,9 +73,9 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
                 each if not isinstance(each, Mapping) else {"IPProtocol": each.get("protocol"), "ports": each.get("ports")}
                 for each in listed(given)
             ]
-    if rule.get("network") is UNKNOWN:
-        linked = resource.links.get("network", ())
-        rule["network"] = linked[0] if len(linked) == 1 else ""
+    linked = resource.links.get("network", ())
+    made = rule.get("network") is UNKNOWN and len(linked) == 1
+    rule["network"] = linked[0] if made else network_of(rule.get("network", _DEFAULT), _project(resource))
     yield from _flows(resource.name, resource.urn, rule)
 
 
@@ -82,6 +87,7 @@ def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
     mine, other = ("sourceRanges", "destinationRanges") if direction == "ingress" else ("destinationRanges", "sourceRanges")
     found = _sources(rule, mine)
     groups = _targets(rule)
+    inside = network_of(rule.get("network", _DEFAULT))
     action = "allowed" if rule.get("allowed") else "denied"
     if action == "denied" and rule.get(other):
         return  # it denies to some addresses of the node alone
@@ -109,8 +115,10 @@ def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
                         ported=ports is not None,
                         part=bool(rule.get(other)),
                         why=text(rule.get("description")),
-                        certain=certain(source, item["IPProtocol"], ports, rule.get("priority"), rule.get("disabled")),
-                        network=network_name(rule.get("network", _DEFAULT)),
+                        # What is denied in a network that is not known may be denied elsewhere.
+                        certain=certain(source, item["IPProtocol"], ports, rule.get("priority"), rule.get("disabled"))
+                        and (action == "allowed" or inside != ""),
+                        network=inside,
                     )
 
 
@@ -134,9 +142,46 @@ def _priority(value: Any, action: str) -> int:
     return facts.PRIORITY if value is None else int(value)
 
 
-def network_name(value: Any) -> str:
-    """The name of a network by its name or self link; the URN of one that the program makes."""
-    return text(value) if text(value).startswith("urn:") else text(value).rpartition("/")[2]
+def _project(resource: Declared) -> Any:
+    """The project of a resource's names: its own, else that of its id, else its provider's; empty: not known."""
+    own = resource.inputs.get("project")
+    if own is UNKNOWN or text(own):
+        return own
+    made = _ID.fullmatch(text(resource.inputs.get("id")))
+    return made["project"] if made else text(resource.configured.get("project"))
+
+
+def network_of(value: Any, project: Any = "") -> str:
+    """What identifies a network: its self link from ``projects/`` on, or the URN of one that the program makes.
+
+    A name alone where its project is not known; empty where nothing is.
+
+    Args:
+        value: a name, a self link, or a URN.
+        project: of a name; ``UNKNOWN``: it may be any.
+    """
+    given = text(value)
+    if given.startswith("urn:"):
+        return given
+    if link := _LINK.fullmatch(given):
+        return link["link"]
+    name = _NAME.fullmatch(given)
+    if name is None or project is UNKNOWN:
+        return ""
+    return f"projects/{project}/global/networks/{name['name']}" if project else name["name"]
+
+
+def apart(one: str, other: str) -> bool:
+    """Whether two networks are certainly two: by their names, or projects; a project has an id and a number."""
+    if not one or not other:
+        return False
+    if "urn:" in (one[:4], other[:4]):
+        return one[:4] == other[:4] and one != other
+    links = [_LINK.fullmatch(each) for each in (one, other)]
+    names = [link["name"] if link else each for link, each in zip(links, (one, other), strict=True)]
+    projects = [link["project"] for link in links if link]
+    alike = len(projects) < len(links) or len({each.isdecimal() for each in projects}) > 1 or len(set(projects)) == 1
+    return len(set(names)) > 1 or not alike
 
 
 def rules(raw: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

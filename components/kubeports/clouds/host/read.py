@@ -118,9 +118,7 @@ def _shared(these: Addresses, others: Addresses) -> Addresses:
 
 def denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:
     """The rules of other tables that drop a flow, or a part of it."""
-    others = [each for each in denials if each.id.split()[1:2] != [TABLE]]
-    found = priorities.denied(flow, others)
-    return [each for each in found if _shared(each.addresses, flow.addresses)]
+    return priorities.denied(flow, (each for each in denials if each.id.split()[1:2] != [TABLE]))
 
 
 def partly_denied(flow: Flow, denials: Iterable[Flow]) -> list[Flow]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from kubeports import clouds, table
+from kubeports import table
 from kubeports.cli import main
 from kubeports.clouds.reading import Reading
 from kubeports.plan import plan
@@ -102,7 +102,7 @@ def test_a_cloud_that_keeps_what_the_plan_does_not_have_is_reported(
     config = {f"kubeports:{key}": value for key, value in (base | {"sources": new}).items()}
     file.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     account = SimpleNamespace(read=lambda *_: Reading(stored, ids(after)))
-    monkeypatch.setattr(clouds, "account", lambda _: account)
+    monkeypatch.setattr("kubeports.commands.audit.account", lambda _: account)
 
     as_planned = CliRunner().invoke(main, ["audit", "--file", str(file)])
     assert as_planned.exit_code == 0, as_planned.output

@@ -243,7 +243,7 @@ def differing(of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Itera
 
 
 def unplanned(firewalls: Iterable[str], of_outputs: Iterable[Expected], said: Iterable[Expected]) -> Iterator[str]:
-    """The Firewalls whose plan nobody knows, all as one problem: policies would pass whatever they lack.
+    """The Firewalls without a known plan, all as one problem: policies would pass whatever they lack.
 
     Args:
         firewalls: the names of those without a plan in their outputs.

@@ -14,6 +14,8 @@ from tests.golden import ROOT
 
 PACKAGE = ROOT / "components" / "kubeports"
 FILES = sorted(PACKAGE.rglob("*.py"))
+#: What is no code and still decides what a user sees.
+TEMPLATES = sorted(file for file in PACKAGE.rglob("*") if file.suffix in (".html", ".css", ".js", ".sh", ".j2"))
 #: That of nodes' own firewalls has a word for a name that stands for much else: ``asks_for_host`` looks for it.
 WORDS = [cloud for cloud in CLOUDS if cloud != "host"]
 NAMES = "|".join({*WORDS, *(capabilities(cloud).title.lower() for cloud in WORDS), "google", "amazon"})
@@ -89,6 +91,7 @@ def test_no_module_names_a_cloud_but_those_of_the_clouds() -> None:
     assert len(files) > 50
     found = [f"{file.relative_to(PACKAGE)}:{line}: {name}" for file in files for line, name in named(file.read_text("utf-8"))]
     assert found == []
+    assert TEMPLATES and not [file.name for file in TEMPLATES if NAMED.search(URL.sub("", file.read_text("utf-8")))]
 
 
 @pytest.mark.parametrize(

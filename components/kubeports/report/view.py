@@ -142,6 +142,11 @@ class Stack:
         return [line for line in self.lines if is_way_out(line)]
 
     @property
+    def later(self) -> bool:
+        """Whether an input has an id that the cloud has yet to give."""
+        return any("‹" in text for entries in self.types.values() for each in entries for _, text in each.inputs)
+
+    @property
     def world(self) -> list[Line]:
         """What is open to the internet."""
         return [line for line in self.lines if is_open(line) and line.of("The internet")]

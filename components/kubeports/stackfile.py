@@ -223,7 +223,9 @@ def of_file(path: Path, project_file: Path | None = None) -> tuple[dict[str, Any
     for key, value in config.items():
         with problems:
             if not isinstance(key, str) or ":" not in key:
-                raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {NAMESPACE}:{_bare(key)}")
+                bare, provider = _bare(key), config.get(f"{NAMESPACE}:cloud")
+                namespace = NAMESPACE if bare in KEYS or not isinstance(provider, str) else provider
+                raise bad(f"{name}: config", f"{show(key)} has no namespace", f"write {namespace}:{bare}")
             namespace, _, rest = key.partition(":")
             refuse_namespace(key, f"{name}: config", of_project.get("name"))
             if namespace == NAMESPACE:
@@ -317,7 +319,7 @@ def _plain(value: Any, where: str) -> None:
     if isinstance(value, Mapping):
         if "secure" in value:
             what = "is encrypted (secure:), and the rules must be plain to be previewed"
-            raise bad(where, what, "pulumi config set --plaintext")
+            raise bad(where, what, f"pulumi config set --plaintext --path '{where.rpartition(' ')[2]}' VALUE")
         for key, item in value.items():
             _plain(item, f"{where}.{key}")
     elif isinstance(value, list):

@@ -108,7 +108,7 @@ def test_explain_asks_an_account() -> None:
     [
         (
             {"existing": {}},
-            r"refs: nodes-account, build are service accounts, .* accepts none as a source. Fix: .*existing.nodes",
+            r"refs: nodes-account, build are service accounts, .* accepts none as a source. Fix: .*existing: ",
         ),
         ({"roles": True}, r"existing.nodes: is a service account: a node has only one"),
         (

@@ -143,7 +143,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (
         {"refs": {"b": {"group": "x", "prefixes": "y"}}},
         "kubeports:refs.b: must have exactly one of the keys group, prefixes, cidr",
-        "write {group: ",
+        "keep one of group, prefixes",
     ),
     ({"refs": {"a": {"group": ID}, "b": {"group": ID}}}, f"kubeports:refs.b: {ID} is kubeports:refs.a too", "one name"),
     (

@@ -56,8 +56,9 @@ def command(
     kubeports init dev.yaml --cloud openstack --cluster dev --admins 10.20.0.0/16
     kubeports init -s prod --cloud aws --network vpc-0123456789abcdef0 --kubekey inventory.yaml --admins 10.20.0.0/16
 
-    In a terminal it asks for what no flag gives; otherwise --cloud and --admins are required, and --cluster where neither a stack
-    nor the configuration has a name. The file is checked as kubeports plan checks it before it is written.
+    In a terminal it asks for what no flag gives; otherwise --cloud and --admins are required, --network where the cloud's groups
+    belong to one, and --cluster where neither a stack nor the configuration has a name. The file is checked as kubeports plan
+    checks it before it is written.
 
     Exit codes: 0 done, 2 bad input or a file that exists, 70 a bug of kubeports.
     """

@@ -270,22 +270,26 @@ class Sheet:
         return shown
 
     def _stacked(self) -> object:
-        """The rows without their last column, and that column below each, indented."""
+        """The rows without the last column, or so many that the rest has room for its words; those below each, indented."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        lines = [tuple(str(cell) for cell in row[:-1]) for row in (self.columns, *self.rows)]
-        widths = _widths(lines, _width())
+        everything = [tuple(map(str, row)) for row in (self.columns, *self.rows)]
+        numbers = range(len(self.columns) - 1, 1, -1)
+        fitting = (each for each in numbers if _line(_words([line[:each] for line in everything])) <= _width())
+        kept = next(fitting, len(self.columns) - 1)
+        widths = _widths([line[:kept] for line in everything], _width())
+        several = kept < len(self.columns) - 1
         parts: list[object] = []
-        for i, line in enumerate(lines):
+        for i, line in enumerate(everything):
             style = self.styles[i - 1] if i and self.styles else "" if i else "bold"
             shown = Table(box=None, show_header=False, pad_edge=False, style=style)
             for width in widths:
                 shown.add_column(width=width, overflow="fold")
-            shown.add_row(*map(Text, line))
-            last = str((self.columns, *self.rows)[i][-1])
-            parts += [shown, *([indented(last)] if last else [])]
+            shown.add_row(*map(Text, line[:kept]))
+            below = zip(self.columns[kept:], line[kept:], strict=True) if i or not several else ()
+            parts += [shown, *(indented(f"{name}: {cell}" if several else cell) for name, cell in below if cell)]
         return Group(*parts)  # type: ignore[arg-type]
 
     def markdown(self) -> str:

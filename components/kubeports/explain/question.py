@@ -186,6 +186,8 @@ def _what(word: str, text: str, rows: tuple[State, ...]) -> tuple[tuple[Entry, .
     if match := _PORTS.fullmatch(name):
         protocol = table.protocol_number(match[1], place)
         start, end = (port(number.lstrip("0") or "0", place) for number in (match[2], match[3] or match[2]))
+        if start > end:
+            raise bad(place, f"start {start} is after end {end}", f"write {match[1]}/{end}-{start}")
         table.check_ports(protocol, start, end, place)
         return (Entry(protocol, start, end, FAMILIES),), ()
     if match := _ICMP.fullmatch(name):

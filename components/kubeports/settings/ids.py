@@ -100,7 +100,8 @@ class Ids(Reading):
             raise InputError(())  # a key with another name is the problem, and told
         if sum(kind in item for kind in REFS) != 1:
             what = "must have exactly one of the keys group, prefixes, cidr" + (", account" if self.capabilities.account else "")
-            raise bad(at, what, f"write {self.example_ref()}")
+            given = [kind for kind in REFS if kind in item]
+            raise bad(at, what, f"keep one of {', '.join(given)}" if given else f"write {self.example_ref()}")
         if "cidr" in item:
             return self.address(name, item, at)
         if extra := [key for key in ("entries", "family") if key in item and "prefixes" not in item]:
@@ -219,13 +220,25 @@ class Ids(Reading):
             self.refuse_kind(settings, "group", self.group_word, what, "name a service account, or CIDRs")
         else:
             what = f"and a firewall rule for nodes with a {self.group_word} accepts none as a source"
-            nodes = f"{self.setting('existing')}.nodes: '@NAME'"
-            right = f"name a {self.group_word}, or the service account of the nodes too: {nodes}"
+            form = self.capabilities.account
+            unused = [name for name, ref in settings.refs.items() if ref.kind == "account" and f"@{name}" not in settings.named]
+            name = unused[0] if unused else "nodes-account"
+            right = f"name a {self.group_word}, or have an account for the nodes, too: "
+            if form and not unused:
+                right += f"under {self.setting('refs')} add {name}: {{account: {form.example}}}, and "
+            right += f"write {self.setting('existing')}: {{nodes: '@{name}'}}"
             self.refuse_kind(settings, "account", "service account", what, right)
         if settings.account and f"@{settings.account}" in settings.named:
             with self.problems:
                 what = f"@{settings.account} is the nodes themselves"
-                raise bad(f"{self.where}refs.{settings.account}", what, "as a source write self")
+                raise bad(
+                    f"{self.where}refs.{settings.account}", what, f"write self under {self.setting('services')}.NAME.source alone"
+                )
+
+    @property
+    def self_alone(self) -> str:
+        """The fix for the nodes' own group as a named source."""
+        return f"write self, under {self.setting('services')}.NAME.source alone"
 
     def refuse_kind(self, settings: Settings, kind: str, word: str, why: str, right: str) -> None:
         """Refuse the named sources of a kind, all as one problem: they have one cause."""
@@ -308,5 +321,9 @@ class Ids(Reading):
                 ours = isinstance(item, str) and seen[item].startswith(_OURS)
                 with self.problems:
                     what = f"{item if isinstance(item, str) else 'this Output'} is {seen[known]} too"
-                    raise bad(self.where + place, what, _OWN_TAG if ours else "use one name for one id")
-            seen[known] = self.where + place
+                    right = "use one name for one id"
+                    if place == "existing.nodes":
+                        name = seen[known].rpartition(".")[2]
+                        right = f"remove {seen[known]}, and for '@{name}' {self.self_alone}"
+                    raise bad(self.where + place, what, _OWN_TAG if ours else right)
+            seen[known] = self.setting(place)

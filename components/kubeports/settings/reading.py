@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeports.clouds.capabilities import Capabilities
-from kubeports.errors import Problems, suggest
+from kubeports.errors import Problems, show, suggest
 from kubeports.networks import Family
 from kubeports.settings.model import Ref
 from kubeports.table import Table
@@ -37,8 +37,17 @@ class Reading:
         unknown = [key for key in value if key not in keys]
         for key in unknown:
             place = f"{self.where}{key}" if not at else f"{at}.{key}"
-            self.problems.add(place, "is not a key of the settings", suggest(key, keys))
+            self.problems.add(place, "is not a key of the settings", self.nested(key, value[key], at, keys) or suggest(key, keys))
         return not unknown
+
+    def nested(self, key: object, value: object, at: str, keys: tuple[str, ...]) -> str:
+        """The fix for a key that is a path, as messages write it: ``services.ntp.enabled``; empty: it is none."""
+        first, *rest = str(key).split(".")
+        if at or not rest or first not in keys or not all(rest):
+            return ""
+        for each in reversed(rest):
+            value = {each: value}
+        return f"a dot is a level of the map: write {self.setting(first)}: {show(value)}"
 
     def roleless(self, place: str, what: str, right: str) -> None:
         """Refuse what needs ``roles: true``: once, for setting it is the fix of all."""

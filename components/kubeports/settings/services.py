@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kubeports import table
-from kubeports.errors import InputError, Problems, bad, nearest, suggest
+from kubeports.errors import InputError, Problems, bad, flow, nearest, suggest
 from kubeports.settings.model import SELF, Change
 from kubeports.settings.sources import Sources, _examples, _missing
 from kubeports.table import ROLES, WORDS, Row
@@ -25,7 +25,8 @@ class Services(Sources):
         names = list(dict.fromkeys(row.service for row in self.rows))
         changes: dict[str, Change] = {}
         own: list[Row] = []
-        for name, item in mapping(value, at, "{icmp: {enabled: true}}").items():
+        listed = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+        for name, item in mapping(value, at, flow({each: {"enabled": True} for each in listed or ["icmp"]})).items():
             with self.problems:
                 place = f"{at}.{name}"
                 item = mapping(item, place, f"{{enabled: {str(item).lower() if isinstance(item, bool) else 'true'}}}")

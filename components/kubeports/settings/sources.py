@@ -12,7 +12,7 @@ from kubeports.errors import Problems, bad, nearest, show, suggest
 from kubeports.networks import INTERNET, Network, is_internet
 from kubeports.settings.ids import Ids
 from kubeports.settings.model import EVERYWHERE, SELF, Outbound, Ref, Term
-from kubeports.table import WORDS, Table
+from kubeports.table import TARGETS, WORDS, Table
 from kubeports.values import cidr, mapping, port, sequence
 
 #: The sources of the keywords that a stack may leave out.
@@ -77,6 +77,8 @@ class Sources(Ids):
         """The fix for the name of a source that the stack does not define."""
         if near := nearest(name, self.refs):
             return suggest(f"@{name}", [f"@{near}"])
+        if name in (SELF, *TARGETS, *WORDS):
+            return f"list its networks here, or name a source otherwise: {name} is a keyword"
         routable = self.capabilities.egress_can_name_groups or not at.startswith(f"{self.where}egress")
         return f"under {self.setting('refs')} add {name}: {self.example_ref() if routable else self.example_ref('203.0.113.7')}"
 

@@ -32,12 +32,13 @@ NAMING = (
     *("referencedSecurityGroupId", "sourceSecurityGroupId", "prefixListId", "prefixListIds"),
     *("securityGroupId", "securityGroups"),
 )
-#: IP-in-IP as the API wants it written, and what another way of writing is.
+#: IP-in-IP as the API wants it written.
 TUNNELS = {4: "4", 94: "94"}
+#: What another way of writing it is.
+MISSPELT = "no protocol to EC2, which takes the number"
 #: The protocols whose ports rules filter: of another one, but ICMP, a rule allows all whatever ports it has.
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html: IpProtocol.
 PORTED = (TCP, UDP)
-MISSPELT = "no protocol to EC2, which takes the number"
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html: rules per group, counted apart for each direction
 #: and family; groups per network interface; the two multiplied.
 QUOTAS = {"rules": 60, "groups": 5}

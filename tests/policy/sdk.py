@@ -35,6 +35,7 @@ TOKENS = {
     "aws.ec2.ManagedPrefixList": aws.PREFIX_LIST,
     "aws.ec2.ManagedPrefixListEntry": aws.PREFIX_LIST_ENTRY,
     "gcp.compute.Firewall": gcp.FIREWALL,
+    "gcp.compute.Network": gcp.NETWORK,
     "openstack.networking.SecGroup": openstack.GROUP,
     "openstack.networking.SecGroupRule": openstack.RULE,
     "openstack.networking.AddressGroupV2": openstack.ADDRESSES,

@@ -143,11 +143,10 @@ class Expected:
 def may_be_one(cloud: str, one: tuple[str, str], other: tuple[str, str]) -> bool:
     """Whether rules may count in one place, by provider and network, each empty where it is not known.
 
-    A network that is known with its account is the same by any provider; a name alone is one of its provider's account.
+    A network that is known with its account is the same by any provider. Two names alone are of their providers' accounts.
     """
-    if one[1] == other[1] and "/" in one[1]:
-        return True
-    return not apart(cloud, one[1], other[1]) and (one[0] == other[0] or not (one[0] and other[0]))
+    located = "/" in one[1] or "/" in other[1]
+    return not apart(cloud, one[1], other[1]) and (located or one[0] == other[0] or not (one[0] and other[0]))
 
 
 def from_outputs(name: str, outputs: Mapping[str, Any], urn: str = "") -> Expected | None:

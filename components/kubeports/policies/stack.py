@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from kubeports import table
-from kubeports.clouds import capabilities, effective
+from kubeports.clouds import apart, capabilities, effective
 from kubeports.clouds.fields import Declared
 from kubeports.coverage import beyond, of_both_families, with_roles, world
 from kubeports.errors import some
-from kubeports.flows import EVERYWHERE, Flow, Flows, Peer, Span, expanded
+from kubeports.flows import EVERYWHERE, UNFOUND, Flow, Flows, Peer, Span, expanded
 from kubeports.policies.expected import Expected, may_be_one
 from kubeports.policies.program import Program
 from kubeports.table import Row
@@ -60,9 +61,7 @@ class Place(NamedTuple):
         """Whether what is open in another place, of its group or of every instance, may be open here, too."""
         if self.group == other.group and self.group not in ("", EVERYWHERE) and not capabilities(self.cloud).groups_are_tags:
             return True  # an id is that of one group, whichever provider a rule on it has
-        # A network of which a name alone is known may be each of several, but is one.
-        several = "/" in other.network and other.network != self.network
-        return not several and may_be_one(self.cloud, self[1:3], other[1:3])
+        return may_be_one(self.cloud, self[1:3], other[1:3])
 
 
 def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
@@ -84,6 +83,8 @@ class Stack:
         self._planned: dict[Place, list[Flow]] = {}
         self._allowed: dict[tuple[Place, bool], Flows] = {}
         self._off: dict[Place, list[Conditional]] = {}
+        #: Cloud, provider and network of flows -> the networks of plans that these may be, where they are several.
+        self._networks: dict[tuple[str, str, str], list[str]] = {}
 
     # What it allows
 
@@ -107,12 +108,16 @@ class Stack:
         of = self._flows.get(cloud, {})
         given: dict[str, list[Flow]] = {}
         for flow in (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())):
-            if plan is None or plan.has(self._provider(flow), flow.network):
+            if plan is None or self._identifies(cloud, flow.group) or plan.has(self._provider(flow), flow.network):
                 given.setdefault(self._owner(flow), []).append(flow)
-        if plan is not None and plan.network:
+        if plan is not None:
             self._deny_nearby(cloud, given)
         passing = (flow for flows in given.values() for flow in effective(cloud, flows, self._protocols))
         return list(expanded(passing, self.program.lists, self._named))
+
+    def _identifies(self, cloud: str, group: str) -> bool:
+        """Whether the identity of a group is that of one, whichever provider a rule on it has: an id, and no tag."""
+        return group not in ("", EVERYWHERE, UNFOUND) and not capabilities(cloud).groups_are_tags
 
     def _provider(self, flow: Flow) -> str:
         return self.program.resources[flow.id].provider
@@ -123,12 +128,17 @@ class Stack:
 
     def _deny_nearby(self, cloud: str, given: dict[str, list[Flow]]) -> None:
         """Add what is denied in a network that may be another one of the flows' to that one, too."""
-        places = {(owner, each.network): each for owner, flows in given.items() for each in flows if each.action == "allow"}
-        for flow in [each for flows in given.values() for each in flows if each.action == "deny"]:
-            for (owner, network), other in places.items():
-                there = (self._provider(other), network)
-                if network != flow.network and may_be_one(cloud, there, (self._provider(flow), flow.network)):
-                    given[owner].append(replace(flow, network=network))
+        places: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for owner, flows in given.items():
+            for each in flows:
+                if each.action == "allow":
+                    places[owner, each.network].add(self._provider(each))
+        for owner, flow in [(owner, each) for owner, flows in given.items() for each in flows if each.action == "deny"]:
+            mine = (self._provider(flow), flow.network)
+            for (other, network), providers in places.items():
+                may = any(may_be_one(cloud, (provider, network), mine) for provider in providers)
+                if (other, network) != (owner, flow.network) and may:
+                    given[other].append(replace(flow, network=network))
 
     def groups(self, cloud: str) -> list[str]:
         """The identities of all groups that have rules."""
@@ -151,8 +161,19 @@ class Stack:
                         carried.setdefault(group, []).append(here)
             for group in groups:
                 for of in carried.get(group, [[group]]):
-                    found |= dict.fromkeys(flow for flow in self.on(cloud, of) if flow.group == group)
+                    mine = (flow for flow in self.on(cloud, of) if flow.group == group)
+                    found |= dict.fromkeys(each for flow in mine for each in self._located(cloud, flow))
         return list(found)
+
+    def _located(self, cloud: str, flow: Flow) -> list[Flow]:
+        """A flow in each network of a plan that may be its own, where these are several: what it opens counts in each."""
+        at = (cloud, self._provider(flow), flow.network)
+        if at not in self._networks:
+            plans = [plan for plan in self.plans if plan.cloud == cloud and plan.has(*at[1:])]
+            networks = sorted({plan.network for plan in plans if plan.network} - {flow.network})
+            several = any(apart(cloud, one, other) for one, other in combinations((*networks, flow.network), 2))
+            self._networks[at] = networks if several else []
+        return [replace(flow, network=each) for each in self._networks[at]] or [flow]
 
     @cached_property
     def ingress(self) -> list[Flow]:
@@ -180,9 +201,16 @@ class Stack:
             others = [
                 other for group in {place.group, EVERYWHERE} for other in of.get((place.cloud, group), ()) if other != place
             ]
-            for span in world([*own, *(each for other in others if place.adds(other) for each in places[other])]):
-                if any(each.id in ids for each in span.flows):
-                    found.append((place, span))
+            adding = [other for other in others if place.adds(other)]
+            # Two that are apart from each other are not both here.
+            together = {tuple(other for other in adding if other == one or one.adds(other)) for one in adding} or {()}
+            spans = {
+                span: None
+                for others in sorted(together)
+                for span in world([*own, *(each for other in others for each in places[other])])
+                if any(each.id in ids for each in span.flows)
+            }
+            found += [(place, span) for span in spans]
         return found
 
     # What it should allow
@@ -210,6 +238,8 @@ class Stack:
     def plans_of(self, place: Place) -> list[Expected]:
         """The plans that a group belongs to; all of its cloud where no plan is known to have it."""
         of_cloud = [plan for plan in self.plans if plan.cloud == place.cloud]
+        if self._identifies(place.cloud, place.group):
+            of_cloud = [plan for plan in of_cloud if place.group in self.identities(plan).values()] or of_cloud
         here = [plan for plan in of_cloud if plan.has(place.provider, place.network)] or of_cloud
         return [plan for plan in here if place.group in self.identities(plan).values()] or here
 

@@ -9,6 +9,8 @@ FIREWALL = "gcp:compute/firewall:Firewall"
 GROUPS: tuple[str, ...] = ()
 RULES = (FIREWALL,)
 LISTS: tuple[str, ...] = ()
+#: The SDK's type of a network.
+NETWORK = "gcp:compute/network:Network"
 #: What ``encode`` calls its resources -> the SDK's types.
 TYPES = {"firewall": FIREWALL}
 #: The properties that decide what a rule lets pass, and those that name groups.

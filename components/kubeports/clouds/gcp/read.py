@@ -38,7 +38,8 @@ IMPLIED = "the network's implied rule"
 _DEFAULT = "default"
 #: https://cloud.google.com/compute/docs/reference/rest/v1/networks: selfLink, from ``projects/`` on.
 _LINK = re.compile(r"(?:.*/)?(?P<link>projects/(?P<project>[^/]+)/global/networks/(?P<name>[^/]+))")
-_NAME = re.compile(r"(?:global/networks/)?(?P<name>[^/]+)")
+#: Of anything else the provider takes the last part: google/tpgresource/field_helpers.go, parseGlobalFieldValue.
+_NAME = re.compile(r"(?:.*/)?(?P<name>[^/]+)")
 #: What a resource of a program is called by the provider: google/services/compute/resource_compute_firewall.go, SetId.
 _ID = re.compile(r"projects/(?P<project>[^/]+)/global/firewalls/[^/]+")
 #: The rules that Google's default network comes with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
@@ -74,7 +75,8 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
                 for each in listed(given)
             ]
     linked = resource.links.get("network", ())
-    made = rule.get("network") is UNKNOWN and len(linked) == 1
+    # An output of anything but a network is somehow a part of its name.
+    made = rule.get("network") is UNKNOWN and len(linked) == 1 and f"{facts.NETWORK}::" in linked[0]
     rule["network"] = linked[0] if made else network_of(rule.get("network", _DEFAULT), _project(resource))
     yield from _flows(resource.name, resource.urn, rule)
 
@@ -178,7 +180,7 @@ def apart(one: str, other: str) -> bool:
     if "urn:" in (one[:4], other[:4]):
         return one[:4] == other[:4] and one != other
     links = [_LINK.fullmatch(each) for each in (one, other)]
-    names = [link["name"] if link else each for link, each in zip(links, (one, other), strict=True)]
+    names = [each.rpartition("/")[2] for each in (one, other)]
     projects = [link["project"] for link in links if link]
     alike = len(projects) < len(links) or len({each.isdecimal() for each in projects}) > 1 or len(set(projects)) == 1
     return len(set(names)) > 1 or not alike

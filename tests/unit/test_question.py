@@ -150,7 +150,7 @@ def test_a_number_that_looks_like_a_port_is_said_to_be_a_protocol() -> None:
         ("22/tcp from self", "write tcp/22"),
         ("tcp/70000 from self", "70000 is not a port"),
         ("tcp/0 from self", "0 is not a port"),
-        ("tcp/25-22 from self", "start 25 is after end 22"),
+        ("tcp/25-22 from self", "start 25 is after end 22. Fix: write tcp/22-25"),
         ("sssh from self", "Did you mean 'ssh'?"),
         ("wep from self", "Did you mean 'web'?"),
         ("ssh from 10.1.2.3/16", "write 10.1.0.0/16, or 10.1.2.3 for that address alone"),

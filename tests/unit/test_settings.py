@@ -124,6 +124,13 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "kubeports:services.tunnel: protocol 4 is open to the internet and covers ipip",
         "name the networks",
     ),
+    # Keys and lists as messages, other tools and habits write them
+    ({"services.ntp.enabled": True}, "kubeports:services.ntp.enabled: is not a key", "services: {ntp: {enabled: true}}"),
+    ({"services": ["ntp"]}, "kubeports:services: ", "write {ntp: {enabled: true}}"),
+    (sources(admins=["self"]), "kubeports:sources.admins[0]: 'self' is not a source", "services.NAME.source alone"),
+    (sources(admins=["@admins"]), "kubeports:sources.admins[0]: no named source is called '@admins'", "admins is a keyword"),
+    ({"refs": {"b": {"id": ID}}}, "kubeports:refs.b.id: is not a key", "Did you mean 'group'?"),
+    ({"egress": ["tcp/443-444"]}, "kubeports:egress[0]: 'tcp/443-444' is not", "{protocol: tcp, start: 443, end: 444, to: [10."),
     # Sources that are needed, and references
     ({"sources": {"admins": ["10.0.0.0/8"]}}, "kubeports:sources: lacks clients (for nodeport)", "[] allows nobody"),
     ({"sources": {"clients": []}}, "kubeports:sources: lacks admins (for ssh, apiserver)", "[] allows nobody"),

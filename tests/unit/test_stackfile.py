@@ -62,6 +62,7 @@ def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
         ("config:\n  kubeports:a:\n", "kubeports:a: is null"),
         ("config:\n  kubeports:a: 1.5\n", "kubeports:a: 1.5 is not a whole number"),
         ("config:\n  kubeports:a:\n    secure: abc\n", "kubeports:a: is encrypted (secure:)"),
+        ("config:\n  kubeports:a:\n    b: {secure: x}\n", "Fix: pulumi config set --plaintext --path 'kubeports:a.b' VALUE"),
         ("config:\n  kubeports:a:\n    b: [{secure: abc}]\n", "kubeports:a.b[0]: is encrypted (secure:)"),
         ("config:\n  ? [1]\n  : 2\n", "line 2: is not YAML as Pulumi reads it (a key is not a plain value)"),
         ("config:\n  kubeports:a: [@bastion]\n", "line 2: is not YAML as Pulumi reads it (found character '@' that cannot"),
@@ -84,6 +85,7 @@ def test_what_the_engine_reads_otherwise_is_refused(tmp_path: Path, text: str, s
     ("text", "says"),
     [
         ("config:\n  kubeports.offline: true\n", "'kubeports.offline' has no namespace. Fix: write kubeports:offline"),
+        ("config:\n  kubeports:cloud: x\n  region: y\n", "'region' has no namespace. Fix: write x:region"),
         ("config:\n  1.5: true\n", "1.5 has no namespace. Fix: write kubeports:KEY"),
         ("config:\n  ~: true\n", "null has no namespace. Fix: write kubeports:KEY"),
         ("kube-ports:offline: true\nconfig:\n  kubeports:a: 1\n", "kube-ports:offline: is beside config"),

@@ -8,17 +8,20 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from kubeports import icmp, table
-from kubeports.errors import Problems, bad, nearest, show, suggest
+from kubeports.errors import Problems, bad, flow, nearest, show, suggest
 from kubeports.networks import INTERNET, Network, is_internet
 from kubeports.settings.ids import Ids
 from kubeports.settings.model import EVERYWHERE, SELF, Outbound, Ref, Term
-from kubeports.table import TARGETS, WORDS, Table
+from kubeports.table import ROLES, TARGETS, WORDS, Table
 from kubeports.values import cidr, mapping, port, sequence
 
 #: The sources of the keywords that a stack may leave out.
 DEFAULTS: Mapping[str, tuple[str | Network, ...]] = MappingProxyType(
     {"cluster": (SELF,), "peers": (), "balancers": (), "pods": ()}
 )
+
+#: What a question to explain calls ports.
+_PORTS = re.compile(r"(tcp|udp|sctp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", re.IGNORECASE)
 
 
 class Sources(Ids):
@@ -96,6 +99,8 @@ class Sources(Ids):
             if at.startswith(f"{self.where}sources.clients"):
                 return f"write {INTERNET[self.families[0]]} for the internet"
             return "write CIDRs such as 10.20.0.0/16; the internet is 0.0.0.0/0, in sources.clients alone"
+        if text in (SELF, *WORDS, *ROLES) and not words:
+            return f"list CIDRs; {text} is possible under {self.setting('services')}.NAME.source alone"
         if near := nearest(text, words):
             return suggest(text, [near])
         keywords = "".join(f"{word}, " for word in words)
@@ -144,6 +149,10 @@ class Sources(Ids):
 
     def destination(self, item: Any, at: str) -> Term:
         """A CIDR, or an ``@name`` that egress rules can name."""
+        if isinstance(item, str) and (found := _PORTS.fullmatch(item)):
+            ports = {"start": int(found[2]), **({"end": int(found[3])} if found[3] else {})}
+            right = flow({"protocol": found[1].lower(), **ports, "to": ["10.0.0.0/8"]})
+            raise bad(at, f"{show(item)} is not a destination", f"write {right}, with your own networks")
         term = self.term(item, at, ())
         if isinstance(term, str) and not self.refs[term[1:]].routable:
             what = f"{term} can't be a destination: egress rules of {self.capabilities.title} name only CIDRs"

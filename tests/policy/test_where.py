@@ -107,3 +107,12 @@ def test_settings_without_a_network() -> None:
     said: dict[str, Any] = {"cloud": "gcp", **SMALL}
     assert "complete" in judge([*made, deny("default")], {"settings": said | {"network": "default"}})
     assert "complete" in judge([*made, deny("default")], {"settings": said})
+
+
+def test_a_row_is_not_half_in_one_network_and_half_in_another() -> None:
+    base = component(planned("gcp"), outputs=False)
+    said = {"settings": {"cloud": "gcp", **SMALL, "network": LINK.format("a")}}
+    whole = [replace(e, args=e.args | {"network": LINK.format("123")}) for e in base]
+    assert judge(whole, said) == {}
+    split = [replace(e, args=e.args | {"network": LINK.format("123" if i % 2 else "456")}) for i, e in enumerate(base)]
+    assert "complete" in judge(split, said), "123 and 456 can't both be project a"

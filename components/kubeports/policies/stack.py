@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -64,6 +64,13 @@ class Place(NamedTuple):
         return may_be_one(self.cloud, self[1:3], other[1:3])
 
 
+def _in_one(cloud: str, network: str, flows: list[Flow]) -> list[Flow]:
+    """Those flows that may all be in one network: the one given, if any is certainly there, else where most are."""
+    times = Counter(each.network for each in flows if each.action == "allow")
+    chosen = network if network in times else max(sorted(times), key=times.__getitem__, default="")
+    return [each for each in flows if not apart(cloud, chosen, each.network)]
+
+
 def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
     """A protocol and its ports, for every source."""
     return Flow(name, name, EVERYWHERE, "ingress", protocol, ports, Peer("group", ""))
@@ -106,10 +113,15 @@ class Stack:
         For a plan, what is denied in a network that may be that of a rule is denied to the rule: a row may be missing.
         """
         of = self._flows.get(cloud, {})
+        flows = [flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())]
+        if plan is not None:
+            flows = [
+                each for each in flows if self._identifies(cloud, each.group) or plan.has(self._provider(each), each.network)
+            ]
+            flows = _in_one(cloud, plan.network, flows)
         given: dict[str, list[Flow]] = {}
-        for flow in (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())):
-            if plan is None or self._identifies(cloud, flow.group) or plan.has(self._provider(flow), flow.network):
-                given.setdefault(self._owner(flow), []).append(flow)
+        for flow in flows:
+            given.setdefault(self._owner(flow), []).append(flow)
         if plan is not None:
             self._deny_nearby(cloud, given)
         passing = (flow for flows in given.values() for flow in effective(cloud, flows, self._protocols))

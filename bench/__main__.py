@@ -31,7 +31,8 @@ CLI_RUNS = 9
 MANY_RUNS = 3
 
 
-def main(what: str) -> None:
+@swept("kubeports-bench-")
+def main(what: str = "all") -> None:
     if what in ("plan", "all"):
         bench_plan()
         bench_cli()
@@ -219,5 +220,4 @@ def ratio(ours: list[tuple[float, float, float]], theirs: list[tuple[float, floa
 
 
 if __name__ == "__main__":
-    with swept("kubeports-bench-"):
-        run(lambda: main(sys.argv[1] if len(sys.argv) > 1 else "all"))
+    run(main, "[PART]")

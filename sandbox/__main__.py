@@ -90,19 +90,19 @@ def _operation(name: str, summary: str) -> None:
 
 
 def _run(project: Project, name: Operation, stack: str) -> NoReturn:
-    """Run an operation, after a preview and a question where it changes much; ends the process."""
+    """Run an operation, after a preview and a question where it changes much; ends the command."""
     if name in _ASKED:
         # The Automation API's up has no preview of its own, and the policies of a stack judge when everything is made.
         judged = project.run(_ASKED[name], stack, show=True)
         if not judged.ok:
             _tell(judged)
             click.echo("error: the preview failed, and nothing was changed", err=True)
-            sys.exit(1)
+            raise click.exceptions.Exit(1)
         if not _is_confirmed() and not confirms(f"{name} {stack}? Type yes to go on: "):
             raise SandboxError(f"make {name}: not confirmed, and nothing was changed")
     result = project.run(name, stack, show=True)
     _tell(result)
-    sys.exit(0 if result.ok else 1)
+    raise click.exceptions.Exit(0 if result.ok else 1)
 
 
 def _is_confirmed() -> bool:
@@ -126,10 +126,14 @@ for _name, _summary in (
 
 
 def command_line(words: list[str]) -> int:
-    """Run a command line: 2 and a message for what is wrong with it, as ``kubeports`` does; 130 for one that is interrupted."""
+    """Run a command line: 2 and a message for what is wrong with it, as ``kubeports`` does."""
     try:
-        main(words, "python -m sandbox", standalone_mode=False)
+        # As click's own main() does, which ends with 1 where what is printed, or sent anywhere, has no reader any more.
+        with main.make_context("python -m sandbox", words) as context:
+            main.invoke(context)
         return 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
     except click.UsageError as error:
@@ -137,8 +141,6 @@ def command_line(words: list[str]) -> int:
         click.echo(f"error: {place}: {advice(error.format_message().rstrip('.'), f'see {place} --help')}", err=True)
     except (SandboxError, InputError) as error:
         click.echo(f"error: {error}", err=True)
-    except click.Abort:
-        return 130
     return 2
 
 
@@ -170,4 +172,4 @@ def _cloud(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run(lambda: command_line(sys.argv[1:]))
+    run(lambda: command_line(sys.argv[1:]), takes=None)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +19,7 @@ from sandbox import tools
 from sandbox.cloud import CLOUDS, Cloud, Stored
 from sandbox.clouds import cloud
 from sandbox.command import run
+from sandbox.console import Console
 from sandbox.errors import SandboxError
 from sandbox.processes import processes, swept
 from sandbox.progress import meanwhile, say
@@ -61,7 +60,7 @@ compute.Firewall("debug", network="default", allows=[{"protocol": "tcp", "ports"
 #: Who may connect where the clouds are compared.
 SOURCES = {"admins": ["10.20.0.0/16"], "clients": ["0.0.0.0/0"]}
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+console = Console()
 
 
 def main(name: str) -> int:
@@ -304,5 +303,5 @@ def _spelt(found: list[Stored]) -> str:
 if __name__ == "__main__":
     run(
         lambda: main(os.environ.get("CLOUD") or "openstack"),
-        "interrupted; all processes have ended, and all files outside the cache are removed",
+        interrupted="interrupted; all processes have ended, and all files outside the cache are removed",
     )

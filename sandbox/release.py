@@ -94,4 +94,4 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: main(*sys.argv[1:]))
+    run(main, "TAG")

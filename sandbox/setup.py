@@ -6,11 +6,11 @@ no engine. ``all`` installs everything that is pinned. The standard library alon
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from sandbox import venv
 from sandbox.command import run
+from sandbox.errors import SandboxError
 from sandbox.progress import say
 from sandbox.tools import ROOT, held
 
@@ -22,7 +22,13 @@ STAMPS = {"plan": VENV / "plan", "all": VENV / "done"}
 
 
 def main(what: str) -> None:
-    """Bring .venv up to date; ``what`` is a key of STAMPS."""
+    """Bring .venv up to date; ``what`` is a key of STAMPS.
+
+    Raises:
+        SandboxError: it is none.
+    """
+    if what not in STAMPS:
+        raise SandboxError(f"{what!r} can't be installed. Fix: give {' or '.join(STAMPS)}")
     VENV.mkdir(exist_ok=True)
     with held(VENV / "lock"):
         if _newer(STAMPS[what]):
@@ -58,4 +64,4 @@ def _newer(stamp: Path) -> bool:
 
 
 if __name__ == "__main__":
-    run(lambda: main(sys.argv[1]))
+    run(main, "plan|all")

@@ -65,4 +65,4 @@ def main(port: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: main(*sys.argv[1:]))
+    run(main, "[PORT]")

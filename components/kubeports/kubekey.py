@@ -18,7 +18,6 @@ from kubeports import stackfile
 from kubeports.conditions import CNIS
 from kubeports.errors import bad, show
 from kubeports.nodes import Node
-from kubeports.values import mapping
 
 _API = "kubekey.kubesphere.io/"
 _CNIS = {"kubeovn": "kube-ovn", "kube-ovn": "kube-ovn", "other": "none", "": "none"}
@@ -149,4 +148,8 @@ def _pods(value: object, where: str) -> tuple[str, ...]:
 
 
 def _map(value: object, where: str) -> Mapping[str, Any]:
-    return {} if value is None else mapping(value, where)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise bad(where, f"{show(value)} is not a map", "write {key: value}")
+    return value

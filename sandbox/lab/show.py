@@ -15,10 +15,10 @@ from kubeports import check, nodes, rules
 from kubeports.plan import states
 from kubeports.rules import Plan, State
 from kubeports.table import EXTRAS, ROLES
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.console import Console
 from sandbox.errors import SandboxError
 from sandbox.lab import probe
 from sandbox.lab.lab import Lab
@@ -120,9 +120,7 @@ def applied(lab: Lab, file: Path) -> float:
 def main() -> int:
     """Show it; 0 if the kernel does what the plan says, for every packet."""
     start = time.monotonic()
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH  # a pipe folds nothing
+    console = Console(_WIDTH)
     with Lab(pods=True) as lab:
         console.print(f"five nodes, three outside hosts and a router are up after {time.monotonic() - start:.1f} s", style="dim")
         plan = check.check(None, STACK)

@@ -20,13 +20,12 @@ PAGES = subprocess.run(
     ["git", "ls-files", "docs/**.md", "docs/**.rst"], cwd=ROOT, check=True, capture_output=True, text=True
 ).stdout
 SERVER = """
-import sys
 from pathlib import Path
 from sandbox import site
 from sandbox.command import run
 site.build = lambda folder: print("built")
 site.FOLDER = Path.cwd()
-run(lambda: site.main(*sys.argv[1:]))
+run(site.main, "[PORT]")
 """
 
 

@@ -132,11 +132,19 @@ def test_version_4_of_kubekey_is_read_from_two_files(tmp_path: Path) -> None:
     assert run("plan", "--file", tmp_path / "stack.yaml").exit_code == 0
 
 
+def test_a_key_of_kubekeys_that_is_no_text_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("spec: {", "spec: {1.5: x, true: y, ").replace("cni: {", "cni: {2: z, "))
+    (tmp_path / "cluster.yaml").write_text(V3.replace("name: prod", "name: prod, 1: x").replace("plugin:", "2: x\n    plugin:"))
+    assert kubekey.read((tmp_path / "config.yaml",)).cni == "kube-ovn"
+    assert kubekey.read((tmp_path / "cluster.yaml",)).name == "prod"
+
+
 #: What breaks version 3's Cluster: a text in it, and what stands there instead.
 BROKEN_3 = [
     ("kind: Cluster\nmetadata", "kind: [Cluster]\nmetadata", "has no Cluster, Inventory or Config"),
     ("apiVersion: kubekey.kubesphere.io/v1alpha2", "apiVersion: 5", "has no Cluster, Inventory or Config"),
     ("metadata: {name: prod}", "metadata: [prod]", "metadata"),
+    ("metadata: {name: prod}", """metadata: '{"name": "prod"}'""", "is not a map"),
     ("metadata: {name: prod}", "metadata: {name: 'a b: c'}", "can't be a cluster's name"),
     ("spec:\n", "spec: &x [*x, [", "is not YAML"),
     ("address: 172.16.0.2,", "address: !!python/object:os.system x,", "is not YAML"),
@@ -147,6 +155,7 @@ BROKEN_3 = [
     ("etcd: [cp1]", "etcd: [cp9]", "is not among the hosts"),
     ('"node[1:2]"', '"node[1:999999]"', "list at most"),
     ("roleGroups: {", "roleGroups: [", "is not YAML"),
+    ("network:\n    plugin: calico", """network: '{"plugin": "calico"}'\n  other:\n    x: 1""", "is not a map"),
     ("plugin: calico", "plugin: [calico]", "is a CNI that kubeports does not know"),
     ("plugin: calico", "plugin: weave", "is a CNI that kubeports does not know"),
     ("vxlanMode: CrossSubnet", "vxlanMode: [Always]", "is not a mode"),
@@ -169,6 +178,7 @@ BROKEN_4 = [
     ("kube_control_plane: {hosts: [a]}", "kube_control_plane: {groups: [nothing]}", "no group is called"),
     ("kube_control_plane: {hosts: [a]}", "kube_control_plane: 7", "kube_control_plane"),
     ("  groups:\n", "  vars: {cni: calico}\n  groups:\n", "is not a map"),
+    ("  groups:\n", """  vars: '{"cni": {"type": "calico"}}'\n  groups:\n""", "is not a map"),
     ("  groups:\n", "  vars: {cni: {type: 5}}\n  groups:\n", "is a CNI that kubeports does not know"),
     ("    r: {internal_ipv4: 10.1.0.9}\n", "    r: {internal_ipv4: 10.1.0.9}\n    r: {internal_ipv4: 10.1.0.8}\n", "is not YAML"),
 ]

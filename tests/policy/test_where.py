@@ -47,13 +47,13 @@ def test_a_rule_by_another_clusters_provider_is_judged_by_the_plan_of_its_group(
     assert "world-open" in judge([*a, *b, replace(rule, provider="west")])
 
 
-@pytest.mark.parametrize("network", ["default", LINK.format("123456789"), "networks/default", f"{GROUP}net"])
+@pytest.mark.parametrize("network", ["default", LINK.format("123456789"), "networks/default", f"{GROUP}sub"])
 def test_what_may_be_in_each_of_two_networks_is_judged_in_each(network: str) -> None:
     a = firewall("a", planned("gcp", network=LINK.format("a")), network=LINK.format("a"))
     b = firewall("b", planned("gcp", network=LINK.format("b"), **OWN), network=LINK.format("b"))
     wide = Declaration(F, "wide", allow(8080) | {"network": LINK.format("a")})
     assert "world-open" in judge([*a, *b, wide])
-    assert "world-open" in judge([*a, *b, stands("net"), replace(wide, args=wide.args | {"network": network})])
+    assert "world-open" in judge([*a, *b, stands("sub"), replace(wide, args=wide.args | {"network": network})])
 
 
 @pytest.mark.parametrize("network", ["default", LINK.format("123456789")])

@@ -64,11 +64,13 @@ class Place(NamedTuple):
         return may_be_one(self.cloud, self[1:3], other[1:3])
 
 
-def _in_one(cloud: str, network: str, flows: list[Flow]) -> list[Flow]:
-    """Those flows that may all be in one network: the one given, if any is certainly there, else where most are."""
-    times = Counter(each.network for each in flows if each.action == "allow")
-    chosen = network if network in times else max(sorted(times), key=times.__getitem__, default="")
-    return [each for each in flows if not apart(cloud, chosen, each.network)]
+def _in_one(plan: Expected, flows: list[Flow]) -> list[Flow]:
+    """Those flows that may all be in one network: the plan's, if any is certainly there, else where most of its rows are."""
+    rows = {(rule.protocol, rule.range) for rule in plan.ingress}
+    found = {(each.network, each.protocol, each.ports) for each in flows if each.action == "allow"}
+    times = Counter(network for network, *row in found if tuple(row) in rows)
+    chosen = plan.network if plan.network in times else max(sorted(times), key=times.__getitem__, default="")
+    return [each for each in flows if not apart(plan.cloud, chosen, each.network)]
 
 
 def any_source(name: str, protocol: int | None, ports: Ports) -> Flow:
@@ -90,6 +92,7 @@ class Stack:
         self._planned: dict[Place, list[Flow]] = {}
         self._allowed: dict[tuple[Place, bool], Flows] = {}
         self._off: dict[Place, list[Conditional]] = {}
+        self._owned: dict[tuple[str, str, str], list[Expected]] = {}
         #: Cloud, provider and network of flows -> the networks of plans that these may be, where they are several.
         self._networks: dict[tuple[str, str, str], list[str]] = {}
 
@@ -115,10 +118,8 @@ class Stack:
         of = self._flows.get(cloud, {})
         flows = [flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())]
         if plan is not None:
-            flows = [
-                each for each in flows if self._identifies(cloud, each.group) or plan.has(self._provider(each), each.network)
-            ]
-            flows = _in_one(cloud, plan.network, flows)
+            flows = [each for each in flows if self._identifies(cloud, each.group) or self._has(plan, each)]
+            flows = _in_one(plan, flows)
         given: dict[str, list[Flow]] = {}
         for flow in flows:
             given.setdefault(self._owner(flow), []).append(flow)
@@ -126,6 +127,20 @@ class Stack:
             self._deny_nearby(cloud, given)
         passing = (flow for flows in given.values() for flow in effective(cloud, flows, self._protocols))
         return list(expanded(passing, self.program.lists, self._named))
+
+    def _owners(self, place: tuple[str, str, str]) -> list[Expected]:
+        """The plans whose own network it is, by cloud, provider and network: what is there counts for them alone."""
+        if place not in self._owned:
+            cloud, provider, network = place
+            plans = [plan for plan in self.plans if network and (plan.cloud, plan.network) == (cloud, network)]
+            self._owned[place] = [plan for plan in plans if "/" in network or plan.provider == provider]
+        return self._owned[place]
+
+    def _has(self, plan: Expected, flow: Flow) -> bool:
+        """Whether a flow counts for a plan, or may."""
+        place = (plan.cloud, self._provider(flow), flow.network)
+        owners = self._owners(place)
+        return plan in owners if owners else plan.has(*place[1:])
 
     def _identifies(self, cloud: str, group: str) -> bool:
         """Whether the identity of a group is that of one, whichever provider a rule on it has: an id, and no tag."""
@@ -180,6 +195,8 @@ class Stack:
     def _located(self, cloud: str, flow: Flow) -> list[Flow]:
         """A flow in each network of a plan that may be its own, where these are several: what it opens counts in each."""
         at = (cloud, self._provider(flow), flow.network)
+        if self._owners(at) or flow.network.startswith("urn:"):
+            return [flow]  # a network that the program makes is none of those that are there
         if at not in self._networks:
             plans = [plan for plan in self.plans if plan.cloud == cloud and plan.has(*at[1:])]
             networks = sorted({plan.network for plan in plans if plan.network} - {flow.network})
@@ -196,7 +213,7 @@ class Stack:
         """What is certainly denied to a node of a plan that carries groups."""
         of = self._flows.get(plan.cloud, {})
         given = (flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ()))
-        return [flow for flow in given if flow.action == "deny" and flow.certain and plan.has(self._provider(flow), flow.network)]
+        return [flow for flow in given if flow.action == "deny" and flow.certain and self._has(plan, flow)]
 
     @cached_property
     def worldly(self) -> list[tuple[Place, Span]]:
@@ -213,7 +230,9 @@ class Stack:
             others = [
                 other for group in {place.group, EVERYWHERE} for other in of.get((place.cloud, group), ()) if other != place
             ]
-            adding = [other for other in others if place.adds(other)]
+            mine = self._owners(place[:3])
+            theirs = ((other, self._owners(other[:3])) for other in others if place.adds(other))
+            adding = [other for other, owners in theirs if not (mine and owners) or any(each in mine for each in owners)]
             # Two that are apart from each other are not both here.
             together = {tuple(other for other in adding if other == one or one.adds(other)) for one in adding} or {()}
             spans = {
@@ -252,7 +271,7 @@ class Stack:
         of_cloud = [plan for plan in self.plans if plan.cloud == place.cloud]
         if self._identifies(place.cloud, place.group):
             of_cloud = [plan for plan in of_cloud if place.group in self.identities(plan).values()] or of_cloud
-        here = [plan for plan in of_cloud if plan.has(place.provider, place.network)] or of_cloud
+        here = self._owners(place[:3]) or [plan for plan in of_cloud if plan.has(place.provider, place.network)] or of_cloud
         return [plan for plan in here if place.group in self.identities(plan).values()] or here
 
     def planned(self, place: Place) -> list[Flow]:

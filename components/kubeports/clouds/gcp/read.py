@@ -40,6 +40,8 @@ _DEFAULT = "default"
 _LINK = re.compile(r"(?:.*/)?(?P<link>projects/(?P<project>[^/]+)/global/networks/(?P<name>[^/]+))")
 #: Of anything else the provider takes the last part: google/tpgresource/field_helpers.go, parseGlobalFieldValue.
 _NAME = re.compile(r"(?:.*/)?(?P<name>[^/]+)")
+#: Before the URN of what decides a network that is not known: another output of it may be the same network, or another one.
+_PERHAPS = "?"
 #: What a resource of a program is called by the provider: google/services/compute/resource_compute_firewall.go, SetId.
 _ID = re.compile(r"projects/(?P<project>[^/]+)/global/firewalls/[^/]+")
 #: The rules that Google's default network comes with: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
@@ -75,9 +77,11 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
                 for each in listed(given)
             ]
     linked = resource.links.get("network", ())
-    # An output of anything but a network is somehow a part of its name.
-    made = rule.get("network") is UNKNOWN and len(linked) == 1 and f"{facts.NETWORK}::" in linked[0]
-    rule["network"] = linked[0] if made else network_of(rule.get("network", _DEFAULT), _project(resource))
+    if rule.get("network") is UNKNOWN and len(linked) == 1:
+        # An output of anything but a network is somehow a part of its name.
+        rule["network"] = linked[0] if f"{facts.NETWORK}::" in linked[0] else _PERHAPS + linked[0]
+    else:
+        rule["network"] = network_of(rule.get("network", _DEFAULT), _project(resource))
     yield from _flows(resource.name, resource.urn, rule)
 
 
@@ -119,7 +123,7 @@ def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
                         why=text(rule.get("description")),
                         # What is denied in a network that is not known may be denied elsewhere.
                         certain=certain(source, item["IPProtocol"], ports, rule.get("priority"), rule.get("disabled"))
-                        and (action == "allowed" or inside != ""),
+                        and (action == "allowed" or inside[:1] not in ("", _PERHAPS)),
                         network=inside,
                     )
 
@@ -156,14 +160,14 @@ def _project(resource: Declared) -> Any:
 def network_of(value: Any, project: Any = "") -> str:
     """What identifies a network: its self link from ``projects/`` on, or the URN of one that the program makes.
 
-    A name alone where its project is not known; empty where nothing is.
+    A name alone where its project is not known; the URN of what decides it, behind ``?``; empty where nothing is known.
 
     Args:
         value: a name, a self link, or a URN.
         project: of a name; ``UNKNOWN``: it may be any.
     """
     given = text(value)
-    if given.startswith("urn:"):
+    if given.startswith(("urn:", _PERHAPS)):
         return given
     if link := _LINK.fullmatch(given):
         return link["link"]
@@ -175,7 +179,7 @@ def network_of(value: Any, project: Any = "") -> str:
 
 def apart(one: str, other: str) -> bool:
     """Whether two networks are certainly two: by their names, or projects; a project has an id and a number."""
-    if not one or not other:
+    if {one[:1], other[:1]} & {"", _PERHAPS}:
         return False
     if "urn:" in (one[:4], other[:4]):
         return one[:4] == other[:4] and one != other

@@ -8,10 +8,8 @@ USABLE = "import sys, ensurepip; sys.exit(sys.version_info < (3, 11) or sys.vers
 STACK ?= openstack-dev
 CLOUD ?= openstack
 N ?= 3
-# More workers than there are cores, for an engine waits for its cloud; each test goes to the next worker that is free.
-MORE = 1
-test: MORE = 2
-PYTEST = $(PY) -m pytest -n $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + $(MORE) ))) --maxprocesses 8 --no-loadscope-reorder
+# One more than there are cores, for an engine waits for its cloud; each test goes to the next worker that is free.
+PYTEST = $(PY) -m pytest -n $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))) --maxprocesses 8 --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Bytecode goes into .venv and __pycache__, whatever the user's shell has set: without it each start takes seconds more.
 unexport PYTHONDONTWRITEBYTECODE

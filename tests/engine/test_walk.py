@@ -186,7 +186,7 @@ def external(cloud: Cloud) -> Iterator[dict[str, str]]:
 
 
 @rings.clouds("aws", "gcp")
-@pytest.mark.parametrize("number", range(WALKS))
+@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, WALKS))])
 def test_a_stack_that_goes_from_settings_to_settings(
     refs: dict[str, str], projects: Callable[[Cloud], Project], cloud: Cloud, number: int
 ) -> None:

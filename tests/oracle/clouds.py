@@ -57,7 +57,7 @@ class Rules:
 
     Args:
         rules: as the API returns them.
-        speaks: whether a rule is about a packet's direction, family, protocol and port, whoever sends it.
+        speaks: whether a rule is about a packet's direction, family, protocol and port; its sender does not matter.
     """
 
     def __init__(self, rules: Iterable[Raw], speaks: Callable[[Raw, Packet], bool]) -> None:
@@ -66,7 +66,7 @@ class Rules:
         self.found: dict[object, list[Raw]] = {}
 
     def about(self, packet: Packet) -> list[Raw]:
-        """The rules about a packet, whoever sends it."""
+        """The rules about a packet from any sender."""
         key = packet.protocol, packet.port, packet.peer.version, packet.ingress
         if key not in self.found:
             self.found[key] = [rule for rule in self.rules if self.speaks(rule, packet)]

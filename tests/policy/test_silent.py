@@ -47,7 +47,7 @@ def naming_a_list(way: str) -> list[Declaration]:
 @pytest.mark.parametrize("lost", ["settings", "rules", "both", "unknown"])
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "openstack"])
 def test_a_firewall_without_a_plan_in_its_outputs_is_reported(cloud: str, lost: str) -> None:
-    """Else a row that it lacks is missing in silence: an older component, or one that somebody else has made."""
+    """No policy would report the rows that it lacks. It may be an older component, or one of another package."""
 
     def without(each: Declaration) -> Declaration:
         if each.cls != "kubeports.Firewall":

@@ -367,8 +367,8 @@ def test_no_cell_is_cut_however_narrow_the_terminal_is(arguments: list[str], wid
     }
     below = re.sub(rf"^  ({'|'.join(columns)}):(?= |$)", "", shown, flags=re.MULTILINE) if columns else shown
     assert sorted("".join((*below.split(), *columns))) == sorted("".join(wide.split()))
-    if width >= 80:
-        assert not {"local-registry", "tcp/30000-32767"} - {*shown.split()} or "local-registry" not in wide
+    if width >= 80 and "local-registry" in wide:
+        assert {"local-registry", "tcp/30000-32767"} <= {*shown.split()}
 
 
 @pytest.mark.parametrize("width", [60, 80, 132])

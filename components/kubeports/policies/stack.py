@@ -59,9 +59,13 @@ class Place(NamedTuple):
 
     def adds(self, other: Place) -> bool:
         """Whether what is open in another place, of its group or of every instance, may be open here, too."""
-        if self.group == other.group and self.group not in ("", EVERYWHERE) and not capabilities(self.cloud).groups_are_tags:
-            return True  # an id is that of one group, whichever provider a rule on it has
-        return may_be_one(self.cloud, self[1:3], other[1:3])
+        same = self.group == other.group and _identifies(self.cloud, self.group)
+        return same or may_be_one(self.cloud, self[1:3], other[1:3])
+
+
+def _identifies(cloud: str, group: str) -> bool:
+    """Whether the identity of a group is that of one, whichever provider a rule on it has: an id, and no tag."""
+    return group not in ("", EVERYWHERE, UNFOUND) and not capabilities(cloud).groups_are_tags
 
 
 def _in_one(plan: Expected, flows: list[Flow]) -> list[Flow]:
@@ -118,7 +122,7 @@ class Stack:
         of = self._flows.get(cloud, {})
         flows = [flow for group in dict.fromkeys((*groups, EVERYWHERE)) for flow in of.get(group, ())]
         if plan is not None:
-            flows = [each for each in flows if self._identifies(cloud, each.group) or self._has(plan, each)]
+            flows = [each for each in flows if _identifies(cloud, each.group) or self._has(plan, each)]
             flows = _in_one(plan, flows)
         given: dict[str, list[Flow]] = {}
         for flow in flows:
@@ -141,10 +145,6 @@ class Stack:
         place = (plan.cloud, self._provider(flow), flow.network)
         owners = self._owners(place)
         return plan in owners if owners else plan.has(*place[1:])
-
-    def _identifies(self, cloud: str, group: str) -> bool:
-        """Whether the identity of a group is that of one, whichever provider a rule on it has: an id, and no tag."""
-        return group not in ("", EVERYWHERE, UNFOUND) and not capabilities(cloud).groups_are_tags
 
     def _provider(self, flow: Flow) -> str:
         return self.program.resources[flow.id].provider
@@ -269,7 +269,7 @@ class Stack:
     def plans_of(self, place: Place) -> list[Expected]:
         """The plans that a group belongs to; all of its cloud where no plan is known to have it."""
         of_cloud = [plan for plan in self.plans if plan.cloud == place.cloud]
-        if self._identifies(place.cloud, place.group):
+        if _identifies(place.cloud, place.group):
             of_cloud = [plan for plan in of_cloud if place.group in self.identities(plan).values()] or of_cloud
         here = self._owners(place[:3]) or [plan for plan in of_cloud if plan.has(place.provider, place.network)] or of_cloud
         return [plan for plan in here if place.group in self.identities(plan).values()] or here

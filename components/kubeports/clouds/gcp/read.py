@@ -38,8 +38,6 @@ IMPLIED = "the network's implied rule"
 _DEFAULT = "default"
 #: https://cloud.google.com/compute/docs/reference/rest/v1/networks: selfLink, from ``projects/`` on.
 _LINK = re.compile(r"(?:.*/)?(?P<link>projects/(?P<project>[^/]+)/global/networks/(?P<name>[^/]+))")
-#: Of anything else the provider takes the last part: google/tpgresource/field_helpers.go, parseGlobalFieldValue.
-_NAME = re.compile(r"(?:.*/)?(?P<name>[^/]+)")
 #: Before the URN of what decides a network that is not known: another output of it may be the same network, or another one.
 _PERHAPS = "?"
 #: What a resource of a program is called by the provider: google/services/compute/resource_compute_firewall.go, SetId.
@@ -56,10 +54,10 @@ def of_api(raw: Mapping[str, Any]) -> Iterator[Flow]:
 
     https://cloud.google.com/compute/docs/reference/rest/v1/firewalls
     """
-    for rule in raw["firewalls"]:
-        yield from _flows(rule["name"], rule["name"], rule)
-    networks = dict.fromkeys(network_of(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]) or [_DEFAULT]
-    for network in networks:
+    networks = [network_of(rule.get("network", _DEFAULT)) for rule in raw["firewalls"]]
+    for rule, network in zip(raw["firewalls"], networks, strict=True):
+        yield from _flows(rule["name"], rule["name"], rule, network)
+    for network in dict.fromkeys(networks) or [_DEFAULT]:
         for family in FAMILIES:
             flow = Flow(IMPLIED, IMPLIED, EVERYWHERE, "egress", None, ALL, EVERYBODY[family], (family,), written="all")
             yield replace(flow, priority=facts.LAST_PRIORITY, network=network)
@@ -79,21 +77,20 @@ def of_inputs(resource: Declared, who: Identities) -> Iterator[Flow]:
     linked = resource.links.get("network", ())
     if rule.get("network") is UNKNOWN and len(linked) == 1:
         # An output of anything but a network is somehow a part of its name.
-        rule["network"] = linked[0] if f"{facts.NETWORK}::" in linked[0] else _PERHAPS + linked[0]
+        network = linked[0] if f"{facts.NETWORK}::" in linked[0] else _PERHAPS + linked[0]
     else:
-        rule["network"] = network_of(rule.get("network", _DEFAULT), _project(resource))
-    yield from _flows(resource.name, resource.urn, rule)
+        network = network_of(rule.get("network", _DEFAULT), _project(resource))
+    yield from _flows(resource.name, resource.urn, rule, network)
 
 
-def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
-    """The entries of a firewall rule, one by one; both ways of writing have these fields."""
+def _flows(name: str, id: str, rule: Mapping[str, Any], network: str) -> Iterator[Flow]:
+    """The entries of a firewall rule in a network, one by one; both ways of writing have these fields."""
     if rule.get("disabled") is True:
         return
     direction: Direction = "egress" if text(rule.get("direction")).upper() == "EGRESS" else "ingress"
     mine, other = ("sourceRanges", "destinationRanges") if direction == "ingress" else ("destinationRanges", "sourceRanges")
     found = _sources(rule, mine)
     groups = _targets(rule)
-    inside = network_of(rule.get("network", _DEFAULT))
     action = "allowed" if rule.get("allowed") else "denied"
     if action == "denied" and rule.get(other):
         return  # it denies to some addresses of the node alone
@@ -123,8 +120,8 @@ def _flows(name: str, id: str, rule: Mapping[str, Any]) -> Iterator[Flow]:
                         why=text(rule.get("description")),
                         # What is denied in a network that is not known may be denied elsewhere.
                         certain=certain(source, item["IPProtocol"], ports, rule.get("priority"), rule.get("disabled"))
-                        and (action == "allowed" or inside[:1] not in ("", _PERHAPS)),
-                        network=inside,
+                        and (action == "allowed" or network[:1] not in ("", _PERHAPS)),
+                        network=network,
                     )
 
 
@@ -171,10 +168,11 @@ def network_of(value: Any, project: Any = "") -> str:
         return given
     if link := _LINK.fullmatch(given):
         return link["link"]
-    name = _NAME.fullmatch(given)
-    if name is None or project is UNKNOWN:
+    # Of anything else the provider takes the last part: google/tpgresource/field_helpers.go, parseGlobalFieldValue.
+    name = given.rpartition("/")[2]
+    if not name or project is UNKNOWN:
         return ""
-    return f"projects/{project}/global/networks/{name['name']}" if project else name["name"]
+    return f"projects/{project}/global/networks/{name}" if project else name
 
 
 def apart(one: str, other: str) -> bool:
